@@ -1,0 +1,1 @@
+"""What starts work without a person: sensors, schedules and the jobs they run."""

@@ -1,0 +1,1 @@
+"""What must be said about an image: everything legal or descriptive is derived from its operation ledger."""

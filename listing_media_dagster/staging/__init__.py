@@ -1,0 +1,1 @@
+"""Virtual staging: which photos are to be staged, and the back ends that may do it."""

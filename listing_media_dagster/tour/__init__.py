@@ -1,0 +1,1 @@
+"""The tour video: storyboard, camera moves, titles and encoding."""
