@@ -1,0 +1,54 @@
+"""Every knob of an installation: LISTING_MEDIA_* in the environment or in .env, as one typed object."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="LISTING_MEDIA_", env_file=".env", extra="ignore", frozen=True)
+
+    store: str = Field("./media", description="where media lies: a local folder or s3://bucket/prefix")
+    media_url: str = Field(
+        "http://127.0.0.1:3001", description="where people's browsers reach the store's files (`make ui` serves them there)"
+    )
+    s3_endpoint: str | None = Field(None, description="of an S3 server that isn't AWS, such as http://127.0.0.1:8333")
+    s3_region: str = "us-east-1"
+    s3_access_key_id: str | None = Field(None, description="default: the usual AWS credential chain")
+    s3_secret_access_key: SecretStr | None = None
+
+    # Intake: what may become a photo.
+    max_file_mb: int = Field(200, gt=0, description="larger files are rejected")
+    max_megapixels: int = Field(120, gt=0, description="larger pictures are rejected (decompression-bomb guard)")
+    max_files: int = Field(500, gt=0, description="files a listing may have")
+    min_short_edge: int = Field(240, gt=0, description="px; smaller pictures are rejected")
+    decode_seconds: int = Field(60, gt=0, description="time one file may take to decode")
+    decode_memory_mb: int = Field(3072, gt=0, description="memory one decoder process may take")
+
+    # Quality gate.
+    clip_threshold: float = Field(0.75, ge=0, le=2.5, description="CLIPScore = 2.5·max(cos, 0), OpenAI ViT-B/32 only")
+    clip_min_pass_share: float = Field(0.5, ge=0, le=1, description="share of gated images that must pass")
+    clip_strict: bool = Field(False, description="any gated image below the threshold blocks the listing")
+    clip_gate: Literal["altered", "all"] = Field(
+        "altered", description="which images the threshold gates: generated ones, or photographs as well"
+    )
+    clip_weights: Path | None = Field(None, description="folder with open_clip weights; default: the pulled ones")
+    models_dir: Path = Field(Path("~/.cache/listing-media/models"), description="where pulled weights are kept")
+
+    # Automation.
+    quiet_seconds: int = Field(120, ge=0, description="a drop without _READY is taken once unchanged for so long")
+    listings_per_tick: int = Field(25, gt=0, description="runs the upload sensor requests at most per tick")
+    archive_after_days: int = Field(365, gt=0, description="a listing untouched for so long is archived")
+
+    workers: int = Field(2, gt=0, description="photos worked on at the same time within a stage")
+
+
+@lru_cache
+def settings() -> Settings:
+    """Return the settings of this process, read once."""
+    return Settings()
