@@ -1,0 +1,164 @@
+"""A media store in a local folder: every key is a plain file that people may open, copy and drop.
+
+Plain file calls instead of obstore's `LocalStore`, which fails a whole listing over one file whose name has a tab,
+can't read `name#1`, and doesn't sync before it renames, so that a power cut could leave an empty file under a finished
+name.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from listing_media_dagster.store.objects import PARTIAL_PREFIX, ListedObject, Names, ObjectMissing, StoreError
+
+CHUNK_BYTES = 4 * 2**20
+
+
+class Folder:
+    """Back end of `MediaStore` for a local folder; keys have been checked before they come here."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser().absolute()
+        self.url = self.root.as_uri()
+
+    def path(self, key: str) -> Path:
+        """Return the file of `key`, refusing links that lead out of its top folder.
+
+        `inbox` itself may be a link to another disk (people do that); a link dropped *into* it must not reach other
+        files.
+        """
+        path = self.root / key
+        top = os.path.realpath(self.root / key.split("/", 1)[0]) if "/" in key else os.path.realpath(self.root)
+        parent = os.path.realpath(path.parent)
+        if (parent != top and not parent.startswith(top + os.sep)) or path.is_symlink():
+            raise StoreError(f"{key} in {self.root} is or lies behind a symbolic link: put the file itself there")
+        return path
+
+    def stat(self, key: str) -> ListedObject | None:
+        try:
+            status = self.path(key).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return _listed(key, status) if _is_file(status) else None
+
+    def chunks(self, key: str, size: int | None = None) -> Iterator[bytes]:
+        try:
+            file = self.path(key).open("rb")
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise ObjectMissing(f"{key} isn't in {self.root}") from None
+        with file:
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
+
+    def write(self, key: str, chunks: Iterator[bytes], size: int) -> ListedObject:
+        return self._put(key, chunks, os.replace)
+
+    def create(self, key: str, data: bytes) -> ListedObject | None:
+        """Write `data` unless the key is taken. `os.link` is the file system's own "only if absent"."""
+        try:
+            return self._put(key, iter((data,)), os.link)
+        except FileExistsError:
+            return None
+
+    def _put(self, key: str, chunks: Iterator[bytes], publish: Callable[[Path, Path], None]) -> ListedObject:
+        target = self.path(key)
+        if target.is_dir():
+            raise StoreError(f"{key} in {self.root} is a folder: remove or rename it to write that file")
+        while True:
+            partial = target.parent / f"{PARTIAL_PREFIX}{secrets.token_hex(8)}"
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with partial.open("xb") as file:
+                    for chunk in chunks:
+                        file.write(chunk)
+                    file.flush()
+                    os.fsync(file.fileno())
+                publish(partial, target)
+                status = target.stat()
+                break
+            except FileNotFoundError:
+                # Another process pruned the empty folder between mkdir and open: once more, nothing was read yet.
+                if target.parent.exists():
+                    raise
+            finally:
+                partial.unlink(missing_ok=True)
+        _sync_folder(target.parent)
+        return _listed(key, status)
+
+    def copy(self, source: str, target: str) -> None:
+        self._put(target, self.chunks(source), os.replace)
+
+    def delete(self, key: str) -> None:
+        path = self.path(key)
+        path.unlink(missing_ok=True)
+        self._prune(path.parent)
+
+    def _prune(self, folder: Path) -> None:
+        """Remove folders that have become empty, so that they don't look like listings; the top ones stay."""
+        while folder != self.root and folder.parent != self.root:
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+            folder = folder.parent
+
+    def list(self, prefix: str, start_after: str | None) -> Iterator[ListedObject]:
+        found = [listed for listed in self._walk(prefix.rpartition("/")[0]) if listed.key.startswith(prefix)]
+        found.sort(key=lambda listed: os.fsencode(listed.key))
+        after = os.fsencode(start_after) if start_after is not None else None
+        yield from (listed for listed in found if after is None or os.fsencode(listed.key) > after)
+
+    def _walk(self, folder: str) -> Iterator[ListedObject]:
+        try:
+            entries = list(os.scandir(self.root / folder))
+        except (FileNotFoundError, NotADirectoryError):
+            if not self.root.parent.exists():
+                raise StoreError(f"{self.root} can't be reached: is the disk mounted?") from None
+            return
+        for entry in entries:
+            key = f"{folder}/{entry.name}" if folder else entry.name
+            # Files may vanish between the two calls: photographers move them while we look.
+            try:
+                if entry.is_dir(follow_symlinks=not folder):
+                    yield from self._walk(key)
+                elif entry.is_file(follow_symlinks=False) and not entry.name.startswith(PARTIAL_PREFIX):
+                    yield _listed(key, entry.stat(follow_symlinks=False))
+            except FileNotFoundError:
+                continue
+
+    def list_folders(self, prefix: str) -> Names:
+        folder, _, start = prefix.rpartition("/")
+        try:
+            entries = list(os.scandir(self.root / folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=not folder)]
+        return sorted(name for name in names if name.startswith(start))
+
+
+def _is_file(status: os.stat_result) -> bool:
+    return status.st_mode & 0o170000 == 0o100000
+
+
+def _listed(key: str, status: os.stat_result) -> ListedObject:
+    # The inode as well: another file of the same size and time (cp -p, rsync -t) renamed over the old one is a change.
+    etag = f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
+    return ListedObject(key, status.st_size, etag, datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename survive a power cut. Some network mounts refuse to sync folders; they have their own rules."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
