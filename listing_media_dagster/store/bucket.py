@@ -10,6 +10,7 @@ import mimetypes
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from listing_media_dagster.store.objects import ListedObject, Names, ObjectMissing, StoreError
@@ -21,7 +22,12 @@ PART_BYTES = 8 * 2**20
 # 4 parts of 8 MiB within 120 s: an uplink of 2.3 Mbit/s still finishes.
 PARTS_AT_ONCE = 4
 READ_ATTEMPTS = 4
+ATTEMPTS = 7
+CONNECT_SECONDS = 5
 PAGE_KEYS = 1000
+# A sensor that lists has 60 s: a server that hangs must be given up before that, 4 × 10 s and the pauses between.
+PAGE_SECONDS = 10.0
+PAGE_ATTEMPTS = 4
 
 Answer = TypeVar("Answer")
 
@@ -49,9 +55,73 @@ class Bucket:
         self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self.url = f"s3://{bucket}/{self.prefix}".rstrip("/")
         self._secrets = tuple(secret for secret in (secret_access_key,) if secret)
-        session = _session(region, access_key_id, secret_access_key)
-        self._client = _listing_client(session, endpoint, timeout_seconds)
-        self._objects = _object_store(session, bucket, endpoint, region, timeout_seconds)
+        self._endpoint, self._region, self._timeout_seconds = endpoint, region, timeout_seconds
+        self._keys = (access_key_id, secret_access_key)
+        self._objects = self._object_store()
+
+    @cached_property
+    def _client(self) -> Any:
+        """boto3's S3 client: it takes a fifth of a second to make, so only those who list pay for it."""
+        from botocore.config import Config
+
+        return self._session().client(
+            "s3",
+            endpoint_url=self._endpoint,
+            config=Config(
+                connect_timeout=CONNECT_SECONDS,
+                read_timeout=min(self._timeout_seconds, PAGE_SECONDS),
+                retries={"mode": "standard", "total_max_attempts": PAGE_ATTEMPTS},
+                s3={"addressing_style": "path" if self._endpoint else "auto"},
+            ),
+        )
+
+    def _session(self) -> Any:
+        import boto3
+
+        access_key_id, secret_access_key = self._keys
+        return boto3.Session(access_key_id, secret_access_key, region_name=self._region)
+
+    def _object_store(self) -> S3Store:
+        from obstore.store import S3Store
+
+        how: Any = {"endpoint": self._endpoint} if self._endpoint else {}
+        access_key_id, secret_access_key = self._keys
+        if access_key_id is not None:
+            how |= {"access_key_id": access_key_id, "secret_access_key": secret_access_key}
+        else:
+            how["credential_provider"] = self._credential_chain()
+        return S3Store(
+            self.bucket,
+            region=self._region,
+            disable_bulk_delete=True,  # one DELETE an object: bulk deletes need checksums not every server takes
+            virtual_hosted_style_request=self._endpoint is None,
+            client_options={
+                "allow_http": bool(self._endpoint and self._endpoint.startswith("http://")),
+                "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
+                "timeout": timedelta(seconds=self._timeout_seconds),
+            },
+            retry_config={
+                "max_retries": ATTEMPTS - 1,
+                "retry_timeout": timedelta(seconds=max(180.0, 2 * self._timeout_seconds)),
+                "backoff": {
+                    "init_backoff": timedelta(milliseconds=100),
+                    "max_backoff": timedelta(seconds=15),
+                    "base": 2,
+                },
+            },
+            **how,
+        )
+
+    def _credential_chain(self) -> Any:
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
+        session = self._session()
+        if session.get_credentials() is None:
+            raise StoreError(
+                f"no credentials for {self.url}: set LISTING_MEDIA_S3_ACCESS_KEY_ID and "
+                "LISTING_MEDIA_S3_SECRET_ACCESS_KEY, or configure the AWS credential chain (profile, role, environment)"
+            )
+        return Boto3CredentialProvider(session)
 
     def stat(self, key: str) -> ListedObject | None:
         import obstore
@@ -199,7 +269,9 @@ class Bucket:
         for attempt in range(1, attempts + 1):
             try:
                 return request()
-            except (NotFoundError, FileNotFoundError):
+            except (NotFoundError, FileNotFoundError) as error:
+                if "NoSuchBucket" in str(error):
+                    raise StoreError(f"can't {purpose}: there is no bucket {self.bucket}; create it") from None
                 raise ObjectMissing(f"can't {purpose}: it isn't in {self.url}") from None
             except PreconditionError:
                 raise StoreError(f"can't {purpose} in {self.url}: it was replaced meanwhile; try again") from None
@@ -215,62 +287,6 @@ class Bucket:
             text = text.replace(secret, "***")
         text = re.sub(r"(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s)]+", r"\1***", text)
         return f"{text}; check that the server answers, the bucket exists and the credentials may use it"
-
-
-def _session(region: str, access_key_id: str | None, secret_access_key: str | None) -> Any:
-    import boto3
-
-    if access_key_id is not None:
-        return boto3.Session(access_key_id, secret_access_key, region_name=region)
-    return boto3.Session(region_name=region)
-
-
-def _listing_client(session: Any, endpoint: str | None, timeout_seconds: float) -> Any:
-    from botocore.config import Config
-
-    return session.client(
-        "s3",
-        endpoint_url=endpoint,
-        config=Config(
-            connect_timeout=5,
-            read_timeout=timeout_seconds,
-            retries={"mode": "standard", "total_max_attempts": 6},
-            s3={"addressing_style": "path" if endpoint else "auto"},
-        ),
-    )
-
-
-def _object_store(session: Any, bucket: str, endpoint: str | None, region: str, timeout_seconds: float) -> S3Store:
-    from obstore.auth.boto3 import Boto3CredentialProvider
-    from obstore.store import S3Store
-
-    if session.get_credentials() is None:
-        raise StoreError(
-            f"no credentials for s3://{bucket}: set LISTING_MEDIA_S3_ACCESS_KEY_ID and "
-            "LISTING_MEDIA_S3_SECRET_ACCESS_KEY, or configure the AWS credential chain (profile, role, environment)"
-        )
-    place: Any = {"endpoint": endpoint} if endpoint else {}
-    return S3Store(
-        bucket,
-        region=region,
-        virtual_hosted_style_request=endpoint is None,
-        credential_provider=Boto3CredentialProvider(session),
-        client_options={
-            "allow_http": bool(endpoint and endpoint.startswith("http://")),
-            "connect_timeout": timedelta(seconds=5),
-            "timeout": timedelta(seconds=timeout_seconds),
-        },
-        retry_config={
-            "max_retries": 6,
-            "retry_timeout": timedelta(seconds=max(180.0, 2 * timeout_seconds)),
-            "backoff": {
-                "init_backoff": timedelta(milliseconds=100),
-                "max_backoff": timedelta(seconds=15),
-                "base": 2,
-            },
-        },
-        **place,
-    )
 
 
 def _plain(etag: str | None) -> str | None:
