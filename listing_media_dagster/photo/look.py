@@ -1,0 +1,226 @@
+"""What a photo shows of its light, and what all photos of a listing agree on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from listing_media_dagster.photo import quality
+from listing_media_dagster.photo.white_balance import (
+    chroma_of,
+    estimate_illuminant,
+    local_cast,
+    neutral_weight,
+    warmth_and_tint,
+)
+
+LOOK_VERSION = "1"
+
+FloatArray = NDArray[Any]  # float32
+Bytes = NDArray[Any]  # uint8
+
+_CHROMA_STEP = 0.02
+_CHROMA_TOLERANCE = 0.05
+_LEVEL_STEP = 0.01
+_LEVEL_TOLERANCE = 0.035
+
+
+class LookEstimate(BaseModel):
+    """What one photo shows of its light.
+
+    Chromaticities are `(ln R/G, ln B/G)` of linear light, levels sRGB-coded 0..1, noise in 8-bit levels.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    illuminant: tuple[float, float]
+    confidence: float
+    mixed_light: float
+    monochrome: bool
+    median: float
+    white: float
+    black: float
+    clipped_highlights: float
+    clipped_shadows: float
+    noise_luma: float
+    noise_chroma: float
+    sharpness: float
+    sky_share: float
+    green_share: float
+    night: bool
+
+    @property
+    def exterior_likelihood(self) -> float:
+        """0..1 from blue sky at the top edge and vegetation; used only where nobody said what the photo shows."""
+        return min(1.0, min(self.sky_share / 0.10, 1.0) * 0.6 + min(self.green_share / 0.10, 1.0) * 0.5)
+
+
+class ListingLook(BaseModel):
+    """What all photos of a listing share. Quantised, so that one more photo normally leaves it identical."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: str = LOOK_VERSION
+    interior_light: tuple[float, float] = (0.0, 0.0)
+    exterior_light: tuple[float, float] = (0.0, 0.0)
+    interior_median: float = 0.66
+    interior_white: float = 0.91
+    exterior_median: float = 0.54
+    exterior_white: float = 0.94
+
+
+def estimate_look(rgb: Bytes) -> LookEstimate:
+    """Measure the light, levels and noise of `rgb` (uint8 (H, W, 3), sRGB, upright, any size)."""
+    small = quality.small_copy(rgb)
+    sky, green = find_sky(small), green_share(small)
+    sky_share = float((sky > 0.5).mean())
+    spread = small.max(axis=2).astype(np.int16) - small.min(axis=2)
+    monochrome = float(np.percentile(spread, 99)) <= 4.0
+    light = estimate_illuminant(small, ignore=sky > 0.3)
+    chroma = (light.log_rg, light.log_bg)
+    mixed = 0.0
+    if not monochrome and light.confidence > 0:
+        warmth, _ = warmth_and_tint(*np.moveaxis(local_cast(small, chroma, 0.5), 2, 0))
+        low, high = np.percentile(warmth, [5, 95])
+        mixed = float(high - low)
+    levels = measure_levels(small, sky)
+    tiles = quality.native_tiles(rgb)
+    noise_luma, noise_chroma = quality.noise_sigma(tiles)
+    highlights, shadows = quality.clipped_shares(rgb)
+    return LookEstimate(
+        illuminant=(0.0, 0.0) if monochrome else (round(chroma[0], 4), round(chroma[1], 4)),
+        confidence=0.0 if monochrome else round(light.confidence, 3),
+        mixed_light=round(mixed, 3),
+        monochrome=monochrome,
+        median=round(levels.median, 3),
+        white=round(levels.white, 3),
+        black=round(levels.black, 3),
+        clipped_highlights=round(highlights, 5),
+        clipped_shadows=round(shadows, 5),
+        noise_luma=round(noise_luma, 2),
+        noise_chroma=round(noise_chroma, 2),
+        sharpness=round(quality.sharpness(tiles), 2),
+        sky_share=round(sky_share, 3),
+        green_share=round(green, 3),
+        night=levels.median < 0.30 and levels.white < 0.85,
+    )
+
+
+def agree_on_look(estimates: Mapping[str, LookEstimate], previous: ListingLook | None = None) -> ListingLook:
+    """Decide what all photos of the listing share, from each photo's estimate (keys: photo ids).
+
+    Pure and independent of order. `previous`, the look an earlier run agreed on, is returned unchanged while the new
+    consensus stays within tolerance, so that photos already enhanced with it can be reused.
+    """
+    inside = [e for _, e in sorted(estimates.items()) if e.exterior_likelihood < 0.5 and not e.monochrome]
+    outside = [e for _, e in sorted(estimates.items()) if e.exterior_likelihood >= 0.5 and not e.monochrome]
+    median = float(np.median([e.median for e in inside])) if inside else 0.66
+    consensus = ListingLook(
+        interior_light=_consensus_light(inside),
+        exterior_light=_consensus_light(outside),
+        interior_median=_quantise(min(max(median + 0.02, 0.64), 0.70), _LEVEL_STEP),
+    )
+    if previous is not None and previous.version == consensus.version and _same_look(previous, consensus):
+        return previous
+    return consensus
+
+
+def light_to_correct(estimate: LookEstimate, look: ListingLook, exterior: bool) -> tuple[float, float]:
+    """The cast to take out, `(ln R/G, ln B/G)`: the photo's own estimate, leaning on the listing's where it is weak.
+
+    Pure. Weak evidence and very strong casts are corrected in part only: a candle-lit room keeps some of its warmth and
+    a painted wall its paint. Outdoors the camera is right more often than the estimate, so little is taken.
+    """
+    if estimate.monochrome:
+        return 0.0, 0.0
+    prior = look.exterior_light if exterior else look.interior_light
+    trust = estimate.confidence
+    warmth, tint = warmth_and_tint(*_mix(prior, estimate.illuminant, trust))
+    full = (0.5 if exterior else 0.95) * (0.4 + 0.6 * trust)
+    knee = 0.12 if exterior else 0.34
+    kept = math.copysign(min(abs(float(warmth)), knee) + 0.45 * max(abs(float(warmth)) - knee, 0.0), float(warmth))
+    return chroma_of(full * kept, full * float(np.clip(tint, -0.12, 0.12)))
+
+
+def find_sky(small: Bytes, overcast: bool = False) -> FloatArray:
+    """Likelihood of sky, float32 (h, w) 0..1: smooth, blue, and joined to the top edge of the frame.
+
+    overcast: also take bright grey for sky; only sensible when the photo is known to be taken outdoors.
+    """
+    lab = cv2.cvtColor(small.astype(np.float32) / 255.0, cv2.COLOR_RGB2Lab)
+    grey = cv2.GaussianBlur(lab[..., 0], (0, 0), 1.5)
+    rough = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)) / 8.0
+    blue = (lab[..., 2] < -5.0) & (lab[..., 1] < 12.0) & (lab[..., 0] > 30.0)
+    candidate = blue | ((lab[..., 0] > 72.0) & (lab[..., 2] < 6.0) & (np.abs(lab[..., 1]) < 6.0)) if overcast else blue
+    mask: Bytes = (candidate & (rough < 2.5)).astype(np.uint8)
+    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
+    at_top = set(np.unique(labels[: max(2, small.shape[0] // 50)])) - {0}
+    big = [label for label in at_top if stats[label, cv2.CC_STAT_AREA] > 0.01 * mask.size]
+    chosen = cv2.morphologyEx(np.isin(labels, big).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
+    return np.asarray(cv2.GaussianBlur(chosen.astype(np.float32), (0, 0), 2.0), np.float32)
+
+
+def green_share(small: Bytes) -> float:
+    """Share of the frame that is the green of grass and leaves."""
+    lab = cv2.cvtColor(small.astype(np.float32) / 255.0, cv2.COLOR_RGB2Lab)
+    return float(((lab[..., 1] < -7.0) & (lab[..., 2] > 6.0) & (lab[..., 0] > 12.0)).mean())
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Coded levels 0..1 of a frame: its median, its white paint, its darkest part."""
+
+    median: float
+    white: float
+    black: float
+
+
+def measure_levels(small: Bytes, sky: FloatArray) -> Levels:
+    """Coded levels 0..1 of the brightest channel, windows and sky left out."""
+    level = small.max(axis=2)
+    blown = cv2.dilate((small.min(axis=2) >= 248).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    counted = ~blown & (sky < 0.3)
+    if counted.mean() < 0.05:
+        counted = np.ones_like(counted)
+    values = level[counted].astype(np.float32) / 255.0
+    paint = (neutral_weight(small) > 0.15) & counted
+    bright = level[paint].astype(np.float32) / 255.0 if paint.mean() > 0.02 else values
+    white = max(float(np.percentile(bright, 75)), float(np.percentile(values, 88)))
+    return Levels(float(np.median(values)), white, float(np.percentile(level, 0.5)) / 255.0)
+
+
+def _mix(one: tuple[float, float], other: tuple[float, float], share: float) -> tuple[Any, Any]:
+    return (1 - share) * one[0] + share * other[0], (1 - share) * one[1] + share * other[1]
+
+
+def _consensus_light(estimates: Sequence[LookEstimate]) -> tuple[float, float]:
+    """Confidence-weighted median chromaticity, quantised; neutral where there is too little evidence."""
+    weights = np.array([e.confidence for e in estimates], float)
+    if weights.sum() < 0.5:
+        return 0.0, 0.0
+    found = []
+    for axis in (0, 1):
+        values = np.array([e.illuminant[axis] for e in estimates], float)
+        order = np.argsort(values, kind="stable")
+        reached = np.cumsum(weights[order])
+        found.append(float(values[order][int(np.searchsorted(reached, 0.5 * weights.sum()))]))
+    return _quantise(found[0], _CHROMA_STEP), _quantise(found[1], _CHROMA_STEP)
+
+
+def _quantise(value: float, step: float) -> float:
+    return round(round(value / step) * step, 4) + 0.0
+
+
+def _same_look(one: ListingLook, other: ListingLook) -> bool:
+    chroma = max(
+        math.dist(one.interior_light, other.interior_light), math.dist(one.exterior_light, other.exterior_light)
+    )
+    return chroma <= _CHROMA_TOLERANCE and abs(one.interior_median - other.interior_median) <= _LEVEL_TOLERANCE

@@ -1,0 +1,145 @@
+"""Measuring a photo: clipping, levels, noise, sharpness, halos, and how far neutral surfaces are from neutral."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from listing_media_dagster.photo.white_balance import estimate_illuminant, lab_of_neutral
+
+FloatArray = NDArray[Any]  # float32; OpenCV's stubs promise no more than "some number"
+Bytes = NDArray[Any]  # uint8
+
+ANALYSIS_EDGE = 640
+_TILE = 160
+
+
+def small_copy(rgb: Bytes, edge: int = ANALYSIS_EDGE) -> Bytes:
+    """`rgb` reduced to at most `edge` px on its long side (area average); never enlarged."""
+    scale = edge / max(rgb.shape[:2])
+    if scale >= 1.0:
+        return np.ascontiguousarray(rgb)
+    size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def luma(rgb: Bytes) -> Bytes:
+    """Rec. 601 luma, uint8 (H, W)."""
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def native_tiles(rgb: Bytes, count: int = 5) -> list[Bytes]:
+    """A `count` × `count` grid of tiles at native resolution: noise and sharpness don't survive a reduction."""
+    height, width = rgb.shape[:2]
+    tile_h, tile_w = min(_TILE, height), min(_TILE, width)
+    rows = np.linspace(0, height - tile_h, count).astype(int)
+    columns = np.linspace(0, width - tile_w, count).astype(int)
+    return [
+        np.ascontiguousarray(rgb[y : y + tile_h, x : x + tile_w])
+        for y in sorted(set(rows))
+        for x in sorted(set(columns))
+    ]
+
+
+def noise_sigma(tiles: Sequence[Bytes]) -> tuple[float, float]:
+    """Standard deviation of luma and of chroma noise in 8-bit levels, from the flattest part of native-size tiles.
+
+    Laplacian difference operator (Immerkær 1996) on 16 px blocks; the quietest quarter of the unclipped blocks counts.
+    """
+    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+    found: tuple[list[FloatArray], list[FloatArray]] = ([], [])
+    for tile in tiles:
+        planes = cv2.cvtColor(tile, cv2.COLOR_RGB2YCrCb)
+        light = cv2.resize(planes[..., 0], (tile.shape[1] // 16, tile.shape[0] // 16), interpolation=cv2.INTER_AREA)
+        usable = (light > 12) & (light < 243)
+        for bucket, channel in zip(found, (0, 1), strict=True):
+            # JPEG halves chroma resolution: look at chroma at half size, or its noise seems gone
+            plane = planes[..., channel]
+            if channel:
+                plane = cv2.resize(plane, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+            response = np.abs(cv2.filter2D(plane.astype(np.float32), cv2.CV_32F, kernel))
+            blocks = cv2.resize(response, (light.shape[1], light.shape[0]), interpolation=cv2.INTER_AREA)
+            bucket.append(blocks[usable])
+    return _quiet_sigma(found[0]), _quiet_sigma(found[1])
+
+
+def _quiet_sigma(blocks: Sequence[FloatArray]) -> float:
+    values = np.concatenate(list(blocks)) if blocks else np.zeros(0, np.float32)
+    if values.size < 8:
+        return 0.0
+    quiet = values[values <= np.percentile(values, 25)]
+    return float(math.sqrt(math.pi / 2.0) / 6.0 * quiet.mean())
+
+
+def sharpness(tiles: Sequence[Bytes]) -> float:
+    """Mean strength of the strongest 2 % of fine detail (|luma - blur|, 8-bit levels) in native-size tiles."""
+    found = []
+    for tile in tiles:
+        y = luma(tile).astype(np.float32)
+        detail = np.abs(y - cv2.GaussianBlur(y, (0, 0), 1.5))
+        found.append(float(np.sort(detail, axis=None)[-max(1, detail.size // 50) :].mean()))
+    return float(np.mean(found)) if found else 0.0
+
+
+def clipped_shares(rgb: Bytes) -> tuple[float, float]:
+    """Share of pixels with a channel at 254 or more, and of pixels with every channel at 1 or less."""
+    strided = rgb[:: max(1, rgb.shape[0] // 1200), :: max(1, rgb.shape[1] // 1600)]
+    return float((strided.max(axis=2) >= 254).mean()), float((strided.max(axis=2) <= 1).mean())
+
+
+def neutral_cast(rgb: Bytes) -> tuple[float, float, float]:
+    """CIELAB `(a*, b*)` of the photo's neutral surfaces at L* 85, and the confidence that they are neutral (0..1)."""
+    light = estimate_illuminant(small_copy(rgb))
+    return (*lab_of_neutral(light.log_rg, light.log_bg), light.confidence)
+
+
+def neutral_consistency(images: Sequence[Bytes], least_confidence: float = 0.3) -> float:
+    """Mean ΔE*ab between the neutral surfaces of every pair of photos of a listing (0 = the same white everywhere).
+
+    Photos without trustworthy neutral surfaces are left out; fewer than two leaves 0.0.
+    """
+    casts = [(a, b) for a, b, confidence in map(neutral_cast, images) if confidence >= least_confidence]
+    return mean_pairwise_distance(casts)
+
+
+def mean_pairwise_distance(casts: Sequence[tuple[float, float]]) -> float:
+    """Mean Euclidean distance over all pairs of `(a*, b*)`."""
+    distances = [math.dist(one, other) for one, other in itertools.combinations(casts, 2)]
+    return float(np.mean(distances)) if distances else 0.0
+
+
+def halo_measure(before: Bytes, after: Bytes) -> float:
+    """How much a flat surface changes near a strong edge compared with the same surface further off: p95, 8-bit levels.
+
+    A plain tone curve gives 0: it treats equal brightness equally. Halos of local tone mapping and of sharpening show
+    as the difference of the change (after - before) between a flat pixel 2-6 px off an edge and pixels of the same
+    brightness about 14 px away. Same-size images; measured at 640 px.
+    """
+    y0 = luma(small_copy(before)).astype(np.float32)
+    y1 = luma(small_copy(after)).astype(np.float32)
+    gradient = np.hypot(cv2.Sobel(y0, cv2.CV_32F, 1, 0, scale=0.25), cv2.Sobel(y0, cv2.CV_32F, 0, 1, scale=0.25))
+    strong = (gradient > 24).astype(np.uint8)
+    distance = cv2.distanceTransform(1 - strong, cv2.DIST_L2, 3)
+    flat = gradient < 4
+    near = flat & (distance >= 2) & (distance <= 6)
+    if int(near.sum()) < 50:
+        return 0.0
+    change = y1 - y0
+    total = np.zeros_like(change)
+    weights = np.zeros_like(change)
+    for angle in range(8):
+        dx, dy = round(14 * math.cos(angle * math.pi / 4)), round(14 * math.sin(angle * math.pi / 4))
+        there = np.roll(y0, (dy, dx), (0, 1))
+        alike = (np.abs(there - y0) < 5) & np.roll(flat & (distance > 8), (dy, dx), (0, 1))
+        total += alike * np.roll(change, (dy, dx), (0, 1))
+        weights += alike
+    known = near & (weights > 0)
+    if int(known.sum()) < 50:
+        return 0.0
+    return float(np.percentile(np.abs(change[known] - total[known] / weights[known]), 95))

@@ -1,0 +1,151 @@
+"""Deciding how bright each part of a photo becomes: one exposure for the frame, and a local lift or restraint on top.
+
+The tone curve is `x + g*x*(1 - x)`, twice: it maps black to black and white to white for any strength `g` in [-1, 1],
+so no strength can clip. Decisions are taken on a small copy; `local_strength` returns `g` as a line per place
+(slope and offset over the pixel's own brightness), which keeps edges at full size without a halo (guided filter,
+He et al. 2013, coefficients at low resolution).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[Any]  # float32; OpenCV's stubs promise no more than "some number"
+
+_STRONGEST = 0.80
+
+
+@dataclass(frozen=True)
+class ToneTargets:
+    """Where a finished frame should sit, sRGB-coded 0..1: its median, and its bright matt surfaces (white paint)."""
+
+    median: float
+    white: float
+
+
+@dataclass(frozen=True)
+class ToneDecision:
+    """`exposure`: curve strength g for the whole frame; `black`: coded level made black; the rest are local amounts."""
+
+    exposure: float
+    black: float
+    shadow_lift: float
+    highlight_restraint: float
+    sky_restraint: float
+    clarity: float
+
+
+def tone_curve(level: FloatArray | float, strength: FloatArray | float) -> FloatArray:
+    """The curve itself, on sRGB-coded brightness 0..1."""
+    once = level + strength * level * (1.0 - level)
+    return np.asarray(once + strength * once * (1.0 - once), np.float32)
+
+
+def strength_to_reach(level: float, target: float) -> float:
+    """The curve strength that takes `level` to `target`, both coded 0..1, within what the curve can do."""
+    low, high = -_STRONGEST, _STRONGEST
+    for _ in range(24):
+        middle = 0.5 * (low + high)
+        if float(tone_curve(level, middle)) < target:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)
+
+
+def decide_tone(
+    *,
+    median: float,
+    white: float,
+    black: float,
+    clipped_share: float,
+    targets: ToneTargets,
+    exterior: bool,
+    night: bool,
+) -> ToneDecision:
+    """Choose exposure and local amounts from a frame's own levels (coded 0..1) and the listing's targets.
+
+    Pure. A frame already near its targets gets next to nothing; an interior is never darkened as a whole (high-key
+    white rooms are meant to be white), a dusk exterior stays dusk.
+    """
+    for_median = strength_to_reach(median, targets.median)
+    for_white = strength_to_reach(min(white, 0.97), targets.white)
+    if exterior:
+        exposure = float(np.clip(0.6 * min(for_median, for_white + 0.15), -0.03, 0.30))
+        if night:
+            exposure = float(np.clip(exposure, 0.0, 0.12))
+        return ToneDecision(
+            exposure=exposure,
+            black=float(np.clip(0.8 * black, 0.0, 0.04)),
+            shadow_lift=0.10 if night else 0.28,
+            highlight_restraint=0.25,
+            sky_restraint=0.0 if night else 0.16,
+            clarity=0.10,
+        )
+    # The white surfaces lead; the median follows as long as they don't get pushed past their target.
+    exposure = min(0.35 * for_median + 0.65 * for_white, for_white + 0.20)
+    exposure = float(np.clip(exposure, 0.0, _STRONGEST))
+    return ToneDecision(
+        exposure=exposure,
+        black=float(np.clip(0.8 * black, 0.0, 0.045)) * float(np.clip((0.45 - black) / 0.2, 0.0, 1.0)),
+        shadow_lift=0.26,
+        highlight_restraint=0.45 if clipped_share < 0.5 else 0.2,
+        sky_restraint=0.0,
+        clarity=0.08,
+    )
+
+
+def guided_coefficients(
+    guide: FloatArray, target: FloatArray, radius: int, epsilon: float
+) -> tuple[FloatArray, FloatArray]:
+    """Slope and offset of `target` as a local line over `guide` (both float32 (h, w)), smoothed over the window."""
+    size = (2 * radius + 1, 2 * radius + 1)
+
+    def mean(array: FloatArray) -> FloatArray:
+        return np.asarray(cv2.blur(array, size, borderType=cv2.BORDER_REFLECT), np.float32)
+
+    mean_guide, mean_target = mean(guide), mean(target)
+    variance = mean(guide * guide) - mean_guide * mean_guide
+    covariance = mean(guide * target) - mean_guide * mean_target
+    slope = covariance / (variance + epsilon)
+    return mean(slope), mean(mean_target - slope * mean_guide)
+
+
+def smooth_base(level: FloatArray) -> FloatArray:
+    """Brightness with texture removed and edges kept: float32 (h, w), 0..1."""
+    radius = max(4, round(0.03 * max(level.shape)))
+    slope, offset = guided_coefficients(level, level, radius, 0.01)
+    return slope * level + offset
+
+
+def local_strength(
+    level: FloatArray, decision: ToneDecision, sky: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Curve strength over the frame as (slope, offset) over coded brightness `level`: each float32 (h, w).
+
+    level: brightest channel 0..1 after white balance, small copy. sky: likelihood of sky 0..1, same size.
+    """
+    base = smooth_base(level)
+    shadow = np.clip((0.55 - base) / 0.55, 0.0, 1.0)
+    wide = cv2.GaussianBlur(base, (0, 0), 0.08 * max(level.shape))
+    # A window with a view is bright, detailed and far brighter than what surrounds it; a white wall is not.
+    window = _ramp(base, 0.72, 0.92) * _ramp(base - wide, 0.06, 0.25)
+    strength = (
+        decision.exposure + decision.shadow_lift * shadow - (decision.exposure + decision.highlight_restraint) * window
+    )
+    if sky is not None:
+        strength = strength * (1.0 - sky) + sky * (
+            min(decision.exposure, 0.0) - decision.sky_restraint * _ramp(base, 0.35, 0.8)
+        )
+    strength = np.clip(strength, -_STRONGEST, _STRONGEST + 0.1).astype(np.float32)
+    return guided_coefficients(level, strength, max(3, round(0.02 * max(level.shape))), 0.004)
+
+
+def _ramp(value: FloatArray, start: float, end: float) -> FloatArray:
+    t = np.clip((value - start) / (end - start), 0.0, 1.0)
+    return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
