@@ -10,7 +10,7 @@ import json
 import re
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
@@ -166,6 +166,7 @@ class Verdict(Noun):
     score: float | None = None
     threshold: float | None = None
     reason: str = ""
+    gates: bool = Field(default=True, description="False: recorded for information, decides nothing")
     evidence: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -215,8 +216,15 @@ class Photo(Noun):
     metrics: dict[str, float] = Field(default_factory=dict)
     route: str | None = None
     device: str | None = None
+    facts: dict[str, Any] = Field(default_factory=dict, description="what was read or measured: camera facts, the look")
     attachments: dict[str, StoredObject] = Field(default_factory=dict, description="depth, mask, layout, previews …")
     fingerprint: str = ""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What a person may call the photo: its id and its files' names, with and without their folder."""
+        files = [source.name for source in self.sources]
+        return frozenset([self.photo_id, *files, *(file.rsplit("/", 1)[-1] for file in files)])
 
     @property
     def is_altered(self) -> bool:
@@ -224,19 +232,27 @@ class Photo(Noun):
 
     @property
     def failed(self) -> bool:
-        return any(verdict.outcome == "failed" for verdict in self.verdicts)
+        return any(verdict.gates and verdict.outcome == "failed" for verdict in self.verdicts)
 
     @property
-    def publishable_image(self) -> StoredImage:
-        """The image a delivery may use: a rejected altered image is replaced by its base, always."""
-        return self.base if self.base is not None and self.failed else self.image
+    def publishable_image(self) -> StoredImage | None:
+        """The image a delivery may use: a rejected altered image is replaced by its base, a rejected base by nothing."""
+        return self.base if self.failed else self.image
 
     @property
     def publishes_altered(self) -> bool:
         return self.is_altered and not self.failed
 
-    def with_operations(self, *operations: Operation) -> Self:
-        return self.model_copy(update={"operations": (*self.operations, *operations)})
+    def described_as(self, earlier: Photo) -> Photo:
+        """Return this photo with what may change without a pixel changing taken from the stage before."""
+        return self.model_copy(
+            update={
+                "sources": earlier.sources,
+                "captured_at": earlier.captured_at,
+                "notes": earlier.notes,
+                "room": earlier.room,
+            }
+        )
 
 
 class RejectedFile(Noun):
@@ -323,6 +339,7 @@ class PhotoSet(Noun):
     rejected: tuple[RejectedFile, ...] = ()
     deliverables: tuple[Deliverable, ...] = ()
     stage: StageRecord = StageRecord()
+    companions: dict[str, StoredObject] = Field(default_factory=dict, description="by role: preview, agent's logo …")
     fingerprint: str = ""
     parameters: dict[str, Any] = Field(default_factory=dict, description="listing-wide decisions, such as the common white balance")
 

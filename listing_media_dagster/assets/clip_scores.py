@@ -1,0 +1,163 @@
+"""clip_scores: how well each image shows what it should, and which images a delivery may use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from listing_media_dagster.assets.clip import NoScorer, load_scorer
+from listing_media_dagster.assets.shown import stage_metadata
+from listing_media_dagster.assets.stage_run import StageRun
+from listing_media_dagster.listing import Photo, PhotoSet, Verdict
+from listing_media_dagster.partitions import listings
+from listing_media_dagster.settings import Settings, settings
+from listing_media_dagster.store.photo_sets import MediaStoreResource
+
+if TYPE_CHECKING:
+    from listing_media_dagster.models.clip import ClipScorer
+
+# Pictures are read and scored so many at a time: the encoder sees 224 px, so they are decoded small.
+PHOTOS_AT_A_TIME = 16
+
+
+@dg.asset(
+    partitions_def=listings,
+    group_name="listing_media",
+    description="CLIPScore (2.5·max(cos, 0), OpenAI ViT-B/32) and verdict of every image; the quality gate of a delivery.",
+    kinds={"pytorch"},
+    owners=["team:listing-media"],
+    code_version="1",
+    io_manager_key="photo_sets",
+    op_tags={"listing_media/gpu": "optional"},
+    check_specs=[
+        dg.AssetCheckSpec(
+            "clip_threshold",
+            asset="clip_scores",
+            partitions_def=listings,
+            blocking=True,
+            description="Blocks the delivery when too few gated images reach the threshold; warns when one was withheld.",
+        )
+    ],
+)
+def clip_scores(
+    context: dg.AssetExecutionContext, staged_photos: PhotoSet, media: MediaStoreResource
+) -> dg.MaterializeResult[PhotoSet]:
+    stage = StageRun.begin(context, media)
+    scorer = load_scorer()
+    if isinstance(scorer, NoScorer):
+        stage.say(f"not scored: {scorer.reason}")
+        photos = [_not_scored(photo, scorer) for photo in staged_photos.photos]
+    else:
+        photos = _scored(staged_photos.photos, str(staged_photos.parameters.get("style", "")), scorer, stage)
+    photo_set = PhotoSet(listing=staged_photos.listing, asset=stage.asset, photos=tuple(photos))
+    check = clip_check(photos, settings())
+    photo_set = stage.finish(photo_set, [check])
+    scores = [verdict.score for photo in photos for verdict in photo.verdicts if verdict.score is not None]
+    mean = {"mean_score": round(sum(scores) / len(scores), 3)} if scores else {}
+    return dg.MaterializeResult(
+        value=photo_set, metadata=stage_metadata(photo_set, stage, **mean), check_results=[check]
+    )
+
+
+def _not_scored(photo: Photo, missing: NoScorer) -> Photo:
+    verdict = Verdict(gate="clip", outcome="not_scored", reason=missing.reason, gates=photo.is_altered)
+    return photo.model_copy(update={"verdicts": (*photo.verdicts, verdict)})
+
+
+def _scored(photos: Sequence[Photo], style: str, scorer: ClipScorer, stage: StageRun) -> list[Photo]:
+    """Score every image that wasn't scored before with the same encoder and caption."""
+    from listing_media_dagster.models.clip import caption_for
+
+    captions = {photo.photo_id: caption_for(photo.room, style or None, photo.is_altered) for photo in photos}
+    wanted = {
+        photo.photo_id: stage.fingerprint(
+            image=photo.image.sha256,
+            caption=captions[photo.photo_id],
+            scorer=scorer.identity.model_dump(mode="json"),
+            threshold=settings().clip_threshold,
+        )
+        for photo in photos
+    }
+    verdicts = _earlier_verdicts(wanted, stage)
+    missing = [photo for photo in photos if photo.photo_id not in verdicts]
+    stage.reused += len(photos) - len(missing)
+    for start in range(0, len(missing), PHOTOS_AT_A_TIME):
+        batch = missing[start : start + PHOTOS_AT_A_TIME]
+        verdicts |= _score_batch(batch, captions, scorer, stage)
+        stage.computed += len(batch)
+        stage.progress(stage.reused + stage.computed, len(photos))
+    return [
+        photo.model_copy(
+            update={
+                "verdicts": (*photo.verdicts, _gated(verdicts[photo.photo_id], photo)),
+                "fingerprint": wanted[photo.photo_id],
+            }
+        )
+        for photo in photos
+    ]
+
+
+def _earlier_verdicts(wanted: dict[str, str], stage: StageRun) -> dict[str, Verdict]:
+    """Return the verdicts of an earlier run on the same image, caption, encoder and threshold."""
+    earlier = stage.previous.photos if stage.previous else ()
+    return {
+        photo.photo_id: verdict
+        for photo in earlier
+        if wanted.get(photo.photo_id) == photo.fingerprint
+        for verdict in photo.verdicts
+        if verdict.gate == "clip" and verdict.score is not None
+    }
+
+
+def _score_batch(
+    photos: Sequence[Photo], captions: dict[str, str], scorer: ClipScorer, stage: StageRun
+) -> dict[str, Verdict]:
+    from listing_media_dagster.models.clip import contrasts_for, judge
+
+    scores = scorer.score(
+        [stage.pixels(photo.image, at_most=448) for photo in photos],
+        [captions[photo.photo_id] for photo in photos],
+        [contrasts_for(photo.room, photo.is_altered) for photo in photos],
+    )
+    verdicts = {}
+    for photo, score in zip(photos, scores, strict=True):
+        verdict = judge(score.score, settings().clip_threshold, scorer.identity)
+        seen = {"caption": captions[photo.photo_id], "cosine": score.cosine, "contrast": score.contrast}
+        verdicts[photo.photo_id] = verdict.model_copy(update={"evidence": {**verdict.evidence, **seen}})
+    return verdicts
+
+
+def _gated(verdict: Verdict, photo: Photo) -> Verdict:
+    """A photograph is evidence of the home whatever CLIP makes of it; what was generated has to prove itself."""
+    return verdict.model_copy(update={"gates": photo.is_altered or settings().clip_gate == "all"})
+
+
+def clip_check(photos: Sequence[Photo], at: Settings) -> dg.AssetCheckResult:
+    """Judge a listing by the verdicts on its gated images: ERROR blocks what follows in the run, WARN is shown."""
+    verdicts = [verdict for photo in photos for verdict in photo.verdicts if verdict.gate == "clip"]
+    gated = [verdict for verdict in verdicts if verdict.gates]
+    scored = [verdict for verdict in gated if verdict.outcome != "not_scored"]
+    passed = [verdict for verdict in scored if verdict.outcome == "passed"]
+    withheld = len(scored) - len(passed)
+    share = len(passed) / len(scored) if scored else 1.0
+    if withheld and (share < at.clip_min_pass_share or at.clip_strict):
+        severity, ok = dg.AssetCheckSeverity.ERROR, False
+        text = f"{withheld} of {len(scored)} gated images are below {at.clip_threshold:g}"
+    elif withheld:
+        severity, ok = dg.AssetCheckSeverity.WARN, False
+        text = f"{withheld} of {len(scored)} gated images are below {at.clip_threshold:g} and are delivered as their base"
+    elif unscored := [verdict for verdict in verdicts if verdict.outcome == "not_scored"]:
+        severity, ok = dg.AssetCheckSeverity.WARN, False
+        text = f"{len(unscored)} images not scored: {unscored[0].reason}"
+    else:
+        severity, ok = dg.AssetCheckSeverity.WARN, True
+        text = f"all {len(scored)} gated images reach {at.clip_threshold:g}" if scored else "nothing was generated, so nothing is gated"
+    return dg.AssetCheckResult(
+        check_name="clip_threshold",
+        passed=ok,
+        severity=severity,
+        description=text,
+        metadata={"gated": len(gated), "scored": len(scored), "withheld": withheld, "pass_share": share},
+    )

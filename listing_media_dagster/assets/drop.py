@@ -1,0 +1,85 @@
+"""What lies in front of the pipeline: the files of a drop, wherever they were dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from listing_media_dagster.listing_yaml import FILE_NAME
+from listing_media_dagster.store.media_store import MediaStore
+
+READY_MARKER = "_READY"
+LEFT_BEHIND_BY_COMPUTERS = frozenset({"thumbs.db", "desktop.ini", ".ds_store", READY_MARKER.lower(), FILE_NAME})
+
+
+@dataclass(frozen=True)
+class DropFile:
+    """A file of a drop; `name` is its path relative to the drop, with '/'."""
+
+    name: str
+    size: int
+
+
+class Drop(Protocol):
+    """A place with one listing's files."""
+
+    where: str
+
+    def files(self) -> list[DropFile]: ...
+    def open_local(self, name: str) -> AbstractContextManager[Path]: ...
+    def listing_yaml(self) -> bytes | None: ...
+
+
+class InboxDrop:
+    """`inbox/<listing_id>/` of the media store."""
+
+    def __init__(self, media: MediaStore, listing_id: str) -> None:
+        self._media = media
+        self._prefix = f"inbox/{listing_id}/"
+        self.where = self._prefix
+
+    def files(self) -> list[DropFile]:
+        names = ((found.key.removeprefix(self._prefix), found.size) for found in self._media.list(self._prefix))
+        return [DropFile(name, size) for name, size in names if _is_delivered(name)]
+
+    def open_local(self, name: str) -> AbstractContextManager[Path]:
+        return self._media.open_local(self._prefix + name)
+
+    def listing_yaml(self) -> bytes | None:
+        key = self._prefix + FILE_NAME
+        return self._media.read(key) if self._media.exists(key) else None
+
+
+class FolderDrop:
+    """A folder of this machine, read where it is and never written to."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.where = str(root)
+
+    def files(self) -> list[DropFile]:
+        return sorted(self._walk(), key=lambda file: file.name)
+
+    def _walk(self) -> Iterator[DropFile]:
+        for path in self._root.rglob("*"):
+            name = path.relative_to(self._root).as_posix()
+            # A link could lead anywhere on this machine; a pipe or device could block the run for ever.
+            if path.is_file() and not path.is_symlink() and _is_delivered(name):
+                yield DropFile(name, path.stat().st_size)
+
+    def open_local(self, name: str) -> AbstractContextManager[Path]:
+        return nullcontext(self._root / name)
+
+    def listing_yaml(self) -> bytes | None:
+        path = self._root / FILE_NAME
+        return path.read_bytes() if path.is_file() else None
+
+
+def _is_delivered(name: str) -> bool:
+    """Say whether a person put the file there, rather than their computer."""
+    path = PurePosixPath(name)
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    return not hidden and path.name.lower() not in LEFT_BEHIND_BY_COMPUTERS

@@ -1,0 +1,164 @@
+"""One stage working on one listing: what it can reuse, what it makes anew, how far it is.
+
+Every asset goes through here, so that reuse by fingerprint, progress, timing and the manifest mean the same everywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import dagster as dg
+
+from listing_media_dagster.listing import Photo, PhotoSet, StoredImage, fingerprint
+from listing_media_dagster.settings import settings
+from listing_media_dagster.store.media_store import MediaStore, StoreError
+from listing_media_dagster.store.photo_sets import MediaStoreResource, folder
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+progress_log = logging.getLogger("listing_media_dagster.progress")
+
+
+@dataclass
+class StageRun:
+    """A stage of one listing in progress. `code_version` is part of every fingerprint."""
+
+    listing_id: str
+    asset: str
+    code_version: str
+    media: MediaStore
+    run_id: str
+    previous: PhotoSet | None
+    computed: int = 0
+    reused: int = 0
+    messages: list[str] = field(default_factory=list)
+    _began: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def begin(cls, context: dg.AssetExecutionContext, media: MediaStoreResource) -> StageRun:
+        asset = context.asset_key.path[-1]
+        listing_id = context.partition_key
+        return cls(
+            listing_id=listing_id,
+            asset=asset,
+            code_version=context.assets_def.code_versions_by_key[context.asset_key] or "",
+            media=media.store(),
+            run_id=context.run.run_id,
+            previous=media.photo_sets().find(listing_id, asset),
+        )
+
+    def key(self, name: str) -> str:
+        """Return the store key of a file of this stage."""
+        return f"{folder(self.listing_id, self.asset)}/{name}"
+
+    def fingerprint(self, **what_made_it: Any) -> str:
+        return fingerprint(asset=self.asset, code=self.code_version, **what_made_it)
+
+    def reusable(self, photo_id: str, wanted: str) -> Photo | None:
+        """Return the photo this stage made before if nothing that made it has changed and the store still has it."""
+        photo = self.previous.photo(photo_id) if self.previous else None
+        if photo is None or photo.fingerprint != wanted:
+            return None
+        return None if self.media.verify([photo.image, *photo.attachments.values()]) else photo
+
+    def each_photo(
+        self, wanted: Mapping[str, str], make: Callable[[str], Photo], *, workers: int | None = None
+    ) -> dict[str, Photo]:
+        """Return a photo for every id in `wanted` (id -> fingerprint): the one made before, or else `make(id)`."""
+        done = {photo_id: photo for photo_id, print_ in wanted.items() if (photo := self.reusable(photo_id, print_))}
+        self.reused += len(done)
+        missing = [photo_id for photo_id in wanted if photo_id not in done]
+        self.progress(len(done), len(wanted), "reused" if done else "")
+
+        def fresh(photo_id: str) -> Photo:
+            return make(photo_id).model_copy(update={"fingerprint": wanted[photo_id]})
+
+        for photo_id, photo in in_parallel(missing, fresh, workers=workers):
+            done[photo_id] = photo
+            self.computed += 1
+            self.progress(len(done), len(wanted), photo_id)
+        return {photo_id: done[photo_id] for photo_id in wanted}
+
+    def progress(self, done: int, total: int, what: str = "") -> None:
+        progress_log.info(
+            "%s %s: %d of %d %s", self.listing_id, self.asset, done, total, what,
+            extra={"listing_id": self.listing_id, "asset": self.asset, "done": done, "total": total, "what": what},
+        )  # fmt: skip
+
+    def say(self, message: str) -> None:
+        """Keep a message for the report and show it in the run's log."""
+        self.messages.append(message)
+        progress_log.info("%s %s: %s", self.listing_id, self.asset, message, extra={"message_of": self.asset})
+
+    def write_image(self, name: str, encoded: bytes, width: int, height: int) -> StoredImage:
+        stored = self.media.write(self.key(name), encoded)
+        return StoredImage(**stored.model_dump(), width=width, height=height)
+
+    def pixels(self, image: StoredImage, *, at_most: int | None = None) -> NDArray[np.uint8]:
+        """Return one of the pipeline's own pictures as uint8 (H, W, 3) sRGB after checking its digest.
+
+        `at_most` px on the long edge lets the decoder skip work; the result may be up to twice as large.
+        """
+        import cv2
+        import numpy as np
+
+        flag = cv2.IMREAD_COLOR_RGB
+        if at_most:
+            shrink = max(image.width, image.height) // at_most
+            flag = next((flag for factor, flag in _reduced_decoding() if shrink >= factor), flag)
+        encoded = np.frombuffer(self.media.read_verified(image), np.uint8)
+        decoded = cv2.imdecode(encoded, flag)
+        if decoded is None:
+            raise StoreError(f"{image.key} is no picture; materialize the asset that made it again")
+        # OpenCV's reduced decoders know BGR only.
+        return decoded if flag == cv2.IMREAD_COLOR_RGB else cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
+
+    def finish(self, photo_set: PhotoSet, checks: Iterable[dg.AssetCheckResult] = ()) -> PhotoSet:
+        """Return the photo set with how it came to be: seconds, reuse, messages, and the checks' outcome."""
+        record = photo_set.stage.model_copy(
+            update={
+                "seconds": time.monotonic() - self._began,
+                "finished_at": datetime.now(UTC),
+                "run_id": self.run_id,
+                "computed": self.computed,
+                "reused": self.reused,
+                "messages": tuple(self.messages),
+            }
+        )
+        parameters = {**photo_set.parameters, "checks": [_as_report(check) for check in checks]}
+        return photo_set.model_copy(update={"stage": record, "parameters": parameters})
+
+
+def in_parallel(
+    items: Sequence[Item], work: Callable[[Item], Result], *, workers: int | None = None
+) -> Iterable[tuple[Item, Result]]:
+    """Yield (item, work(item)) as they finish; after the first error no further item is begun."""
+    with ThreadPoolExecutor(max_workers=workers or settings().workers, thread_name_prefix="photo") as pool:
+        running = {pool.submit(work, item): item for item in items}
+        try:
+            for finished in as_completed(running):
+                yield running[finished], finished.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _reduced_decoding() -> tuple[tuple[int, int], ...]:
+    import cv2
+
+    return ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
+
+
+def _as_report(check: dg.AssetCheckResult) -> dict[str, str]:
+    outcome = "passed" if check.passed else ("failed" if check.severity == dg.AssetCheckSeverity.ERROR else "warned")
+    return {"check": check.check_name or "", "outcome": outcome, "detail": check.description or ""}

@@ -1,0 +1,267 @@
+"""listing-media: the pipeline from a terminal, through the same Dagster definitions that the UI and the daemon use."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from listing_media_dagster import cli_models
+from listing_media_dagster.cli_progress import showing_progress
+from listing_media_dagster.listing import BadListing, check_listing_id
+from listing_media_dagster.settings import settings
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__, add_completion=False)
+app.add_typer(cli_models.app, name="models")
+say = Console(stderr=True)
+
+Photos = Annotated[Path, typer.Argument(help="folder with the photos of one home", exists=True, file_okay=False)]
+ListingId = Annotated[str, typer.Option("--listing", help="listing id; default: made from the folder's name")]
+Style = Annotated[str | None, typer.Option(help="design kit for virtual staging")]
+Strength = Annotated[float | None, typer.Option(min=0, max=1, help="of the enhancement")]
+Store = Annotated[str | None, typer.Option(help="media store: folder or s3://bucket/prefix; default: LISTING_MEDIA_STORE")]
+AsJson = Annotated[bool, typer.Option("--json", help="print report.json and nothing else to standard output")]
+
+
+@app.command()
+def run(
+    photos: Photos,
+    listing: ListingId = "",
+    style: Style = None,
+    strength: Strength = None,
+    store: Store = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a folder of photos through the whole pipeline; exit with 1 if any stage failed."""
+    _use_store(store)
+    listing_id = _listing_id(listing, photos)
+    succeeded = _run_listing(photos, listing_id, style=style, strength=strength)
+    _conclude(listing_id, as_json=as_json, succeeded=succeeded)
+
+
+@app.command()
+def demo(
+    photos: Annotated[Path | None, typer.Argument(help="your own photos; default: the sample listing")] = None,
+    store: Store = None,
+    no_pull: Annotated[bool, typer.Option("--no-pull", help="don't fetch the CLIP weights")] = False,
+) -> None:
+    """Run the sample listing, or your own photos, and say where to look."""
+    from listing_media_dagster.sample_listing import sample_folder
+
+    _use_store(store)
+    if not no_pull:
+        cli_models.pull_or_say_why_not("clip-vit-b32", say)
+    folder = photos or sample_folder()
+    if not folder.is_dir():
+        say.print(f"[red]{folder} is no folder; give the folder that holds the photos of one home")
+        raise typer.Exit(1)
+    listing_id = "sample-home" if photos is None else _listing_id("", folder)
+    succeeded = _run_listing(folder, listing_id)
+    _conclude(listing_id, as_json=False, succeeded=succeeded)
+
+
+@app.command()
+def submit(photos: Photos, listing: ListingId = "", store: Store = None) -> None:
+    """Copy a folder into the inbox and mark it ready; the upload sensor takes it from there."""
+    from listing_media_dagster.assets.drop import READY_MARKER, FolderDrop
+    from listing_media_dagster.listing_yaml import FILE_NAME
+
+    _use_store(store)
+    media = _media()
+    inbox = f"inbox/{_listing_id(listing, photos)}"
+    drop = FolderDrop(photos)
+    for file in drop.files():
+        with drop.open_local(file.name) as path:
+            media.write(f"{inbox}/{file.name}", path)
+        say.print(f"  {file.name}")
+    if (text := drop.listing_yaml()) is not None:
+        media.write(f"{inbox}/{FILE_NAME}", text)
+    media.write(f"{inbox}/{READY_MARKER}", b"")
+    say.print(f"[green]{inbox} is ready; the listing_uploads sensor takes it on its next tick")
+
+
+@app.command()
+def status(listing: Annotated[str, typer.Argument(help="one listing; default: all")] = "", store: Store = None) -> None:
+    """Show how far the listings are, or what became of one listing's files."""
+    _use_store(store)
+    media = _media()
+    if listing:
+        _show_listing(_report(check_id(listing)))
+        return
+    table = Table("listing", "last stage", "photos", "rejected", "deliverables")
+    for listing_id in media.list_folders("listings/"):
+        report = _report(listing_id)
+        stages = list(report["stages"])
+        rejected = sum(file["status"] == "rejected" for file in report["files"])
+        table.add_row(
+            listing_id,
+            stages[-1] if stages else "nothing yet",
+            str(len(report["photos"])),
+            str(rejected),
+            str(len(report["deliverables"])),
+        )
+    Console().print(table)
+
+
+@app.command()
+def doctor(store: Store = None) -> None:
+    """Say what this machine can do, what is missing and how to get it."""
+    from listing_media_dagster.doctor import examine
+
+    _use_store(store)
+    signs = {"ok": "[green]✓", "warn": "[yellow]!", "missing": "[red]✗"}
+    table = Table("", "what", "found", "to do", box=None)
+    findings = examine(settings())
+    for finding in findings:
+        table.add_row(signs[finding.level], finding.what, finding.detail, finding.fix or "")
+    Console().print(table)
+    if any(finding.level == "missing" and finding.required for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command("serve-media")
+def serve_media(store: Store = None, port: int = 3001) -> None:
+    """Serve the media store's files to this machine's browsers (127.0.0.1 only); `make ui` runs it beside Dagster."""
+    from listing_media_dagster.store.media_server import serve
+
+    _use_store(store)
+    serve(_media(), "127.0.0.1", port)
+
+
+@app.command("report-schema", hidden=True)
+def report_schema() -> None:
+    """Print the JSON schema of report.json (docs/report.schema.json)."""
+    from listing_media_dagster.store.report import report_schema
+
+    print(json.dumps(report_schema(), indent=2))
+
+
+def check_id(text: str) -> str:
+    try:
+        return check_listing_id(text)
+    except BadListing as bad:
+        say.print(f"[red]{bad}")
+        raise typer.Exit(1) from None
+
+
+def _listing_id(given: str, photos: Path) -> str:
+    return check_id(given or re.sub(r"[^A-Za-z0-9_-]+", "-", photos.resolve().name).strip("-_")[:64] or "listing")
+
+
+def _use_store(url: str | None) -> None:
+    if url is not None:
+        os.environ["LISTING_MEDIA_STORE"] = url
+        settings.cache_clear()
+
+
+def _media() -> Any:
+    from listing_media_dagster.store.photo_sets import MediaStoreResource
+
+    return MediaStoreResource().store()
+
+
+def _dagster_home() -> Path:
+    """Use DAGSTER_HOME, or else .dagster here, with this folder's dagster.yaml (or the one that comes with us)."""
+    if home := os.environ.get("DAGSTER_HOME"):
+        return Path(home)
+    home_here = Path(".dagster").resolve()
+    home_here.mkdir(exist_ok=True)
+    if not (home_here / "dagster.yaml").exists() and Path("dagster.yaml").exists():
+        (home_here / "dagster.yaml").symlink_to(Path("dagster.yaml").resolve())
+    os.environ["DAGSTER_HOME"] = str(home_here)
+    return home_here
+
+
+def _run_listing(photos: Path, listing_id: str, *, style: str | None = None, strength: float | None = None) -> bool:
+    _dagster_home()
+    say.print(f"[bold]{listing_id}[/]  {photos}")
+    with showing_progress(say):
+        import dagster as dg
+
+        from listing_media_dagster.definitions import defs
+        from listing_media_dagster.partitions import listings
+
+        operations: dict[str, Any] = {"raw_photos": {"config": {"source": str(photos.resolve())}}}
+        if style is not None:
+            operations["staged_photos"] = {"config": {"style": style}}
+        if strength is not None:
+            operations["enhanced_photos"] = {"config": {"strength": strength}}
+        with dg.DagsterInstance.get() as instance:
+            instance.add_dynamic_partitions(str(listings.name), [listing_id])
+            result = defs.resolve_job_def("listing_media").execute_in_process(
+                instance=instance,
+                partition_key=listing_id,
+                run_config={"ops": operations, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                raise_on_error=False,
+            )
+    for event in result.all_events:
+        if event.is_step_failure:
+            say.print(f"[red]{event.step_key} failed:[/] {_why(event)}", highlight=False)
+    return bool(result.success)
+
+
+def _why(event: Any) -> str:
+    failure = event.step_failure_data
+    if failure.user_failure_data is not None and failure.user_failure_data.description:
+        return str(failure.user_failure_data.description)
+    error = failure.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return str(error.message).strip() if error is not None else "see the run's log"
+
+
+def _report(listing_id: str) -> dict[str, Any]:
+    key = f"listings/{listing_id}/report.json"
+    media = _media()
+    if not media.exists(key):
+        say.print(f"[red]there is no listing {listing_id!r} in {settings().store}")
+        raise typer.Exit(1)
+    report: dict[str, Any] = json.loads(media.read(key))
+    return report
+
+
+def _conclude(listing_id: str, *, as_json: bool, succeeded: bool) -> None:
+    key = f"listings/{listing_id}/report.json"
+    if _media().exists(key):
+        report = _report(listing_id)
+        if as_json:
+            sys.stdout.write(json.dumps(report, indent=1) + "\n")
+        else:
+            _show_listing(report)
+    if not succeeded:
+        raise typer.Exit(1)
+
+
+def _show_listing(report: dict[str, Any]) -> None:
+    out = Console()
+    files = report["files"]
+    for status, colour in (("rejected", "red"), ("flagged", "yellow")):
+        for file in files:
+            if file["status"] == status:
+                out.print(f"  [{colour}]{status}[/] {file['file']}: {file['reason']}", highlight=False)
+    accepted = sum(file["status"] != "rejected" for file in files)
+    out.print(f"  {accepted} of {len(files)} files accepted, {len(report['photos'])} photos")
+    for check in report["checks"]:
+        colour = {"passed": "green", "warned": "yellow", "failed": "red"}[check["outcome"]]
+        out.print(f"  [{colour}]{check['outcome']}[/] {check['check']}: {check['detail']}", highlight=False)
+    seconds = ", ".join(f"{asset} {stage['seconds']:.1f} s" for asset, stage in report["stages"].items())
+    out.print(f"  {seconds}", highlight=False)
+    for deliverable in report["deliverables"]:
+        if deliverable["media_type"] in ("text/html", "video/mp4", "application/zip"):
+            out.print(f"  [bold]{deliverable['description'] or deliverable['name']}[/]: {_where(deliverable['key'])}", highlight=False, soft_wrap=True)
+
+
+def _where(key: str) -> str:
+    store = settings().store
+    return f"{store.rstrip('/')}/{key}" if "://" in store else str(Path(store, key))
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,105 @@
+"""Reads a drop's listing.yaml strictly: every mistake is an error that names the key and its line."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from listing_media_dagster.listing import BadListing, Listing
+
+FILE_NAME = "listing.yaml"
+MAX_BYTES = 64 * 1024
+
+
+def parse_listing_yaml(text: bytes, listing_id: str) -> Listing:
+    """Return the listing that `text` describes; `id` may be left out, and must be `listing_id` if it is there.
+
+    Raises `BadListing` naming the line, the key and what would be right.
+    """
+    if len(text) > MAX_BYTES:
+        raise BadListing(f"{FILE_NAME} is {len(text)} bytes; {MAX_BYTES} are plenty. Is it the right file?")
+    try:
+        _refuse_aliases(text)
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is None:
+            return Listing(id=listing_id)
+        if not isinstance(root, yaml.MappingNode):
+            raise BadListing(f"{FILE_NAME} line {_line(root)}: expected `key: value` lines such as `address: 12 Main St`")
+        _refuse_repeated_keys(root)
+        values = yaml.SafeLoader("").construct_document(root)
+    except yaml.YAMLError as broken:
+        mark = getattr(broken, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark else ""
+        problem = getattr(broken, "problem", None) or str(broken).splitlines()[0]
+        raise BadListing(f"{FILE_NAME}{where}: not valid YAML ({problem})") from None
+    except RecursionError:
+        raise BadListing(f"{FILE_NAME}: nested too deeply") from None
+    declared = values.setdefault("id", listing_id)
+    if str(declared) != listing_id:
+        raise BadListing(
+            f"{FILE_NAME} line {_line(_find(root, ('id',)))}: id is {declared!r} but the drop is for listing"
+            f" {listing_id!r}; remove the line or move the photos"
+        )
+    try:
+        return Listing.model_validate({**values, "id": listing_id})
+    except ValidationError as invalid:
+        raise BadListing("; ".join(_explain(error, root) for error in invalid.errors())) from None
+
+
+def _refuse_aliases(text: bytes) -> None:
+    """Aliases could make a small file expand without bound, and nobody needs them here."""
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise BadListing(f"{FILE_NAME} line {event.start_mark.line + 1}: aliases (*name) are not supported")
+
+
+def _refuse_repeated_keys(node: yaml.Node | None) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise BadListing(f"{FILE_NAME} line {_line(key)}: a key must be plain text")
+            if key.value in seen:
+                raise BadListing(f"{FILE_NAME} line {_line(key)}: {key.value!r} is given twice")
+            seen.add(str(key.value))
+            _refuse_repeated_keys(value)
+
+
+def _explain(error: Any, root: yaml.MappingNode) -> str:
+    path = tuple(part for part in error["loc"] if isinstance(part, (str, int)))
+    line = _line(_find(root, path))
+    name = ".".join(str(part) for part in path)
+    if error["type"] == "extra_forbidden":
+        return f"{FILE_NAME} line {line}: unknown key {name!r}{_did_you_mean(path)}"
+    given = "" if isinstance(error["input"], (dict, list)) else f" (given: {error['input']!r})"
+    return f"{FILE_NAME} line {line}: {name}: {error['msg']}{given}"
+
+
+def _did_you_mean(path: tuple[str | int, ...]) -> str:
+    model: Any = Listing
+    for part in path[:-1]:
+        field = model.model_fields.get(str(part)) if hasattr(model, "model_fields") else None
+        model = field.annotation if field else None
+    known = sorted(getattr(model, "model_fields", {}))
+    near = difflib.get_close_matches(str(path[-1]), known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
+
+
+def _find(node: yaml.Node, path: tuple[str | int, ...]) -> yaml.Node:
+    """Return the key or item node at `path`, or the nearest one above it."""
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            pair = next(((key, value) for key, value in node.value if str(key.value) == str(part)), None)
+            if pair is None:
+                return node
+            node = pair[0] if part == path[-1] else pair[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+    return node
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
