@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
 import shutil
 import threading
@@ -282,7 +283,7 @@ def _download(
                 return None
 
         try:
-            with _plain_http():
+            with _quiet_plain_http():
                 hf_hub_download(
                     entry.repo,
                     file.name,
@@ -303,16 +304,22 @@ def _download(
 
 
 @contextmanager
-def _plain_http() -> Iterator[None]:
-    """Keep the client off its chunked protocol for a moment: with that, a broken download starts from nothing again."""
+def _quiet_plain_http() -> Iterator[None]:
+    """Keep the client off its chunked protocol, which starts a broken download from nothing, and from its own log.
+
+    What it would log (each retry, in two lines) the caller says in one, if it comes to that.
+    """
     from huggingface_hub import constants
 
-    before = constants.HF_HUB_DISABLE_XET
+    log = logging.getLogger("huggingface_hub")
+    before, level = constants.HF_HUB_DISABLE_XET, log.level
     constants.HF_HUB_DISABLE_XET = True
+    log.setLevel(logging.ERROR)
     try:
         yield
     finally:
         constants.HF_HUB_DISABLE_XET = before
+        log.setLevel(level)
 
 
 def _broken(entry: CatalogueEntry, file: _RemoteFile, address: str, error: Exception) -> HubUnreachable:
