@@ -36,7 +36,8 @@ from listing_media_dagster.photo.file_format import (
     salvage_png,
     without_metadata,
 )
-from listing_media_dagster.photo.metadata import CameraFacts, PhotoFacts, read_camera_facts
+from listing_media_dagster.photo.metadata import CameraFacts, read_camera_facts
+from listing_media_dagster.photo.metadata import PhotoFacts as PhotoFacts
 from listing_media_dagster.photo.similarity import SIDE, likeness_of
 
 VERSION = "1"

@@ -40,6 +40,7 @@ class CameraFacts(Noun):
     auto_bracketed: bool = Field(
         default=False, description="the camera says it took this frame as one of a bracket set"
     )
+    focal_length_mm: float | None = None
     focal_length_35mm: float | None = None
     camera: str | None = None
     lens: str | None = None
@@ -87,6 +88,7 @@ def read_camera_facts(image: Image.Image) -> CameraFacts:
         iso=iso,
         exposure_ev=exposure_ev(seconds, f_number, iso),
         auto_bracketed=shot.get(Base.ExposureMode) == _AUTO_BRACKET,
+        focal_length_mm=_number(shot.get(Base.FocalLength), 0.5, 5000.0),
         focal_length_35mm=_number(shot.get(Base.FocalLengthIn35mmFilm), 1.0, 5000.0),
         camera=model if model and make and model.lower().startswith(make.lower().split()[0]) else _joined(make, model),
         lens=_text(shot.get(Base.LensModel)),
