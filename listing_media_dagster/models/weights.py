@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from listing_media_dagster.models.catalogue import CatalogueEntry
 from listing_media_dagster.models.weights_folder import (
@@ -33,6 +33,9 @@ from listing_media_dagster.models.weights_folder import (
     sha256_of,
     write_whole,
 )
+
+if TYPE_CHECKING:
+    from huggingface_hub.utils import tqdm as hub_bar
 
 __all__ = [
     "BadWeights",
@@ -149,7 +152,7 @@ def pull(
         _require_disk(models_dir, total)
         report(PullProgress(file=entry.weights, done_bytes=0, total_bytes=total))
         incoming = models_dir / f".incoming-{entry.id}-{revision[:12]}"
-        _download(entry, remote, revision, incoming, address, timeout_seconds, report)
+        _download(entry, remote, revision, incoming, address, report)
         locked = LockedModel(
             repo=entry.repo,
             revision=revision,
@@ -260,39 +263,35 @@ def _download(
     revision: str,
     incoming: Path,
     address: str,
-    timeout_seconds: float,
     report: Callable[[PullProgress], None],
 ) -> None:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.utils import tqdm as hub_bar
+    """Fetch `remote` into the folder `incoming`; what is there of a file already is kept and gone on from.
 
+    The client's own `hf_hub_download` throws a partial file away, so that a slow line would never finish.
+    """
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers
+
+    incoming.mkdir(exist_ok=True)
     total = sum(file.size for file in remote)
     before = 0
     for file in remote:
-
-        class Bar(hub_bar):  # type: ignore[misc, type-arg, unused-ignore]
-            """Turns the client's progress bar into reports; draws nothing itself."""
-
-            def __init__(self, *args: Any, **kwargs: Any) -> None:
-                self._done = int(kwargs.get("initial") or 0)
-                super().__init__(*args, **{**kwargs, "disable": True})
-
-            def update(self, n: float | None = 1, _before: int = before, _file: _RemoteFile = file) -> bool | None:
-                self._done = min(self._done + int(n or 0), _file.size)
-                report(PullProgress(file=_file.name, done_bytes=_before + self._done, total_bytes=total))
-                return None
-
+        whole, part = incoming / file.name, incoming / f"{file.name}.part"
+        if whole.is_file():
+            whole.replace(part)
+        present = part.stat().st_size if part.is_file() else 0
+        resume_at = present if file.sha256 is not None and present <= file.size else 0
         try:
-            with _quiet_plain_http():
-                hf_hub_download(
-                    entry.repo,
-                    file.name,
-                    revision=revision,
-                    local_dir=incoming,
-                    endpoint=address,
-                    etag_timeout=timeout_seconds,
-                    token=False,
-                    tqdm_class=Bar,
+            with _quiet_client(), part.open("ab") as out:
+                out.truncate(resume_at)
+                http_get(
+                    hf_hub_url(entry.repo, file.name, revision=revision, endpoint=address),
+                    out,
+                    resume_size=resume_at,
+                    headers=build_hf_headers(token=False),
+                    expected_size=file.size,
+                    tqdm_class=_reporting_bar(file, before, total, report),
                 )
         except OSError as error:
             if error.errno == errno.ENOSPC:
@@ -300,25 +299,36 @@ def _download(
             raise _broken(entry, file, address, error) from error
         except Exception as error:
             raise _broken(entry, file, address, error) from error
+        part.replace(whole)
         before += file.size
 
 
+def _reporting_bar(file: _RemoteFile, before: int, total: int, report: Callable[[PullProgress], None]) -> type[hub_bar]:
+    """Return a progress bar for the client that draws nothing and reports."""
+    from huggingface_hub.utils import tqdm as hub_bar
+
+    class Bar(hub_bar):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self._done = int(kwargs.get("initial") or 0)
+            super().__init__(*args, **{**kwargs, "disable": True})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self._done = max(0, min(self._done + int(n or 0), file.size))
+            report(PullProgress(file=file.name, done_bytes=before + self._done, total_bytes=total))
+            return None
+
+    return Bar
+
+
 @contextmanager
-def _quiet_plain_http() -> Iterator[None]:
-    """Keep the client off its chunked protocol, which starts a broken download from nothing, and from its own log.
-
-    What it would log (each retry, in two lines) the caller says in one, if it comes to that.
-    """
-    from huggingface_hub import constants
-
+def _quiet_client() -> Iterator[None]:
+    """Keep the client from logging each retry in two lines; the caller says it in one, if it comes to that."""
     log = logging.getLogger("huggingface_hub")
-    before, level = constants.HF_HUB_DISABLE_XET, log.level
-    constants.HF_HUB_DISABLE_XET = True
+    level = log.level
     log.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        constants.HF_HUB_DISABLE_XET = before
         log.setLevel(level)
 
 
@@ -358,7 +368,6 @@ def _require_same_as_first_pull(
 
 
 def _move_in(entry: CatalogueEntry, locked: LockedModel, incoming: Path, models_dir: Path) -> None:
-    shutil.rmtree(incoming / ".cache", ignore_errors=True)
     write_whole(incoming / CARD_NAME, _card_of(entry, locked).model_dump_json(indent=2, exclude_none=True) + "\n")
     folder = models_dir / entry.id
     if folder.exists():
