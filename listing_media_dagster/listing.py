@@ -46,7 +46,7 @@ def is_listing_id(text: str) -> bool:
 
 
 def check_listing_id(text: str) -> str:
-    """Return `text` if it may name a listing (it becomes a partition, a folder and part of URLs), else raise `BadListing`."""
+    """Return `text` if it may name a listing (a partition, a folder, part of URLs), else raise `BadListing`."""
     if not is_listing_id(text):
         raise BadListing(
             f"{text!r} can't be a listing id: use 1 to 64 letters, digits, '-' or '_', starting with a letter or digit"
@@ -212,7 +212,9 @@ class Photo(Noun):
     duplicate_of: str | None = None
     operations: tuple[Operation, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
-    notes: tuple[str, ...] = Field(default=(), description="what a person should look at; any note makes the file 'flagged'")
+    notes: tuple[str, ...] = Field(
+        default=(), description="what a person should look at; any note makes the file 'flagged'"
+    )
     metrics: dict[str, float] = Field(default_factory=dict)
     route: str | None = None
     device: str | None = None
@@ -236,7 +238,7 @@ class Photo(Noun):
 
     @property
     def publishable_image(self) -> StoredImage | None:
-        """The image a delivery may use: a rejected altered image is replaced by its base, a rejected base by nothing."""
+        """The image a delivery may use: of a rejected one its base, if it has one."""
         return self.base if self.failed else self.image
 
     @property
@@ -341,7 +343,9 @@ class PhotoSet(Noun):
     stage: StageRecord = StageRecord()
     companions: dict[str, StoredObject] = Field(default_factory=dict, description="by role: preview, agent's logo …")
     fingerprint: str = ""
-    parameters: dict[str, Any] = Field(default_factory=dict, description="listing-wide decisions, such as the common white balance")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="listing-wide decisions, such as the common white balance"
+    )
 
     @property
     def listing_id(self) -> str:

@@ -24,10 +24,12 @@ def parse_listing_yaml(text: bytes, listing_id: str) -> Listing:
     try:
         _refuse_aliases(text)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        if root is None:
+        if root is None or (isinstance(root, yaml.ScalarNode) and not root.value):
             return Listing(id=listing_id)
         if not isinstance(root, yaml.MappingNode):
-            raise BadListing(f"{FILE_NAME} line {_line(root)}: expected `key: value` lines such as `address: 12 Main St`")
+            raise BadListing(
+                f"{FILE_NAME} line {_line(root)}: expected `key: value` lines such as `address: 12 Main St`"
+            )
         _refuse_repeated_keys(root)
         values = yaml.SafeLoader("").construct_document(root)
     except yaml.YAMLError as broken:
@@ -53,7 +55,8 @@ def _refuse_aliases(text: bytes) -> None:
     """Aliases could make a small file expand without bound, and nobody needs them here."""
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            raise BadListing(f"{FILE_NAME} line {event.start_mark.line + 1}: aliases (*name) are not supported")
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise BadListing(f"{FILE_NAME} line {line}: aliases (*name) are not supported")
 
 
 def _refuse_repeated_keys(node: yaml.Node | None) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
+from listing_media_dagster.models.clip import ClipScorer, find_clip_weights
+from listing_media_dagster.models.weights import BadWeights, ModelMissing
 from listing_media_dagster.settings import settings
-
-if TYPE_CHECKING:
-    from listing_media_dagster.models.clip import ClipScorer
 
 
 @dataclass(frozen=True)
@@ -22,9 +20,6 @@ class NoScorer:
 @lru_cache(maxsize=1)
 def load_scorer() -> ClipScorer | NoScorer:
     """Return the encoder, or why it can't be had; nothing is downloaded here."""
-    from listing_media_dagster.models.clip import ClipScorer, find_clip_weights
-    from listing_media_dagster.models.weights import BadWeights, ModelMissing
-
     at = settings()
     try:
         return ClipScorer.load(find_clip_weights(at.clip_weights, at.models_dir.expanduser()))

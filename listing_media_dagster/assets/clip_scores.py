@@ -1,49 +1,35 @@
 """clip_scores: how well each image shows what it should, and which images a delivery may use."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from listing_media_dagster.assets.clip import NoScorer, load_scorer
 from listing_media_dagster.assets.shown import stage_metadata
+from listing_media_dagster.assets.stage_asset import stage_asset
 from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.listing import Photo, PhotoSet, Verdict
-from listing_media_dagster.partitions import listings
+from listing_media_dagster.models.clip import ClipScorer, caption_for, contrasts_for, judge
 from listing_media_dagster.settings import Settings, settings
 from listing_media_dagster.store.photo_sets import MediaStoreResource
-
-if TYPE_CHECKING:
-    from listing_media_dagster.models.clip import ClipScorer
 
 # Pictures are read and scored so many at a time: the encoder sees 224 px, so they are decoded small.
 PHOTOS_AT_A_TIME = 16
 
 
-@dg.asset(
-    partitions_def=listings,
-    group_name="listing_media",
-    description="CLIPScore (2.5·max(cos, 0), OpenAI ViT-B/32) and verdict of every image; the quality gate of a delivery.",
+@stage_asset(
+    description="CLIPScore (2.5·max(cos, 0), OpenAI ViT-B/32) and verdict of every image: the gate of a delivery.",
     kinds={"pytorch"},
-    owners=["team:listing-media"],
     code_version="1",
-    io_manager_key="photo_sets",
-    op_tags={"listing_media/gpu": "optional"},
-    check_specs=[
-        dg.AssetCheckSpec(
-            "clip_threshold",
-            asset="clip_scores",
-            partitions_def=listings,
-            blocking=True,
-            description="Blocks the delivery when too few gated images reach the threshold; warns when one was withheld.",
-        )
-    ],
+    gpu="optional",
+    checks={
+        "clip_threshold": "Blocks the delivery when too few gated images reach the threshold; warns of one withheld."
+    },
+    blocking=frozenset({"clip_threshold"}),
 )
 def clip_scores(
     context: dg.AssetExecutionContext, staged_photos: PhotoSet, media: MediaStoreResource
-) -> dg.MaterializeResult[PhotoSet]:
+) -> dg.MaterializeResult:
     stage = StageRun.begin(context, media)
     scorer = load_scorer()
     if isinstance(scorer, NoScorer):
@@ -68,8 +54,6 @@ def _not_scored(photo: Photo, missing: NoScorer) -> Photo:
 
 def _scored(photos: Sequence[Photo], style: str, scorer: ClipScorer, stage: StageRun) -> list[Photo]:
     """Score every image that wasn't scored before with the same encoder and caption."""
-    from listing_media_dagster.models.clip import caption_for
-
     captions = {photo.photo_id: caption_for(photo.room, style or None, photo.is_altered) for photo in photos}
     wanted = {
         photo.photo_id: stage.fingerprint(
@@ -114,8 +98,6 @@ def _earlier_verdicts(wanted: dict[str, str], stage: StageRun) -> dict[str, Verd
 def _score_batch(
     photos: Sequence[Photo], captions: dict[str, str], scorer: ClipScorer, stage: StageRun
 ) -> dict[str, Verdict]:
-    from listing_media_dagster.models.clip import contrasts_for, judge
-
     scores = scorer.score(
         [stage.pixels(photo.image, at_most=448) for photo in photos],
         [captions[photo.photo_id] for photo in photos],
@@ -147,13 +129,17 @@ def clip_check(photos: Sequence[Photo], at: Settings) -> dg.AssetCheckResult:
         text = f"{withheld} of {len(scored)} gated images are below {at.clip_threshold:g}"
     elif withheld:
         severity, ok = dg.AssetCheckSeverity.WARN, False
-        text = f"{withheld} of {len(scored)} gated images are below {at.clip_threshold:g} and are delivered as their base"
+        text = f"{withheld} of {len(scored)} gated images are below {at.clip_threshold:g}: their base is delivered"
     elif unscored := [verdict for verdict in verdicts if verdict.outcome == "not_scored"]:
         severity, ok = dg.AssetCheckSeverity.WARN, False
         text = f"{len(unscored)} images not scored: {unscored[0].reason}"
     else:
         severity, ok = dg.AssetCheckSeverity.WARN, True
-        text = f"all {len(scored)} gated images reach {at.clip_threshold:g}" if scored else "nothing was generated, so nothing is gated"
+        text = (
+            f"all {len(scored)} gated images reach {at.clip_threshold:g}"
+            if scored
+            else "nothing was generated, so nothing is gated"
+        )
     return dg.AssetCheckResult(
         check_name="clip_threshold",
         passed=ok,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from listing_media_dagster.assets.stage_run import StageRun
+from listing_media_dagster.delivery.contact_sheet import Badge, SheetCell, draw_contact_sheet
+from listing_media_dagster.delivery.naming import room_words
 from listing_media_dagster.listing import Photo, PhotoSet, StoredObject
-
-if TYPE_CHECKING:
-    from listing_media_dagster.delivery.contact_sheet import Badge
+from listing_media_dagster.photo.encode import encode_jpeg
 
 THUMBNAIL_PX = 400
 SHEET_PX = 1400
@@ -16,10 +14,9 @@ SHEET_PX = 1400
 
 def with_contact_sheet(photo_set: PhotoSet, stage: StageRun) -> PhotoSet:
     """Return the photo set with a contact sheet as its `preview`; the earlier one is kept if no photo changed."""
-    from listing_media_dagster.delivery.contact_sheet import SheetCell, draw_contact_sheet
-    from listing_media_dagster.photo.encode import encode_jpeg
-
-    shown = stage.fingerprint(sheet=[(photo.image.sha256, photo.room.type, photo.is_altered) for photo in photo_set.photos])
+    shown = stage.fingerprint(
+        sheet=[(photo.image.sha256, photo.room.type, photo.is_altered) for photo in photo_set.photos]
+    )
     if stage.previous and stage.previous.parameters.get("preview_of") == shown:
         earlier = stage.previous.companions.get("preview")
         if earlier and not stage.media.verify([earlier]):
@@ -43,14 +40,10 @@ def _keeping(photo_set: PhotoSet, sheet: StoredObject, shown: str) -> PhotoSet:
 
 
 def _caption(photo: Photo) -> str:
-    from listing_media_dagster.delivery.naming import room_words
-
     return f"{room_words(photo.room.type)} · {photo.sources[0].name.rsplit('/', 1)[-1]}"
 
 
 def _badges(photo: Photo) -> tuple[Badge, ...]:
-    from listing_media_dagster.delivery.contact_sheet import Badge
-
     badges = [Badge("staged")] if photo.is_altered else []
     if photo.failed:
         badges.append(Badge("rejected", "problem"))

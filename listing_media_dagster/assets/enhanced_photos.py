@@ -1,22 +1,27 @@
 """enhanced_photos: the unaltered base of every delivery: one white across the listing, good light, no invention."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field, ValidationError
 
 from listing_media_dagster.assets.contact import with_contact_sheet
 from listing_media_dagster.assets.shown import stage_metadata
+from listing_media_dagster.assets.stage_asset import stage_asset
 from listing_media_dagster.assets.stage_run import StageRun, in_parallel
 from listing_media_dagster.listing import EXTERIORS, Photo, PhotoSet, RoomType
-from listing_media_dagster.partitions import listings
+from listing_media_dagster.photo import encode
+from listing_media_dagster.photo.encode import encode_jpeg
+from listing_media_dagster.photo.enhance import (
+    ENHANCE_VERSION,
+    ListingLook,
+    LookEstimate,
+    agree_on_look,
+    enhance,
+    estimate_look,
+    neutral_consistency,
+)
 from listing_media_dagster.store.photo_sets import MediaStoreResource
-
-if TYPE_CHECKING:
-    from listing_media_dagster.photo.enhance import ListingLook, LookEstimate
 
 BASE_QUALITY = 95
 # Above this the whites of two photos side by side look like different paint (ΔE2000).
@@ -24,40 +29,27 @@ NOTICEABLE_DELTA_E = 3.0
 
 
 class EnhanceConfig(dg.Config):
-    strength: float | None = Field(None, ge=0.0, le=1.0, description="0 leaves photos untouched; default: listing.yaml, else 1")
+    strength: float | None = Field(None, ge=0.0, le=1.0, description="0 changes nothing; default: listing.yaml, else 1")
 
 
-@dg.asset(
-    partitions_def=listings,
-    group_name="listing_media",
-    description="White balance common to the whole listing, exposure, local tone, denoise, sharpening. Nothing generative.",
+@stage_asset(
+    description="One white balance for the whole listing, exposure, local tone, denoise, sharpening. Not generative.",
     kinds={"opencv"},
-    owners=["team:listing-media"],
     code_version="1",
-    io_manager_key="photo_sets",
-    check_specs=[
-        dg.AssetCheckSpec(
-            "whites_agree",
-            asset="enhanced_photos",
-            partitions_def=listings,
-            description="Warns when the neutrals of the listing's photos differ visibly.",
-        )
-    ],
+    checks={"whites_agree": "Warns when the neutrals of the listing's photos differ visibly."},
 )
 def enhanced_photos(
     context: dg.AssetExecutionContext,
     config: EnhanceConfig,
     preprocessed_photos: PhotoSet,
     media: MediaStoreResource,
-) -> dg.MaterializeResult[PhotoSet]:
-    from listing_media_dagster.photo import encode, enhance
-
+) -> dg.MaterializeResult:
     stage = StageRun.begin(context, media)
     listing = preprocessed_photos.listing.overridden_by(strength=config.strength)
     strength = 1.0 if listing.strength is None else listing.strength
     inputs = {photo.photo_id: photo for photo in preprocessed_photos.photos}
     estimates = _estimate_looks(inputs, stage)
-    look = enhance.agree_on_look(estimates, _previous_look(stage))
+    look = agree_on_look(estimates, _previous_look(stage))
     wanted = {
         photo_id: stage.fingerprint(
             image=photo.image.sha256,
@@ -65,7 +57,7 @@ def enhanced_photos(
             look=look.model_dump(mode="json"),
             strength=strength,
             exterior=_is_exterior(photo),
-            versions=[enhance.VERSION, encode.VERSION],
+            versions=[ENHANCE_VERSION, encode.VERSION],
         )
         for photo_id, photo in inputs.items()
     }
@@ -88,8 +80,6 @@ def enhanced_photos(
 
 
 def _previous_look(stage: StageRun) -> ListingLook | None:
-    from listing_media_dagster.photo.enhance import ListingLook
-
     kept = stage.previous.parameters.get("look") if stage.previous else None
     try:
         return ListingLook.model_validate(kept) if kept else None
@@ -99,29 +89,23 @@ def _previous_look(stage: StageRun) -> ListingLook | None:
 
 def _estimate_looks(inputs: dict[str, Photo], stage: StageRun) -> dict[str, LookEstimate]:
     """Estimate every photo's light, reusing what was estimated of the same pixels before."""
-    from listing_media_dagster.photo.enhance import VERSION, LookEstimate, estimate_look
 
     def estimate(photo_id: str) -> LookEstimate:
         photo = inputs[photo_id]
         before = stage.previous.photo(photo_id) if stage.previous else None
         kept = before.facts.get("look_estimate", {}) if before else {}
-        if kept.get("of") == photo.image.sha256 and kept.get("version") == VERSION:
+        if kept.get("of") == photo.image.sha256 and kept.get("version") == ENHANCE_VERSION:
             return LookEstimate.model_validate(kept["estimate"])
         return estimate_look(stage.pixels(photo.image))  # at full size: noise can't be seen in a smaller copy
 
     return dict(in_parallel(list(inputs), estimate))
 
 
-def _enhance(
-    photo: Photo, estimate: LookEstimate, look: ListingLook, strength: float, stage: StageRun
-) -> Photo:
-    from listing_media_dagster.photo.encode import encode_jpeg
-    from listing_media_dagster.photo.enhance import VERSION, enhance
-
+def _enhance(photo: Photo, estimate: LookEstimate, look: ListingLook, strength: float, stage: StageRun) -> Photo:
     finished = enhance(stage.pixels(photo.image), estimate, look, strength, is_exterior=_is_exterior(photo))
     height, width = finished.rgb.shape[:2]
     image = stage.write_image(f"{photo.photo_id}.jpg", encode_jpeg(finished.rgb, BASE_QUALITY), width, height)
-    kept = {"of": photo.image.sha256, "version": VERSION, "estimate": estimate.model_dump(mode="json")}
+    kept = {"of": photo.image.sha256, "version": ENHANCE_VERSION, "estimate": estimate.model_dump(mode="json")}
     return photo.model_copy(
         update={
             "image": image,
@@ -138,8 +122,6 @@ def _is_exterior(photo: Photo) -> bool | None:
 
 def _white_spread(photos: Iterable[Photo], stage: StageRun) -> float:
     """Return how far apart the photos' neutrals lie, in ΔE; see `neutral_consistency`."""
-    from listing_media_dagster.photo.enhance import neutral_consistency
-
     return neutral_consistency([stage.pixels(photo.image, at_most=640) for photo in photos])
 
 
@@ -149,5 +131,9 @@ def _whites_check(before: float, after: float) -> dg.AssetCheckResult:
         passed=after <= NOTICEABLE_DELTA_E,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"the photos' neutrals lie ΔE {after:.1f} apart, {before:.1f} before",
-        metadata={"delta_e_before": round(before, 2), "delta_e": round(after, 2), "noticeable_from": NOTICEABLE_DELTA_E},
+        metadata={
+            "delta_e_before": round(before, 2),
+            "delta_e": round(after, 2),
+            "noticeable_from": NOTICEABLE_DELTA_E,
+        },
     )

@@ -1,12 +1,9 @@
 """preprocessed_photos: frames become pictures: upright, merged, straight, private, and named after what they show."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -14,19 +11,21 @@ from listing_media_dagster.assets.contact import with_contact_sheet
 from listing_media_dagster.assets.raw_photos import intake_limits
 from listing_media_dagster.assets.rooms import decide_rooms
 from listing_media_dagster.assets.shown import stage_metadata
+from listing_media_dagster.assets.stage_asset import stage_asset
 from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.listing import Listing, Operation, Photo, PhotoSet
-from listing_media_dagster.partitions import listings
+from listing_media_dagster.photo import colour_profile, decode, encode, fusion, perspective, privacy
+from listing_media_dagster.photo.decode import DecodedPhoto, decode_upright
+from listing_media_dagster.photo.encode import Rgb, encode_jpeg, resize_to_long_edge
+from listing_media_dagster.photo.fusion import fuse_brackets
+from listing_media_dagster.photo.perspective import correct_geometry
+from listing_media_dagster.photo.privacy import PrivacyDetectors, blur_private_regions
 from listing_media_dagster.store.photo_sets import MediaStoreResource
-
-if TYPE_CHECKING:
-    from listing_media_dagster.photo.decode import DecodedPhoto
-    from listing_media_dagster.photo.encode import Rgb
-    from listing_media_dagster.photo.privacy import PrivacyDetectors
 
 # Kept nearly lossless: two more stages work on these pixels before a customer sees them.
 WORKING_QUALITY = 97
 BEFORE_LONG_EDGE = 1600
+KEPT_FACTS = ("camera", "lens", "focal_length_35mm")
 
 
 @dataclass(frozen=True)
@@ -44,35 +43,26 @@ class Take:
         return [frame.bracket.exposure_ev if frame.bracket else 0.0 for frame in self.frames]
 
 
-@dg.asset(
-    partitions_def=listings,
-    group_name="listing_media",
+@stage_asset(
     description="Upright sRGB pictures: brackets merged, verticals straight, metadata gone, faces blurred, room named.",
     kinds={"opencv"},
-    owners=["team:listing-media"],
     code_version="1",
-    io_manager_key="photo_sets",
-    check_specs=[
-        dg.AssetCheckSpec(
-            "private_details_are_blurred",
-            asset="preprocessed_photos",
-            partitions_def=listings,
-            description="Warns when a kind of private detail can't be looked for on this installation.",
-        )
-    ],
+    checks={
+        "private_details_are_blurred": "Warns when a kind of private detail can't be looked for on this installation."
+    },
 )
 def preprocessed_photos(
     context: dg.AssetExecutionContext, raw_photos: PhotoSet, media: MediaStoreResource
-) -> dg.MaterializeResult[PhotoSet]:
-    from listing_media_dagster.photo import decode, encode, fusion, geometry, privacy
-
+) -> dg.MaterializeResult:
     stage = StageRun.begin(context, media)
     detectors = privacy.load_detectors()
     takes = {take.reference.photo_id: take for take in takes_of(raw_photos.photos, raw_photos.listing)}
-    versions = [module.VERSION for module in (decode, fusion, geometry, privacy, encode)]
+    versions = [module.VERSION for module in (colour_profile, decode, fusion, perspective, privacy, encode)]
     wanted = {
         photo_id: stage.fingerprint(
-            frames=[(frame.image.sha256, frame.bracket) for frame in take.frames], versions=versions, detectors=detectors.identity
+            frames=[(frame.image.sha256, frame.bracket) for frame in take.frames],
+            versions=versions,
+            not_looked_for=detectors.missing,
         )
         for photo_id, take in takes.items()
     }
@@ -112,10 +102,6 @@ def _bracket_order(photo: Photo) -> tuple[str, float]:
 
 
 def _prepare(take: Take, stage: StageRun, detectors: PrivacyDetectors) -> Photo:
-    from listing_media_dagster.photo.encode import encode_jpeg
-    from listing_media_dagster.photo.geometry import correct_geometry
-    from listing_media_dagster.photo.privacy import blur_private_regions
-
     merged = _merge(take, stage, detectors)
     facts = take.reference.facts
     straight = correct_geometry(
@@ -135,6 +121,7 @@ def _prepare(take: Take, stage: StageRun, detectors: PrivacyDetectors) -> Photo:
         image=stage.write_image(f"{photo_id}.jpg", encode_jpeg(private.rgb, WORKING_QUALITY), width, height),
         operations=(*merged.operations, *straight.operations, *private.operations),
         metrics={**merged.metrics, **straight.metrics},
+        facts={name: facts.get(name) for name in KEPT_FACTS},
         attachments={"before": stage.media.write(stage.key(f"before/{photo_id}.jpg"), merged.before)},
     )
 
@@ -153,8 +140,6 @@ def _merge(take: Take, stage: StageRun, detectors: PrivacyDetectors) -> _Merged:
     before = _before(reference.rgb, detectors)
     if len(take.frames) == 1:
         return _Merged(reference.rgb, before, reference.operations, {})
-    from listing_media_dagster.photo.fusion import fuse_brackets
-
     operations = reference.operations
     del reference  # a fused set holds many frames' worth of memory already
     fused = fuse_brackets(
@@ -166,8 +151,6 @@ def _merge(take: Take, stage: StageRun, detectors: PrivacyDetectors) -> _Merged:
 
 
 def _decode(photo: Photo, stage: StageRun) -> DecodedPhoto:
-    from listing_media_dagster.photo.decode import decode_upright
-
     return decode_upright(stage.media.read_verified(photo.image), intake_limits())
 
 
@@ -177,9 +160,6 @@ def _frame(photo: Photo, stage: StageRun) -> Rgb:
 
 def _before(rgb: Rgb, detectors: PrivacyDetectors) -> bytes:
     """Return the untouched look for before/after views, with what is private blurred in it too."""
-    from listing_media_dagster.photo.encode import encode_jpeg, resize_to_long_edge
-    from listing_media_dagster.photo.privacy import blur_private_regions
-
     small = resize_to_long_edge(rgb, BEFORE_LONG_EDGE)
     return encode_jpeg(blur_private_regions(small, detectors).rgb, 85)
 

@@ -1,18 +1,16 @@
 """raw_photos: what the photographer delivered, byte for byte, every file accepted or rejected with its reason."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
 
 from listing_media_dagster.assets.drop import Drop, DropFile, FolderDrop, InboxDrop
 from listing_media_dagster.assets.shown import stage_metadata
+from listing_media_dagster.assets.stage_asset import stage_asset
 from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.listing import (
     BadListing,
@@ -29,12 +27,13 @@ from listing_media_dagster.listing import (
     photo_id_for,
 )
 from listing_media_dagster.listing_yaml import parse_listing_yaml
-from listing_media_dagster.partitions import listings
+from listing_media_dagster.photo.brackets import group_brackets
+from listing_media_dagster.photo.decode import IntakeLimits
+from listing_media_dagster.photo.duplicates import find_duplicates
+from listing_media_dagster.photo.isolation import inspect_photos
+from listing_media_dagster.photo.metadata import PhotoFacts
 from listing_media_dagster.settings import settings
 from listing_media_dagster.store.photo_sets import MediaStoreResource
-
-if TYPE_CHECKING:
-    from listing_media_dagster.photo.decode import IntakeLimits, PhotoFacts
 
 FILES_AT_A_TIME = 32
 
@@ -43,30 +42,20 @@ class IntakeConfig(dg.Config):
     """Where the photos are."""
 
     source: str | None = Field(
-        None, description="a folder of this machine that holds exactly this listing's files; default: the listing's drop"
+        None,
+        description="a folder of this machine with exactly this listing's files; default: its drop",
     )
 
 
-@dg.asset(
-    partitions_def=listings,
-    group_name="listing_media",
+@stage_asset(
     description="Originals as delivered, kept byte for byte; every file is accepted or rejected with a reason.",
     kinds={"pillow"},
-    owners=["team:listing-media"],
     code_version="1",
-    io_manager_key="photo_sets",
-    check_specs=[
-        dg.AssetCheckSpec(
-            "every_file_is_a_photo",
-            asset="raw_photos",
-            partitions_def=listings,
-            description="Warns when files were rejected, or flagged for a person to look at.",
-        )
-    ],
+    checks={"every_file_is_a_photo": "Warns when files were rejected, or flagged for a person to look at."},
 )
 def raw_photos(
     context: dg.AssetExecutionContext, config: IntakeConfig, media: MediaStoreResource
-) -> dg.MaterializeResult[PhotoSet]:
+) -> dg.MaterializeResult:
     listing_id = _partition(context)
     stage = StageRun.begin(context, media)
     drop = _drop(config, stage)
@@ -121,7 +110,9 @@ def _listing(drop: Drop, listing_id: str, stage: StageRun) -> Listing:
 
 
 def _within_count(files: list[DropFile], limit: int) -> tuple[list[DropFile], list[RejectedFile]]:
-    reason = f"the drop has {len(files)} files and the limit is {limit}; split the listing or raise LISTING_MEDIA_MAX_FILES"
+    reason = (
+        f"the drop has {len(files)} files and the limit is {limit}; split the listing or raise LISTING_MEDIA_MAX_FILES"
+    )
     return files[:limit], [RejectedFile(name=file.name, reason=reason) for file in files[limit:]]
 
 
@@ -152,8 +143,6 @@ def _take(drop: Drop, files: list[DropFile], stage: StageRun) -> tuple[list[Phot
 
 
 def _take_batch(drop: Drop, files: list[DropFile], total: int, stage: StageRun) -> Iterator[Photo | RejectedFile]:
-    from listing_media_dagster.photo.isolation import inspect_photos
-
     known = {(source.name, source.sha256): photo for photo in _earlier(stage) for source in photo.sources}
     unknown: dict[Path, tuple[DropFile, str]] = {}
     with ExitStack() as open_files:
@@ -179,9 +168,7 @@ def _take_batch(drop: Drop, files: list[DropFile], total: int, stage: StageRun) 
                 yield _keep_original(path, file, digest, facts, stage)
 
 
-def _keep_original(
-    path: Path, file: DropFile, digest: str, facts: PhotoFacts, stage: StageRun
-) -> Photo | RejectedFile:
+def _keep_original(path: Path, file: DropFile, digest: str, facts: PhotoFacts, stage: StageRun) -> Photo | RejectedFile:
     photo_id = photo_id_for(file.name, digest)
     original = stage.media.write(stage.key(f"{photo_id}.{_extension(facts.format)}"), path)
     if original.sha256 != digest:
@@ -231,10 +218,6 @@ def _with_earlier_photos(
 
 def _relate(photos: list[Photo]) -> list[Photo]:
     """Mark duplicates and the frames of bracket sets; both depend on the listing as a whole."""
-    from listing_media_dagster.photo.brackets import group_brackets
-    from listing_media_dagster.photo.decode import PhotoFacts
-    from listing_media_dagster.photo.duplicates import find_duplicates
-
     facts = {photo.photo_id: PhotoFacts.model_validate(photo.facts) for photo in photos}
     digests = {photo.photo_id: photo.sources[0].sha256 for photo in photos}
     twins = find_duplicates(facts, digests)
@@ -259,8 +242,6 @@ def _relate(photos: list[Photo]) -> list[Photo]:
 
 def intake_limits() -> IntakeLimits:
     """Return what may become a photo, as this installation is set."""
-    from listing_media_dagster.photo.decode import IntakeLimits
-
     at = settings()
     return IntakeLimits(
         max_bytes=at.max_file_mb * 2**20,

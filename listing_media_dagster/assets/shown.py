@@ -22,7 +22,9 @@ def stage_metadata(photo_set: PhotoSet, stage: StageRun, **more: dg.MetadataValu
         "reused": photo_set.stage.reused,
     }
     if "preview" in photo_set.companions:
-        shown["contact_sheet"] = dg.MetadataValue.md(f"![{photo_set.asset}]({_link(stage, photo_set.companions['preview'].key)})")
+        shown["contact_sheet"] = dg.MetadataValue.md(
+            f"![{photo_set.asset}]({_link(stage, photo_set.companions['preview'].key)})"
+        )
     shown.update(more)
     if photo_set.photos:
         shown["photo_table"] = _photo_table(photo_set.photos)

@@ -11,22 +11,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+import cv2
 import dagster as dg
+import numpy as np
+from numpy.typing import NDArray
 
-from listing_media_dagster.listing import Photo, PhotoSet, StoredImage, fingerprint
+from listing_media_dagster.listing import Photo, PhotoSet, StoredImage, StoredObject, fingerprint
 from listing_media_dagster.settings import settings
 from listing_media_dagster.store.media_store import MediaStore, StoreError
 from listing_media_dagster.store.photo_sets import MediaStoreResource, folder
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_REDUCED_DECODING = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
 progress_log = logging.getLogger("listing_media_dagster.progress")
 
 
@@ -110,19 +110,20 @@ class StageRun:
 
         `at_most` px on the long edge lets the decoder skip work; the result may be up to twice as large.
         """
-        import cv2
-        import numpy as np
+        shrink = max(image.width, image.height) // at_most if at_most else 1
+        return self._decoded(image, shrink)
 
-        flag = cv2.IMREAD_COLOR_RGB
-        if at_most:
-            shrink = max(image.width, image.height) // at_most
-            flag = next((flag for factor, flag in _reduced_decoding() if shrink >= factor), flag)
-        encoded = np.frombuffer(self.media.read_verified(image), np.uint8)
-        decoded = cv2.imdecode(encoded, flag)
+    def attached_pixels(self, attachment: StoredObject) -> NDArray[np.uint8]:
+        """Return an attached picture as uint8 (H, W, 3) sRGB after checking its digest."""
+        return self._decoded(attachment, shrink=1)
+
+    def _decoded(self, stored: StoredObject, shrink: int) -> NDArray[np.uint8]:
+        flag = next((flag for factor, flag in _REDUCED_DECODING if shrink >= factor), cv2.IMREAD_COLOR)
+        # These are the pipeline's own files, checked against the digest written with them.
+        decoded = cv2.imdecode(np.frombuffer(self.media.read_verified(stored), np.uint8), flag)
         if decoded is None:
-            raise StoreError(f"{image.key} is no picture; materialize the asset that made it again")
-        # OpenCV's reduced decoders know BGR only.
-        return decoded if flag == cv2.IMREAD_COLOR_RGB else cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
+            raise StoreError(f"{stored.key} is no picture; materialize the asset that made it again")
+        return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB, dst=decoded).astype(np.uint8, copy=False)
 
     def finish(self, photo_set: PhotoSet, checks: Iterable[dg.AssetCheckResult] = ()) -> PhotoSet:
         """Return the photo set with how it came to be: seconds, reuse, messages, and the checks' outcome."""
@@ -151,12 +152,6 @@ def in_parallel(
                 yield running[finished], finished.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _reduced_decoding() -> tuple[tuple[int, int], ...]:
-    import cv2
-
-    return ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
 
 
 def _as_report(check: dg.AssetCheckResult) -> dict[str, str]:

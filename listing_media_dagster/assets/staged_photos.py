@@ -1,15 +1,14 @@
 """staged_photos: empty rooms furnished, each beside its unaltered base; every other photo passes on as it is."""
 
-from __future__ import annotations
-
 import dagster as dg
 from pydantic import Field
 
 from listing_media_dagster.assets.contact import with_contact_sheet
 from listing_media_dagster.assets.shown import stage_metadata
+from listing_media_dagster.assets.stage_asset import stage_asset
 from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.listing import Listing, Photo, PhotoSet, StageChoice
-from listing_media_dagster.partitions import listings
+from listing_media_dagster.photo.encode import encode_jpeg
 from listing_media_dagster.staging import back_ends, decide, emptiness
 from listing_media_dagster.store.photo_sets import MediaStoreResource
 
@@ -18,24 +17,20 @@ DEFAULT_STYLE = "scandinavian"
 
 class StagingConfig(dg.Config):
     style: str | None = Field(None, description="design kit; default: listing.yaml, else scandinavian")
-    include: list[str] | None = Field(None, description="files or photo ids to stage; default: listing.yaml, else empty rooms")
-    exclude: list[str] | None = Field(None, description="files or photo ids never to stage; default: listing.yaml")
+    include: list[str] | None = Field(None, description="files to stage; default: listing.yaml, else empty rooms")
+    exclude: list[str] | None = Field(None, description="files never to stage; default: listing.yaml")
     seed: int = Field(0, ge=0, description="another seed gives another furnishing")
 
 
-@dg.asset(
-    partitions_def=listings,
-    group_name="listing_media",
+@stage_asset(
     description="Empty rooms furnished virtually, stored beside their base; why any other photo was not is recorded.",
     kinds={"opencv"},
-    owners=["team:listing-media"],
     code_version="1",
-    io_manager_key="photo_sets",
-    op_tags={"listing_media/gpu": "optional"},
+    gpu="optional",
 )
 def staged_photos(
     context: dg.AssetExecutionContext, config: StagingConfig, enhanced_photos: PhotoSet, media: MediaStoreResource
-) -> dg.MaterializeResult[PhotoSet]:
+) -> dg.MaterializeResult:
     stage = StageRun.begin(context, media)
     listing = _as_configured(enhanced_photos.listing, config)
     style = listing.style or DEFAULT_STYLE
@@ -99,11 +94,7 @@ def _passed_on(base: Photo, reason: str) -> Photo:
     return base.model_copy(update={"facts": {**base.facts, "not_staged": reason}})
 
 
-def _furnished(
-    base: Photo, end: back_ends.StagingBackEnd, request: back_ends.StagingRequest, stage: StageRun
-) -> Photo:
-    from listing_media_dagster.photo.encode import encode_jpeg
-
+def _furnished(base: Photo, end: back_ends.StagingBackEnd, request: back_ends.StagingRequest, stage: StageRun) -> Photo:
     room = end.stage(request)
     height, width = room.rgb.shape[:2]
     attachments = {

@@ -80,7 +80,7 @@ class PhotoSets:
         return report.model_dump(mode="json")
 
 
-class MediaStoreResource(dg.ConfigurableResource[MediaStore]):
+class MediaStoreResource(dg.ConfigurableResource):
     """The media store of this installation, as `LISTING_MEDIA_STORE` and its neighbours describe it."""
 
     url: str = Field(default="", description="overrides LISTING_MEDIA_STORE")
@@ -109,7 +109,7 @@ def _open_store(url: str) -> MediaStore:
 class PhotoSetIOManager(dg.ConfigurableIOManager):
     """Dagster's door to `PhotoSets`: an asset's value is its photo set, one listing a partition."""
 
-    media: dg.ResourceDependency[MediaStoreResource]
+    media: MediaStoreResource
 
     def handle_output(self, context: dg.OutputContext, obj: PhotoSet) -> None:
         self.media.photo_sets().save(obj)

@@ -1,0 +1,74 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from listing_media_dagster.listing import BadListing, RoomType
+from listing_media_dagster.listing_yaml import parse_listing_yaml
+
+WHOLE = b"""\
+id: house-42
+address: 12 Sample Street, Springfield
+headline: Light on three sides
+agent: {name: Sample Realty, phone: "+1 555 0100", logo: logo.png}
+style: japandi
+strength: 0.8
+rooms:
+  DSC_0412.JPG: kitchen
+stage:
+  include: [DSC_0413.JPG]
+exclude: [test.jpg]
+outputs: [mls, web]
+rule_profile: crmls
+callback_url: https://example.org/done
+priority: 3
+music: waltz.ogg
+"""
+
+
+def test_everything_the_design_names_can_be_said():
+    listing = parse_listing_yaml(WHOLE, "house-42")
+    assert listing.address == "12 Sample Street, Springfield"
+    assert listing.rooms == {"DSC_0412.JPG": RoomType.KITCHEN}
+    assert (listing.agent.phone, listing.stage.include, listing.outputs) == (
+        "+1 555 0100",
+        ("DSC_0413.JPG",),
+        ("mls", "web"),
+    )
+
+
+@pytest.mark.parametrize("text", [b"", b"# only a comment\n", b"---\n"])
+def test_an_empty_file_says_nothing(text):
+    assert parse_listing_yaml(text, "h").id == "h"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (b"address: x\nadress: y", r"line 2: unknown key 'adress'; did you mean 'address'\?"),
+        (b"agent:\n  nam: z", r"line 2: unknown key 'agent.nam'; did you mean 'name'\?"),
+        (b"zzz: 1", "line 1: unknown key 'zzz'; known keys: address"),
+        (b"rooms:\n  a.jpg: kitchn", r"line 2: rooms.a.jpg: .*'kitchen'.*\(given: 'kitchn'\)"),
+        (b"address: x\nstrength: 3", r"line 2: strength: .*\(given: 3\)"),
+        (b"address: x\naddress: y", "line 2: 'address' is given twice"),
+        (b"id: other", "line 1: id is 'other' but the drop is for listing 'h'"),
+        (b"a: [", "line 1: not valid YAML"),
+        (b"- x", "line 1: expected `key: value` lines"),
+        (b"a: &a 1\nb: *a", r"line 2: aliases \(\*name\) are not supported"),
+        (b"callback_url: ftp://x", "must start with https"),
+        (b"address: !!python/object:os.system x", "could not determine a constructor"),
+        (b"? [a]\n: b", "a key must be plain text"),
+        (b"\xff\xfe\x00", "not valid YAML"),
+        (b"x" * 70_000, "70000 bytes"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line_and_what_would_be_right(text, complaint):
+    with pytest.raises(BadListing, match=complaint):
+        parse_listing_yaml(text, "h")
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_do_worse_than_a_clear_refusal(text):
+    try:
+        assert parse_listing_yaml(text, "h").id == "h"
+    except BadListing as refused:
+        assert str(refused).startswith("listing.yaml")
