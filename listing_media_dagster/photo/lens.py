@@ -13,14 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from listing_media_dagster.photo.line_segments import Segments, lengths
+from listing_media_dagster.photo.line_segments import Traces
 
-MIN_PAIRS = 24
+MIN_LINES = 12
 MIN_STRENGTH = 0.008
 """Less distortion than this (share of the radius at the corner) can't be seen."""
 MAX_STRENGTH = 0.16
 WEAKEST_GAIN = 0.12
 """The lines must become straighter by at least this share, or nothing is done."""
+
+POINTS_PER_TRACE = 16
+STRAIGHT_WITHIN = 0.0006
+"""A line is straight if its points lie this close to it, in half diagonals (0.5 px of a 1280 px copy)."""
 
 Points = NDArray[np.float64]
 
@@ -49,17 +53,17 @@ class LensModel:
 
 @dataclass(frozen=True)
 class LensEstimate:
-    """What was decided, with its evidence: how bent lines that continue each other are, before and after (0..1)."""
+    """What was decided, with its evidence: how bent the traced lines are, before and after (0..1)."""
 
     model: LensModel | None
-    pairs: int
+    lines: int
     bend_before: float
     bend_after: float
     candidate: str = ""
 
 
 def estimate_lens(
-    segments: Segments,
+    traces: Traces,
     size: tuple[int, int],
     *,
     camera: str | None = None,
@@ -67,62 +71,42 @@ def estimate_lens(
     focal_length_mm: float | None = None,
     f_number: float | None = None,
 ) -> LensEstimate:
-    """Decide on a distortion model for a photo of `size` (width, height) from its segments and, if known, its lens."""
+    """Decide on a distortion model for a photo of `size` (width, height) from its traced edges and its lens, if known."""
     radius = float(np.hypot(*size)) / 2
-    pairs = _continuing_pairs(segments, radius)
-    if len(pairs) < MIN_PAIRS:
-        return LensEstimate(None, len(pairs), 0.0, 0.0, "too few long lines")
-    before = _bend(pairs, None, radius)
+    lines = _even(traces)
+    if len(lines) < MIN_LINES:
+        return LensEstimate(None, len(lines), 0.0, 0.0, "too few long lines")
+    before = _bend(lines, None, radius)
     profile = profile_of(camera, lens, focal_length_mm, f_number, size)
-    if profile is not None and _bend(pairs, profile, radius) < (1 - WEAKEST_GAIN / 2) * before:
-        return LensEstimate(profile, len(pairs), before, _bend(pairs, profile, radius), profile.source)
-    found = _from_lines(pairs, radius)
-    after = _bend(pairs, found, radius)
-    sure = after < (1 - WEAKEST_GAIN) * before and _halves_agree(pairs, found, radius)
+    if profile is not None and _bend(lines, profile, radius) < (1 - WEAKEST_GAIN / 2) * before:
+        return LensEstimate(profile, len(lines), before, _bend(lines, profile, radius), profile.source)
+    found = _from_lines(lines, radius)
+    after = _bend(lines, found, radius)
+    sure = after < (1 - WEAKEST_GAIN) * before and _halves_agree(lines, found, radius)
     if abs(found.k1) < MIN_STRENGTH or abs(found.k1) > 0.95 * MAX_STRENGTH or not sure:
-        return LensEstimate(None, len(pairs), before, before, "the lines don't ask for it")
-    return LensEstimate(found, len(pairs), before, after, found.source)
+        return LensEstimate(None, len(lines), before, before, "the lines don't ask for it")
+    return LensEstimate(found, len(lines), before, after, found.source)
 
 
-def _continuing_pairs(segments: Segments, radius: float) -> NDArray[np.float64]:
-    """Pairs of segments that look like pieces of one line: float64 (n, 4, 2), the four ends in order along it."""
-    long = lengths(segments)
-    keep = np.argsort(-long)[:400]
-    ends, long = segments[keep], long[keep]
-    along = (ends[:, 1] - ends[:, 0]) / np.maximum(long, 1e-9)[:, None]
-    middle = ends.mean(axis=1)
-    i, j = np.triu_indices(len(ends), 1)
-    cosine = np.sum(along[i] * along[j], axis=1)
-    sign = np.where(cosine < 0, -1.0, 1.0)[:, None]
-    apart = middle[j] - middle[i]
-    mean_along = along[i] + sign * along[j]
-    mean_along /= np.maximum(np.linalg.norm(mean_along, axis=1), 1e-9)[:, None]
-    distance = np.sum(apart * mean_along, axis=1)
-    aside = np.abs(apart[:, 0] * mean_along[:, 1] - apart[:, 1] * mean_along[:, 0])
-    gap = np.abs(distance) - (long[i] + long[j]) / 2
-    good = (np.abs(cosine) > np.cos(np.radians(5))) & (gap > -0.01 * radius) & (gap < 0.5 * (long[i] + long[j]))
-    good &= (aside < 0.03 * np.abs(distance) + 0.001 * radius) & (long[i] + long[j] > 0.16 * radius)
-    good &= np.minimum(long[i], long[j]) > 0.04 * radius
-    four = np.concatenate([ends[i[good]], ends[j[good]]], axis=1)
-    order = np.argsort(np.einsum("npc,nc->np", four, mean_along[good]), axis=1)
-    return np.asarray(np.take_along_axis(four, order[..., None], axis=1), np.float64)
+def _even(traces: Traces) -> NDArray[np.float64]:
+    """The same number of points on each trace: float64 (n, POINTS_PER_TRACE, 2)."""
+    picked = [trace[np.linspace(0, len(trace) - 1, POINTS_PER_TRACE).round().astype(int)] for trace in traces]
+    return np.asarray(picked, np.float64).reshape(-1, POINTS_PER_TRACE, 2)
 
 
-def _bend(pairs: NDArray[np.float64], model: LensModel | None, radius: float) -> float:
-    """How far the inner ends of each pair lie off the line between the outer ones, 0 (straight) to 1, robust."""
-    points = model.undistort(pairs, radius) if model is not None else pairs
-    chord = points[:, 3] - points[:, 0]
-    length = np.maximum(np.linalg.norm(chord, axis=1), 1e-9)
-    inner = points[:, 1:3] - points[:, :1]
-    off = (inner[..., 0] * chord[:, None, 1] - inner[..., 1] * chord[:, None, 0]) / length[:, None]
-    error = np.mean(off**2, axis=1)
-    scale = (0.0015 * radius) ** 2
-    return float(np.average(error / (error + scale), weights=length))
+def _bend(lines: NDArray[np.float64], model: LensModel | None, radius: float) -> float:
+    """How far the points of each line lie off a straight one, 0 (straight) to 1 (none is a line), robust."""
+    points = model.undistort(lines, radius) if model is not None else lines
+    apart = points - points.mean(axis=1, keepdims=True)
+    spread = np.linalg.eigvalsh(np.einsum("npi,npj->nij", apart, apart) / POINTS_PER_TRACE)
+    error = np.maximum(spread[:, 0], 0.0)
+    scale = (STRAIGHT_WITHIN * radius) ** 2
+    return float(np.average(error / (error + scale), weights=np.sqrt(spread[:, 1])))
 
 
-def _from_lines(pairs: NDArray[np.float64], radius: float) -> LensModel:
+def _from_lines(lines: NDArray[np.float64], radius: float) -> LensModel:
     def cost(k1: float) -> float:
-        return _bend(pairs, LensModel(k1, 0.0, ""), radius)
+        return _bend(lines, LensModel(k1, 0.0, ""), radius)
 
     coarse = np.linspace(-MAX_STRENGTH, MAX_STRENGTH, 33)
     best = float(min(coarse, key=cost))
@@ -130,12 +114,12 @@ def _from_lines(pairs: NDArray[np.float64], radius: float) -> LensModel:
     return LensModel(round(float(min(fine, key=cost)), 4), 0.0, "straight lines")
 
 
-def _halves_agree(pairs: NDArray[np.float64], found: LensModel, radius: float) -> bool:
+def _halves_agree(lines: NDArray[np.float64], found: LensModel, radius: float) -> bool:
     """Left against right and top against bottom must each ask for about the same distortion."""
     for axis in (0, 1):
-        side = pairs.mean(axis=1)[:, axis] > 0
-        for half in (pairs[side], pairs[~side]):
-            if len(half) < MIN_PAIRS // 3:
+        side = lines.mean(axis=1)[:, axis] > 0
+        for half in (lines[side], lines[~side]):
+            if len(half) < MIN_LINES // 4:
                 return False
             there = _from_lines(half, radius).k1
             if there * found.k1 <= 0 or not 0.5 < there / found.k1 < 2:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from listing_media_dagster.listing import Operation, OperationName
 from listing_media_dagster.photo.lens import LensEstimate, LensModel, estimate_lens
-from listing_media_dagster.photo.line_segments import Segments, find_segments, lengths, tilt_from_vertical
+from listing_media_dagster.photo.line_segments import Segments, find_segments, lengths, tilt_from_vertical, trace_edges
 
 VERSION = "1"
 MIN_CONFIDENCE = 0.45
@@ -78,7 +78,12 @@ def correct_geometry(
     height, width = rgb.shape[:2]
     segments = find_segments(rgb)
     estimate = estimate_lens(
-        segments, (width, height), camera=camera, lens=lens, focal_length_mm=focal_length_mm, f_number=f_number
+        trace_edges(rgb, segments),
+        (width, height),
+        camera=camera,
+        lens=lens,
+        focal_length_mm=focal_length_mm,
+        f_number=f_number,
     )
     focal_px = focal_length_35mm / 43.27 * float(np.hypot(width, height)) if focal_length_35mm else None
     return _correct(rgb, segments, estimate, focal_px)
@@ -97,7 +102,7 @@ def _correct(rgb: Image, segments: Segments, estimate: LensEstimate | None, foca
         "vertical_residual_deg": round(as_shot.spread_deg, 3),
         "vertical_confidence": round(verticals.confidence, 3),
     }
-    if estimate is not None and estimate.pairs:
+    if estimate is not None and estimate.lines:
         metrics |= {
             "line_bend_before": round(estimate.bend_before, 4),
             "line_bend_after": round(estimate.bend_after, 4),
