@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from listing_media_dagster.listing import Room, RoomType
 
 CONFIDENCE = 0.95  # people mislabel files now and then
+VAGUE_CONFIDENCE = 0.6  # "exterior" is the front more often than not
 
 _R = RoomType
 _PHRASES: dict[RoomType, str] = {
@@ -64,25 +65,44 @@ _PHRASES: dict[RoomType, str] = {
 }
 # Words that name a room only in a name without any other word: 'back' is a direction, 'dr' a street, 'master' a file.
 _ONLY_ALONE = frozenset(
-    ["front", "back", "side", "rear", "street", "view", "views", "plan", "family", "primary", "master", "living", "kit", "br", "dr", "lr", "ba", "den", "hero", "outside"]
+    re.findall(
+        r"\w+",
+        "front back side rear street view views plan family primary master living kit br dr lr ba den hero outside ",
+    )
 )
 _BY_PHRASE = {tuple(phrase.split()): room for room, text in _PHRASES.items() for phrase in text.split("; ")}
 _LONGEST = max(map(len, _BY_PHRASE))
 # What cameras, phones, exporters and people add to any name.
 _NOISE = frozenset(
-    ["img", "image", "images", "dsc", "dscn", "dscf", "pxl", "mvi", "p", "photo", "photos", "pic", "picture", "copy", "edit", "edited", "final", "hdr", "web", "mls", "print", "large", "small", "full", "size", "hires", "lowres", "high", "low", "res", "resized", "original", "orig", "export", "raw", "merged", "enhanced", "retouched", "staged", "virtually", "virtual", "staging", "unbranded", "branded", "interior", "inside", "home", "house", "property", "listing", "the", "a", "and", "in", "no", "nr", "new", "v", "px", "x", "jpg", "jpeg", "ev", "before", "after", "wide", "angle", "shot", "number", "first", "second", "third", "ground", "floor", "upper", "empty", "vacant", "furnished", "upstairs", "downstairs"]
+    re.findall(
+        r"\w+",
+        "img image images dsc dscn dscf pxl mvi p photo photos pic picture copy edit edited final hdr web mls "
+        "print large small full size hires lowres high low res resized original orig export raw merged "
+        "enhanced retouched staged virtually virtual staging unbranded branded interior inside home house "
+        "property listing the a and in no nr new v px x jpg jpeg ev before after wide angle shot number first "
+        "second third ground floor upper empty vacant furnished upstairs downstairs ",
+    )
 )
-_TURNS_AWAY = frozenset(["from", "to", "towards", "toward", "into", "with", "off", "near", "by", "through", "via", "over"])
+_VAGUE = frozenset({"exterior", "outside", "twilight", "dusk", "hero", "street"})
+_TURNS_AWAY = frozenset(
+    re.findall(
+        r"\w+",
+        "from to towards toward into with off near by through via over ",
+    )
+)
 _STREETS = frozenset(
-    ["st", "street", "rd", "road", "ln", "lane", "ct", "court", "ave", "avenue", "dr", "drive", "pl", "place", "blvd", "crescent", "sq", "square", "hwy"]
+    re.findall(
+        r"\w+",
+        "st street rd road ln lane ct court ave avenue dr drive pl place blvd crescent sq square hwy ",
+    )
 )
 
 
 def room_from_file_name(name: str) -> Room:
     """Return the room a file name names, else an unknown one decided by nobody.
 
-    Words count only as a whole ('bedford-7.jpg' shows no bed) and not as part of an address ('12-garden-road.jpg'); the
-    last room named is the one shown ('master-bedroom-balcony'), up to a word that turns away from it ('view from deck').
+    Words count only as a whole ('bedford-7.jpg' shows no bed) and not as part of an address ('12-garden-road.jpg').
+    The last room named is the one shown ('master-bedroom-balcony'), up to a word that turns away ('view from deck').
     Folders are asked, innermost first, when the file itself says nothing ('kitchen/IMG_2.jpg').
     """
     path = PurePosixPath(name.replace("\\", "/"))
@@ -90,7 +110,8 @@ def room_from_file_name(name: str) -> Room:
     for part in (stem, *reversed(path.parts[:-1])):
         room = _room_in(_words(part))
         if room is not None:
-            return Room(type=room, confidence=CONFIDENCE, decided_by="file name")
+            confidence = VAGUE_CONFIDENCE if _VAGUE & set(_words(part)) and room is _R.EXTERIOR_FRONT else CONFIDENCE
+            return Room(type=room, confidence=confidence, decided_by="file name")
     return Room()
 
 
