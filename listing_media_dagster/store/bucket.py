@@ -132,8 +132,8 @@ class Bucket:
             return None
         return ListedObject(key, meta["size"], _plain(meta["e_tag"]), meta["last_modified"])
 
-    def chunks(self, key: str, size: int | None = None) -> Iterator[bytes]:
-        """Yield the object in parts of at most 8 MiB, each fetched again if the connection breaks within it.
+    def chunks(self, key: str, size: int | None = None, start: int = 0) -> Iterator[bytes]:
+        """Yield the object from `start` on in parts of at most 8 MiB, each fetched again if the connection breaks.
 
         All parts come from one version of the object: if it is replaced meanwhile, this raises `StoreError`.
         """
@@ -143,7 +143,7 @@ class Bucket:
                 raise ObjectMissing(f"{key} isn't in {self.url}")
             size = found.size
         etag: str | None = None
-        position = 0
+        position = start
         while position < size or position == 0:
             part, etag, size = self._part(key, position, etag, size)
             yield part

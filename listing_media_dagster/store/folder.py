@@ -45,12 +45,13 @@ class Folder:
             return None
         return _listed(key, status) if _is_file(status) else None
 
-    def chunks(self, key: str, size: int | None = None) -> Iterator[bytes]:
+    def chunks(self, key: str, size: int | None = None, start: int = 0) -> Iterator[bytes]:
         try:
             file = self.path(key).open("rb")
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise ObjectMissing(f"{key} isn't in {self.root}") from None
         with file:
+            file.seek(start)
             while chunk := file.read(CHUNK_BYTES):
                 yield chunk
 

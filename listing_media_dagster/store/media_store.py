@@ -42,7 +42,7 @@ class Backend(Protocol):
     url: str
 
     def stat(self, key: str) -> ListedObject | None: ...
-    def chunks(self, key: str, size: int | None = None) -> Iterator[bytes]: ...
+    def chunks(self, key: str, size: int | None = None, start: int = 0) -> Iterator[bytes]: ...
     def write(self, key: str, chunks: Iterator[bytes], size: int) -> ListedObject: ...
     def create(self, key: str, data: bytes) -> ListedObject | None: ...
     def copy(self, source: str, target: str) -> None: ...
@@ -126,6 +126,15 @@ class MediaStore:
     def read(self, key: str) -> bytes:
         """Return the bytes under `key`; raises `ObjectMissing`, or `StoreError` if the store can't be read."""
         return b"".join(self._backend.chunks(check_key(key)))
+
+    def stream(self, key: str, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the bytes `start` to `stop` (not included) of what lies under `key`; less if it is shorter by now."""
+        left = stop - start
+        for chunk in self._backend.chunks(check_key(key), stop, start) if left > 0 else ():
+            yield chunk[:left]
+            left -= len(chunk)
+            if left <= 0:
+                return
 
     def read_verified(self, obj: StoredObject) -> bytes:
         """Return the bytes of `obj`; raises `StoreError` if they are missing or aren't those that were stored."""
