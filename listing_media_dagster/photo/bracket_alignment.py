@@ -76,9 +76,11 @@ def _at_full_size(
 
 def _match(moving: NDArray[np.uint8], fixed: NDArray[np.uint8]) -> tuple[NDArray[np.float64], float, str] | None:
     """Return the 3×3 matrix from `moving` to `fixed`, the median residual (small px) and how it was found."""
-    matched = _match_tones(moving, fixed)
-    usable = _both_exposed(matched, fixed)
-    a, b = (np.asarray(cv2.GaussianBlur(image, (0, 0), 1.0), np.uint8) for image in (matched, fixed))
+    # The darker frame is brought to the brighter one's tones, so that both are clipped in the same places.
+    moving_is_darker = bool(moving.mean() <= fixed.mean())
+    matched = (_match_tones(moving, fixed), fixed) if moving_is_darker else (moving, _match_tones(fixed, moving))
+    usable = _above_noise(moving if moving_is_darker else fixed)
+    a, b = (np.asarray(cv2.GaussianBlur(image, (0, 0), 1.0), np.uint8) for image in matched)
     start, end = _track(a, b, usable)
     if len(start) >= MIN_TRACKED:
         fitted = _fit(start, end, moving.shape)
@@ -87,16 +89,15 @@ def _match(moving: NDArray[np.uint8], fixed: NDArray[np.uint8]) -> tuple[NDArray
     return _correlate(a, b, usable)
 
 
-def _match_tones(moving: NDArray[np.uint8], fixed: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Give `moving` the histogram of `fixed`: the same surface then has the same value in both."""
-    share = [np.cumsum(np.bincount(image.ravel(), minlength=256)) / image.size for image in (moving, fixed)]
+def _match_tones(dark: NDArray[np.uint8], bright: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Give `dark` the histogram of `bright`: the same surface then has the same value in both."""
+    share = [np.cumsum(np.bincount(image.ravel(), minlength=256)) / image.size for image in (dark, bright)]
     table = np.interp(share[0], share[1], np.arange(256.0)).astype(np.uint8)
-    return np.asarray(cv2.LUT(moving, table), np.uint8)
+    return np.asarray(cv2.LUT(dark, table), np.uint8)
 
 
-def _both_exposed(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    mask = ((a > 6) & (a < 249) & (b > 6) & (b < 249)).astype(np.uint8)
-    return np.asarray(cv2.erode(cv2.medianBlur(mask, 5), np.ones((5, 5), np.uint8)), np.uint8)
+def _above_noise(dark: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.erode((cv2.medianBlur(dark, 5) > 4).astype(np.uint8), np.ones((5, 5), np.uint8)), np.uint8)
 
 
 def _track(

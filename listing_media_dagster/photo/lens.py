@@ -71,7 +71,7 @@ def estimate_lens(
     focal_length_mm: float | None = None,
     f_number: float | None = None,
 ) -> LensEstimate:
-    """Decide on a distortion model for a photo of `size` (width, height) from its traced edges and its lens, if known."""
+    """Decide on a distortion model for a photo of `size` (width, height) from traced edges and, if known, the lens."""
     radius = float(np.hypot(*size)) / 2
     lines = _even(traces)
     if len(lines) < MIN_LINES:
