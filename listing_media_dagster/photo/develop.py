@@ -114,14 +114,25 @@ def _develop_strip(
 
 
 def _keep_blown_white(planes: list[FloatArray], coded: Sequence[Any]) -> None:
-    """Where every channel is at its end there is no colour to correct: such pixels stay as white as they were."""
+    """Where channels are at their end their ratio is no colour: such pixels go to white instead of a false tint.
+
+    Correcting (255, 255, 200) as if it were a colour gives the cyan and magenta rims seen around over-exposed lamps.
+    """
+    # Blue is left out of the test for a clipped channel: pale skies clip blue first, and their colour is true.
+    highest = cv2.max(coded[0], coded[1])
     lowest = cv2.min(cv2.min(coded[0], coded[1]), coded[2])
-    t = np.clip((np.arange(256, dtype=np.float32) - 232.0) / 20.0, 0.0, 1.0)
-    blown = cv2.LUT(lowest, (t * t * (3.0 - 2.0 * t)).astype(np.float32))
+    blown = cv2.multiply(cv2.LUT(lowest, _ramp_table(160.0, 246.0)), cv2.LUT(highest, _ramp_table(246.0, 255.0)))
+    white = cv2.multiply(highest, blown, scale=1.0 / 255.0, dtype=cv2.CV_32F)
     keep = 1.0 - blown
-    for plane, original in zip(planes, coded, strict=True):
+    for plane in planes:
         cv2.multiply(plane, keep, dst=plane)
-        cv2.add(plane, cv2.multiply(original, blown, scale=1.0 / 255.0, dtype=cv2.CV_32F), dst=plane)
+        cv2.add(plane, white, dst=plane)
+
+
+def _ramp_table(start: float, end: float) -> FloatArray:
+    """Smooth step from 0 at level `start` to 1 at `end`, as a table over the 256 levels."""
+    t = np.clip((np.arange(256, dtype=np.float32) - start) / (end - start), 0.0, 1.0)
+    return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
 
 
 def _apply_tone(
@@ -146,12 +157,12 @@ def _apply_tone(
             detail = brightest - cv2.add(cv2.multiply(slope, brightest, dst=slope), offset, dst=offset)
             # towards the whites clarity fades, so that it can't clip them
             local = 1.0 + (4.0 * plan.clarity) * detail * (1.0 - brightest)
-            gain *= local
+            cv2.multiply(gain, local, dst=gain)
             brightest = np.minimum(brightest * local, 1.0)
         for _ in range(2):
-            step = 1.0 + strength * (1.0 - brightest)
-            gain *= step
-            brightest *= step
+            step = 1.0 + cv2.multiply(strength, 1.0 - brightest)
+            cv2.multiply(gain, step, dst=gain)
+            cv2.multiply(brightest, step, dst=brightest)
     if plan.lift_saturation < 1.0 or plan.paint is not None:
         # Lifted shadows keep their ratios and would look over-coloured: hand back a little of the chroma gained.
         grey = _luma(planes)

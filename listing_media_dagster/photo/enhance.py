@@ -6,8 +6,6 @@ picture. Nothing generative: every output pixel is its own input pixel, balanced
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 
 from listing_media_dagster.listing import Operation, OperationName
 from listing_media_dagster.photo import quality
+from listing_media_dagster.photo.channels import brightest_channel
 from listing_media_dagster.photo.develop import CODED_EXPONENT, DevelopPlan, develop
 from listing_media_dagster.photo.look import (
     ListingLook,
@@ -27,6 +26,7 @@ from listing_media_dagster.photo.look import (
     light_to_correct,
     measure_levels,
 )
+from listing_media_dagster.photo.quality import neutral_consistency
 from listing_media_dagster.photo.tone import ToneDecision, ToneTargets, decide_tone, guided_coefficients, local_strength
 from listing_media_dagster.photo.white_balance import lab_of_neutral, local_cast, neutral_weight
 
@@ -77,11 +77,6 @@ def enhance(
     return Enhanced(rgb=result, operations=_operations(plan, light, decision, strength, exterior), metrics=metrics)
 
 
-def neutral_consistency(images: Sequence[Bytes]) -> float:
-    """Mean ΔE*ab between the neutral surfaces of every pair of photos; see `quality.neutral_consistency`."""
-    return quality.neutral_consistency(images)
-
-
 def _plan(
     small: Bytes, sky: FloatArray, estimate: LookEstimate, look: ListingLook, strength: float, exterior: bool
 ) -> tuple[DevelopPlan, tuple[float, float], ToneDecision]:
@@ -109,8 +104,9 @@ def _plan(
         night=estimate.night,
     )
     black = decision.black * strength
-    level = np.clip(balanced.max(axis=2).astype(np.float32) / 255.0 - black, 0.0, 1.0) / (1.0 - black)
-    slope, offset = local_strength(level, decision, sky if exterior else None)
+    level = np.clip(brightest_channel(balanced).astype(np.float32) / 255.0 - black, 0.0, 1.0) / (1.0 - black)
+    paint = None if exterior else _white_paint(balanced, level)
+    slope, offset = local_strength(level, decision, sky if exterior else None, paint)
     # what the eye sees after the lift is what has to be calmed and what may be sharpened
     visible = estimate.noise_luma * (1.0 + 1.5 * max(decision.exposure, 0.0))
     return (
@@ -121,8 +117,8 @@ def _plan(
             strength=(slope * np.float32(strength), offset * np.float32(strength)),
             base=guided_coefficients(level, level, max(4, round(0.03 * max(level.shape))), 0.01),
             clarity=decision.clarity * strength,
-            lift_saturation=1.0 - 0.40 * strength,
-            paint=None if estimate.monochrome or exterior else _white_paint(balanced),
+            lift_saturation=1.0 - 0.50 * strength,
+            paint=None if estimate.monochrome else paint,
             cleaning=0.55 * strength,
             luma_noise=strength * estimate.noise_luma if visible > 1.0 else 0.0,
             chroma_noise=strength * estimate.noise_chroma
@@ -137,11 +133,16 @@ def _plan(
     )
 
 
-def _white_paint(balanced: Bytes) -> FloatArray:
-    """Likelihood of white paint, float32 (h, w) 0..1, without texture: its last trace of colour is light, not paint."""
-    return np.asarray(
-        cv2.GaussianBlur(np.minimum(1.5 * neutral_weight(balanced, spread=0.8), 1.0), (0, 0), 3.0), np.float32
-    )
+def _white_paint(balanced: Bytes, level: FloatArray) -> FloatArray:
+    """Likelihood of white paint without texture, float32 (h, w) 0..1: its last trace of colour is light, not paint."""
+    likely = np.minimum(1.5 * neutral_weight(balanced, spread=0.8), 1.0)
+    # A ceiling under warm lamps is further from neutral; a part of that is taken out, less and less down the walls.
+    height = np.linspace(0.0, 1.0, balanced.shape[0], dtype=np.float32)[:, None]
+    likely = np.maximum(likely, np.clip(1.3 - 2.2 * height, 0.0, 0.75) * neutral_weight(balanced, spread=2.5))
+    # Texture and trim leave gaps along every edge of a wall: close them, then let the map follow brightness edges.
+    closed = cv2.morphologyEx(likely, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
+    slope, offset = guided_coefficients(level, closed, 6, 0.002)
+    return np.asarray(np.clip(slope * level + offset, 0.0, 1.0), np.float32)
 
 
 def _scaled(small: Bytes, gains: FloatArray) -> Bytes:
@@ -163,11 +164,12 @@ def _metrics(before: Bytes, after: Bytes, estimate: LookEstimate) -> dict[str, f
     for name, full, small in (("before", before, small0), ("after", after, small1)):
         tiles = quality.native_tiles(full)
         y = quality.luma(small).astype(np.float32)
-        a, b, confidence = quality.neutral_cast(small)
+        cast = quality.neutral_cast(small, surfaces_of=small0)
         highlights, shadows = quality.clipped_shares(full)
         metrics |= {
-            f"neutral_cast_{name}": round(math.hypot(a, b), 3),
-            f"neutral_confidence_{name}": round(confidence, 3),
+            f"neutral_cast_{name}": round(cast.delta_e, 3),
+            f"neutral_a_{name}": round(cast.a, 3),
+            f"neutral_b_{name}": round(cast.b, 3),
             f"luma_mean_{name}": round(float(y.mean()), 2),
             f"luma_median_{name}": round(float(np.median(y)), 2),
             f"contrast_{name}": round(float(np.percentile(y, 95) - np.percentile(y, 5)), 2),
@@ -176,6 +178,7 @@ def _metrics(before: Bytes, after: Bytes, estimate: LookEstimate) -> dict[str, f
             f"noise_{name}": round(quality.noise_sigma(tiles)[0], 3),
             f"sharpness_{name}": round(quality.sharpness(tiles), 3),
         }
+    metrics["neutral_confidence"] = estimate.confidence
     metrics["halo_before"] = 0.0
     metrics["halo_after"] = round(quality.halo_measure(small0, small1), 3)
     return metrics
@@ -210,6 +213,7 @@ def _operations(
         done(
             OperationName.LOCAL_TONE,
             shadow_lift=decision.shadow_lift,
+            paint_lift=decision.paint_lift,
             highlight_restraint=decision.highlight_restraint,
             sky_restraint=decision.sky_restraint,
             clarity=decision.clarity,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from listing_media_dagster.photo import quality
+from listing_media_dagster.photo.channels import brightest_channel, darkest_channel
 from listing_media_dagster.photo.white_balance import (
     chroma_of,
     estimate_illuminant,
@@ -72,7 +73,7 @@ class ListingLook(BaseModel):
     exterior_light: tuple[float, float] = (0.0, 0.0)
     interior_median: float = 0.66
     interior_white: float = 0.91
-    exterior_median: float = 0.54
+    exterior_median: float = 0.60
     exterior_white: float = 0.94
 
 
@@ -81,7 +82,7 @@ def estimate_look(rgb: Bytes) -> LookEstimate:
     small = quality.small_copy(rgb)
     sky, green = find_sky(small), green_share(small)
     sky_share = float((sky > 0.5).mean())
-    spread = small.max(axis=2).astype(np.int16) - small.min(axis=2)
+    spread = brightest_channel(small).astype(np.int16) - darkest_channel(small)
     monochrome = float(np.percentile(spread, 99)) <= 4.0
     light = estimate_illuminant(small, ignore=sky > 0.3)
     chroma = (light.log_rg, light.log_bg)
@@ -185,15 +186,18 @@ class Levels:
 
 def measure_levels(small: Bytes, sky: FloatArray) -> Levels:
     """Coded levels 0..1 of the brightest channel, windows and sky left out."""
-    level = small.max(axis=2)
-    blown = cv2.dilate((small.min(axis=2) >= 248).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    level = brightest_channel(small)
+    blown = cv2.dilate((darkest_channel(small) >= 248).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     counted = ~blown & (sky < 0.3)
     if counted.mean() < 0.05:
         counted = np.ones_like(counted)
     values = level[counted].astype(np.float32) / 255.0
     paint = (neutral_weight(small) > 0.15) & counted
-    bright = level[paint].astype(np.float32) / 255.0 if paint.mean() > 0.02 else values
-    white = max(float(np.percentile(bright, 75)), float(np.percentile(values, 88)))
+    usual = float(np.percentile(values, 88))
+    # A few bright neutral pixels (a sink, a sheet of paper) don't speak for the walls.
+    trust = min(float(paint.mean()) / 0.12, 1.0)
+    white = usual if trust < 0.1 else max(usual, float(np.percentile(level[paint], 75)) / 255.0)
+    white = trust * white + (1.0 - trust) * usual
     return Levels(float(np.median(values)), white, float(np.percentile(level, 0.5)) / 255.0)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from listing_media_dagster.photo.white_balance import estimate_illuminant, lab_of_neutral
+from listing_media_dagster.photo.channels import brightest_channel
+from listing_media_dagster.photo.white_balance import estimate_illuminant, lab_of_neutral, mean_chroma, surface_weight
 
 FloatArray = NDArray[Any]  # float32; OpenCV's stubs promise no more than "some number"
 Bytes = NDArray[Any]  # uint8
@@ -83,35 +85,64 @@ def sharpness(tiles: Sequence[Bytes]) -> float:
     for tile in tiles:
         y = luma(tile).astype(np.float32)
         detail = np.abs(y - cv2.GaussianBlur(y, (0, 0), 1.5))
-        found.append(float(np.sort(detail, axis=None)[-max(1, detail.size // 50) :].mean()))
+        found.append(float(detail[detail >= np.percentile(detail, 98)].mean()))
     return float(np.mean(found)) if found else 0.0
 
 
 def clipped_shares(rgb: Bytes) -> tuple[float, float]:
     """Share of pixels with a channel at 254 or more, and of pixels with every channel at 1 or less."""
-    strided = rgb[:: max(1, rgb.shape[0] // 1200), :: max(1, rgb.shape[1] // 1600)]
-    return float((strided.max(axis=2) >= 254).mean()), float((strided.max(axis=2) <= 1).mean())
+    strided = np.ascontiguousarray(rgb[:: max(1, rgb.shape[0] // 1000), :: max(1, rgb.shape[1] // 1000)])
+    brightest = brightest_channel(strided)
+    return float((brightest >= 254).mean()), float((brightest <= 1).mean())
 
 
-def neutral_cast(rgb: Bytes) -> tuple[float, float, float]:
-    """CIELAB `(a*, b*)` of the photo's neutral surfaces at L* 85, and the confidence that they are neutral (0..1)."""
-    light = estimate_illuminant(small_copy(rgb))
-    return (*lab_of_neutral(light.log_rg, light.log_bg), light.confidence)
+@dataclass(frozen=True)
+class NeutralCast:
+    """CIELAB `a`, `b` of neutral surfaces at L* 85, and the confidence (0..1) that they are neutral."""
+
+    a: float
+    b: float
+    confidence: float
+
+    @property
+    def delta_e(self) -> float:
+        """Distance from neutral, ΔE*ab."""
+        return math.hypot(self.a, self.b)
 
 
-def neutral_consistency(images: Sequence[Bytes], least_confidence: float = 0.3) -> float:
+def neutral_cast(rgb: Bytes, surfaces_of: Bytes | None = None) -> NeutralCast:
+    """The cast on a photo's neutral surfaces (uint8 (H, W, 3), sRGB).
+
+    surfaces_of: find the surfaces in this version of the same frame instead, for example the photo before a change:
+    before and after are then measured on the same pieces of wall.
+    """
+    small = small_copy(rgb)
+    found = small if surfaces_of is None else small_copy(surfaces_of)
+    light = estimate_illuminant(found)
+    log_rg, log_bg = light.log_rg, light.log_bg
+    if surfaces_of is not None and light.confidence > 0:
+        log_rg, log_bg = mean_chroma(small, surface_weight(found, light))
+    return NeutralCast(*lab_of_neutral(log_rg, log_bg), light.confidence)
+
+
+def neutral_consistency(images: Sequence[Bytes], surfaces_of: Sequence[Bytes] | None = None) -> float:
     """Mean ΔE*ab between the neutral surfaces of every pair of photos of a listing (0 = the same white everywhere).
 
-    Photos without trustworthy neutral surfaces are left out; fewer than two leaves 0.0.
+    Pairs count by the confidence in both. `surfaces_of`: see `neutral_cast`, one frame for each image. Fewer than two
+    photos with neutral surfaces give 0.0.
     """
-    casts = [(a, b) for a, b, confidence in map(neutral_cast, images) if confidence >= least_confidence]
+    frames: Sequence[Bytes | None] = surfaces_of if surfaces_of is not None else [None] * len(images)
+    casts = [neutral_cast(image, frame) for image, frame in zip(images, frames, strict=True)]
     return mean_pairwise_distance(casts)
 
 
-def mean_pairwise_distance(casts: Sequence[tuple[float, float]]) -> float:
-    """Mean Euclidean distance over all pairs of `(a*, b*)`."""
-    distances = [math.dist(one, other) for one, other in itertools.combinations(casts, 2)]
-    return float(np.mean(distances)) if distances else 0.0
+def mean_pairwise_distance(casts: Sequence[NeutralCast]) -> float:
+    """Mean ΔE*ab over all pairs, weighted by the product of the confidences."""
+    pairs = list(itertools.combinations(casts, 2))
+    weights = [one.confidence * other.confidence for one, other in pairs]
+    if sum(weights) < 1e-6:
+        return 0.0
+    return float(np.average([math.hypot(o.a - p.a, o.b - p.b) for o, p in pairs], weights=weights))
 
 
 def halo_measure(before: Bytes, after: Bytes) -> float:

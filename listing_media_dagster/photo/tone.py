@@ -30,11 +30,14 @@ class ToneTargets:
 
 @dataclass(frozen=True)
 class ToneDecision:
-    """`exposure`: curve strength g for the whole frame; `black`: coded level made black; the rest are local amounts."""
+    """`exposure`: curve strength g for the whole frame; `black`: coded level made black; paint_level: coded
+    level of white paint; the rest are local amounts."""
 
     exposure: float
     black: float
     shadow_lift: float
+    paint_lift: float
+    paint_level: float
     highlight_restraint: float
     sky_restraint: float
     clarity: float
@@ -76,16 +79,18 @@ def decide_tone(
     for_median = strength_to_reach(median, targets.median)
     for_white = strength_to_reach(min(white, 0.97), targets.white)
     if exterior:
-        exposure = float(np.clip(0.6 * min(for_median, for_white + 0.15), -0.03, 0.30))
+        exposure = float(np.clip(0.6 * min(for_median, for_white + 0.15), 0.0, 0.30))
         if night:
             exposure = float(np.clip(exposure, 0.0, 0.12))
         return ToneDecision(
             exposure=exposure,
             black=float(np.clip(0.8 * black, 0.0, 0.04)),
             shadow_lift=0.10 if night else 0.28,
-            highlight_restraint=0.25,
-            sky_restraint=0.0 if night else 0.16,
-            clarity=0.10,
+            paint_lift=0.0,
+            paint_level=max(white, 0.90),
+            highlight_restraint=0.10,
+            sky_restraint=0.0 if night else 0.10,
+            clarity=0.08,
         )
     # The white surfaces lead; the median follows as long as they don't get pushed past their target.
     exposure = min(0.35 * for_median + 0.65 * for_white, for_white + 0.20)
@@ -94,6 +99,8 @@ def decide_tone(
         exposure=exposure,
         black=float(np.clip(0.8 * black, 0.0, 0.045)) * float(np.clip((0.45 - black) / 0.2, 0.0, 1.0)),
         shadow_lift=0.26,
+        paint_lift=0.24,
+        paint_level=min(white, 0.93),
         highlight_restraint=0.45 if clipped_share < 0.5 else 0.2,
         sky_restraint=0.0,
         clarity=0.08,
@@ -124,24 +131,25 @@ def smooth_base(level: FloatArray) -> FloatArray:
 
 
 def local_strength(
-    level: FloatArray, decision: ToneDecision, sky: FloatArray | None = None
+    level: FloatArray, decision: ToneDecision, sky: FloatArray | None = None, paint: FloatArray | None = None
 ) -> tuple[FloatArray, FloatArray]:
     """Curve strength over the frame as (slope, offset) over coded brightness `level`: each float32 (h, w).
 
-    level: brightest channel 0..1 after white balance, small copy. sky: likelihood of sky 0..1, same size.
+    level: brightest channel 0..1 after white balance, small copy. sky and paint: likelihood 0..1 of sky and of white
+    paint, same size.
     """
     base = smooth_base(level)
     shadow = np.clip((0.55 - base) / 0.55, 0.0, 1.0)
-    wide = cv2.GaussianBlur(base, (0, 0), 0.08 * max(level.shape))
-    # A window with a view is bright, detailed and far brighter than what surrounds it; a white wall is not.
-    window = _ramp(base, 0.72, 0.92) * _ramp(base - wide, 0.06, 0.25)
-    strength = (
-        decision.exposure + decision.shadow_lift * shadow - (decision.exposure + decision.highlight_restraint) * window
-    )
+    strength = decision.exposure + decision.shadow_lift * shadow
+    if paint is not None:
+        strength = strength + decision.paint_lift * paint * np.clip((0.88 - base) / 0.25, 0.0, 1.0)
+    # What is brighter than the room's white paint is a window or a lamp: it stays as it was seen, its top held back.
+    # The test knows only brightness, never the neighbourhood: that could draw a halo.
+    window = _ramp(base, decision.paint_level + 0.03, min(decision.paint_level + 0.20, 1.0))
+    strength = strength * (1.0 - 0.85 * window) - decision.highlight_restraint * window * _ramp(base, 0.70, 0.90)
     if sky is not None:
-        strength = strength * (1.0 - sky) + sky * (
-            min(decision.exposure, 0.0) - decision.sky_restraint * _ramp(base, 0.35, 0.8)
-        )
+        restrained = min(decision.exposure, 0.0) - decision.sky_restraint * _ramp(base, 0.35, 0.8)
+        strength = strength * (1.0 - sky) + sky * restrained
     strength = np.clip(strength, -_STRONGEST, _STRONGEST + 0.1).astype(np.float32)
     return guided_coefficients(level, strength, max(3, round(0.02 * max(level.shape))), 0.004)
 

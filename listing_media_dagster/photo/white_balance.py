@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from listing_media_dagster.photo.channels import brightest_channel, darkest_channel
+
 FloatArray = NDArray[Any]  # float32; OpenCV's stubs promise no more than "some number"
 Bytes = NDArray[Any]  # uint8
 
@@ -22,10 +24,14 @@ Bytes = NDArray[Any]  # uint8
 _WARM = np.array([0.50, -0.866], np.float32)
 _MAGENTA = np.array([0.866, 0.50], np.float32)
 
+_CODED = np.arange(256) / 255.0
+_LINEAR = np.where(_CODED <= 0.04045, _CODED / 12.92, ((_CODED + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
 _WARM_SIGMA = 0.24
 _COOL_SIGMA = 0.16
 _TINT_SIGMA = 0.07
 _BIN = 0.02
+_CLUSTER = 0.07
 _R_RANGE = (-0.70, 1.10)
 _B_RANGE = (-1.50, 0.80)
 
@@ -39,10 +45,9 @@ class Illuminant:
     confidence: float
 
 
-def to_linear(rgb: Bytes | FloatArray) -> FloatArray:
-    """Linear light 0..1 of sRGB-coded `rgb` (uint8, or float 0..1), IEC 61966-2-1."""
-    coded = rgb.astype(np.float32) / 255.0 if rgb.dtype == np.uint8 else np.asarray(rgb, np.float32)
-    return np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4).astype(np.float32)
+def to_linear(rgb: Bytes) -> FloatArray:
+    """Linear light 0..1 (float32) of sRGB-coded `rgb` (uint8), IEC 61966-2-1."""
+    return np.asarray(cv2.LUT(rgb, _LINEAR), np.float32)
 
 
 def log_chroma(linear: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -77,22 +82,21 @@ def neutral_weight(small: Bytes, centre: tuple[float, float] = (0.0, 0.0), sprea
     """
     linear = to_linear(small)
     luminance = linear @ np.array([0.2126, 0.7152, 0.0722], np.float32)
-    usable = (small.max(axis=2) < 252) & (small.min(axis=2) > 10)
+    usable = (brightest_channel(small) < 252) & (darkest_channel(small) > 10)
     if not usable.any():
         return np.zeros(small.shape[:2], np.float32)
     bright = max(float(np.percentile(luminance[usable], 95)), 1e-3)
     relative = np.clip(luminance / bright, 0.0, 1.2)
     coded = cv2.GaussianBlur(small, (0, 0), 1.0).astype(np.float32)
-    edges = np.abs(cv2.Sobel(coded, cv2.CV_32F, 1, 0)).max(axis=2) + np.abs(cv2.Sobel(coded, cv2.CV_32F, 0, 1)).max(
-        axis=2
-    )
+    across, down = np.abs(cv2.Sobel(coded, cv2.CV_32F, 1, 0)), np.abs(cv2.Sobel(coded, cv2.CV_32F, 0, 1))
+    edges = brightest_channel(across) + brightest_channel(down)
     flat = np.exp(-edges / 24.0)
     warmth, tint = warmth_and_tint(*log_chroma(linear))
     warmth0, tint0 = warmth_and_tint(np.array(centre[0]), np.array(centre[1]))
     off = warmth - warmth0
     sigma = np.where(off > 0, _WARM_SIGMA, _COOL_SIGMA) * spread
     belief = np.exp(-0.5 * (off / sigma) ** 2 - 0.5 * ((tint - tint0) / (_TINT_SIGMA * spread)) ** 2)
-    weight = relative**1.5 * flat * belief * usable
+    weight = relative * np.sqrt(relative) * flat * belief * usable
     return np.asarray(weight, np.float32)
 
 
@@ -126,13 +130,30 @@ def _densest_neutral(small: Bytes, ignore: NDArray[np.bool_] | None, spread: flo
     peak = np.unravel_index(int(smooth.argmax()), smooth.shape)
     centre_r = _R_RANGE[0] + (peak[0] + 0.5) * _BIN
     centre_b = _B_RANGE[0] + (peak[1] + 0.5) * _BIN
-    near = w * np.exp(-((r - centre_r) ** 2 + (b - centre_b) ** 2) / (2 * 0.07**2))
+    near = w * np.exp(-((r - centre_r) ** 2 + (b - centre_b) ** 2) / (2 * _CLUSTER**2))
     total = float(near.sum())
     if total < 1e-3:
         return Illuminant(0.0, 0.0, 0.0)
     share = total / weight.size
     confidence = 1.0 - math.exp(-share / 0.025)
     return Illuminant(float((near * r).sum() / total), float((near * b).sum() / total), float(confidence))
+
+
+def surface_weight(small: Bytes, light: Illuminant) -> FloatArray:
+    """Where the surfaces lie on which `light` was found: float32 (h, w), larger = surer."""
+    log_rg, log_bg = log_chroma(to_linear(small))
+    distance = (log_rg - light.log_rg) ** 2 + (log_bg - light.log_bg) ** 2
+    centre = (light.log_rg, light.log_bg)
+    return np.asarray(neutral_weight(small, centre) * np.exp(-distance / (2 * _CLUSTER**2)), np.float32)
+
+
+def mean_chroma(small: Bytes, weight: FloatArray) -> tuple[float, float]:
+    """Weighted mean `(ln R/G, ln B/G)` of `small` (uint8 (h, w, 3), sRGB); neutral where there is no weight."""
+    log_rg, log_bg = log_chroma(to_linear(small))
+    total = float(weight.sum())
+    if total < 1e-6:
+        return 0.0, 0.0
+    return float((weight * log_rg).sum() / total), float((weight * log_bg).sum() / total)
 
 
 def local_cast(
@@ -151,13 +172,13 @@ def local_cast(
         weight = np.where(ignore, 0.0, weight).astype(np.float32)
     log_rg, log_bg = log_chroma(to_linear(small))
     reach = 0.055 * max(small.shape[:2])
-    mass = cv2.GaussianBlur(weight, (0, 0), reach)
+    mass = _blur_widely(weight.astype(np.float32), reach)
     fields = []
     for channel, reference in ((log_rg, light[0]), (log_bg, light[1])):
         offset = np.clip(channel - reference, -0.5, 0.5) * weight
-        fields.append(cv2.GaussianBlur(offset.astype(np.float32), (0, 0), reach) / (mass + 0.06))
+        fields.append(_blur_widely(offset.astype(np.float32), reach) / (mass + 0.06))
     field = np.stack(fields, axis=2)
-    size = np.sqrt((field**2).sum(axis=2, keepdims=True)) + 1e-6
+    size = cv2.magnitude(fields[0], fields[1])[..., None] + 1e-6
     return np.asarray(field * (limit * np.tanh(size / limit) / size), np.float32)
 
 
@@ -176,3 +197,11 @@ def lab_of_neutral(log_rg: float, log_bg: float, lightness: float = 85.0) -> tup
     )
     f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16.0 / 116.0)
     return float(500.0 * (f[0] - f[1])), float(200.0 * (f[1] - f[2]))
+
+
+def _blur_widely(plane: FloatArray, sigma: float) -> FloatArray:
+    """Gaussian of many pixels' reach: three box passes, as good and far cheaper."""
+    side = 2 * round((math.sqrt(4.0 * sigma * sigma + 1.0) - 1.0) / 2.0) + 1
+    for _ in range(3):
+        plane = cv2.blur(plane, (side, side), borderType=cv2.BORDER_REFLECT)
+    return np.asarray(plane, np.float32)
