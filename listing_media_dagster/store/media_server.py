@@ -111,7 +111,11 @@ def create_app(store: MediaStore, *, allowed_hosts: tuple[str, ...] = ()) -> Sta
         return await guarded(request, media)
 
     return Starlette(
-        routes=[Route("/", guarded_index), Route("/listings/{path:path}", guarded_media)],
+        routes=[
+            Route("/", guarded_index),
+            Route("/listings/{path:path}", guarded_media),
+            Route("/favicon.ico", lambda _: Response(status_code=204)),  # every browser asks
+        ],
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, *allowed_hosts], www_redirect=False),
         ],

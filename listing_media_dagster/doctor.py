@@ -1,0 +1,300 @@
+"""What this machine can do and what is missing: one finding a question, each with the next step."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from listing_media_dagster.settings import Settings
+
+GIB = 1024**3
+# A 24-photo listing: originals, three stages of full-size JPEGs, sizes, film and zip.
+FREE_DISK_GIB = 5
+# Two photos of 12 MP at a time stay under 2 GB; the Dagster processes and the system want the rest.
+RAM_GIB = 4
+PROBE_SECONDS = 60
+
+# Kernels for the card's architecture may be absent though the driver is fine: only running one tells.
+_CUDA_PROBE = """
+import json, sys
+import torch
+if not torch.cuda.is_available():
+    print(json.dumps({"cuda": None, "torch": torch.__version__}))
+    sys.exit()
+x = torch.ones(64, 64, device="cuda")
+total = float((x @ x).sum())
+p = torch.cuda.get_device_properties(0)
+print(json.dumps({"cuda": p.name, "gib": p.total_memory / 2**30, "count": torch.cuda.device_count(),
+                  "right": total == 64.0**3, "torch": torch.__version__}))
+"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`level` "missing" with `required` means that a listing can't be made here."""
+
+    what: str
+    level: Literal["ok", "warn", "missing"]
+    detail: str
+    fix: str | None = None
+    required: bool = False
+
+
+def examine(settings: Settings, *, environment: Mapping[str, str] | None = None) -> list[Finding]:
+    """Ask this machine every question that decides whether and how listings can be made on it.
+
+    Writes and removes one small object in the store and runs one small matrix product on the GPU, if there is one (in
+    a process of its own). Downloads nothing; takes a few seconds. `environment` defaults to the process's own.
+    """
+    given = os.environ if environment is None else environment
+    questions: tuple[tuple[str, Callable[[], Finding]], ...] = (
+        ("Python", _python),
+        ("Dagster home", lambda: _dagster_home(given)),
+        ("run storage", lambda: _run_storage(given)),
+        ("media store", lambda: _store(settings)),
+        ("phone photos", _phone_photos),
+        ("video", _video_encoder),
+        ("CLIP scoring", lambda: _clip(settings)),
+        ("GPU", probe_gpu),
+        ("Kaggle", lambda: _kaggle(given)),
+        ("disk", lambda: _disk(settings)),
+        ("memory", _memory),
+    )
+    return [_answer(what, ask) for what, ask in questions]
+
+
+def _answer(what: str, ask: Callable[[], Finding]) -> Finding:
+    try:
+        return ask()
+    except Exception as error:  # a doctor who falls over one question answers none
+        return Finding(what, "warn", f"could not be examined: {type(error).__name__}: {error}")
+
+
+def _python() -> Finding:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    if (3, 11) <= sys.version_info < (3, 14):
+        return Finding("Python", "ok", f"{version} in {sys.prefix}")
+    return Finding("Python", "missing", version, "use Python 3.11, 3.12 or 3.13", required=True)
+
+
+def _dagster_home(environment: Mapping[str, str]) -> Finding:
+    home = environment.get("DAGSTER_HOME")
+    if not home:
+        fix = "set DAGSTER_HOME to a folder, or start with `make ui`, which does"
+        return Finding("Dagster home", "warn", "DAGSTER_HOME isn't set: runs are forgotten", fix)
+    path = Path(home)
+    if not path.is_absolute():
+        return Finding("Dagster home", "missing", f"{home} is relative", "give DAGSTER_HOME as an absolute path")
+    if not os.access(path, os.W_OK):
+        fix = f"make the folder, or let this user write to it: {path}"
+        return Finding("Dagster home", "missing", f"{home} can't be written to", fix)
+    config = path / "dagster.yaml"
+    return Finding("Dagster home", "ok", f"{home} ({'with' if config.is_file() else 'without'} dagster.yaml)")
+
+
+def _run_storage(environment: Mapping[str, str]) -> Finding:
+    """SQLite is fine for one machine; the words of a Postgres configuration are checked where there is one."""
+    import yaml
+
+    path = Path(environment.get("DAGSTER_HOME") or "/nonexistent") / "dagster.yaml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+    storage = (config or {}).get("storage") or {}
+    if "postgres" not in storage:
+        return Finding("run storage", "ok", "SQLite: fine for one machine")
+    if importlib.util.find_spec("dagster_postgres") is None:
+        fix = "pip install 'listing-media-dagster[production]'"
+        return Finding("run storage", "missing", f"{path} wants Postgres, its driver isn't installed", fix)
+    postgres = storage["postgres"] or {}
+    url = postgres.get("postgres_url")
+    if isinstance(url, dict):
+        name = url.get("env", "")
+        if not environment.get(name):
+            return Finding("run storage", "missing", f"{path} reads ${name}, which isn't set", f"set {name}")
+        url = environment[name]
+    if isinstance(url, str) and not url.startswith("postgresql"):
+        return Finding("run storage", "missing", f"the Postgres address in {path} has another scheme", "postgresql://…")
+    return Finding("run storage", "ok", f"Postgres, by {path}")
+
+
+def _store(settings: Settings) -> Finding:
+    """Write, read back and remove one small object."""
+    from listing_media_dagster.store.media_store import MediaStore, StoreError
+
+    secret = settings.s3_secret_access_key
+    key = f"doctor-{secrets.token_hex(8)}.txt"
+    try:
+        store = MediaStore(
+            settings.store,
+            s3_endpoint=settings.s3_endpoint,
+            s3_region=settings.s3_region,
+            access_key_id=settings.s3_access_key_id,
+            secret_access_key=secret.get_secret_value() if secret else None,
+            timeout_seconds=15,
+        )
+        store.write(key, key.encode())
+        read = store.read(key)
+        store.delete(key)
+    except (StoreError, OSError) as error:
+        fix = "set LISTING_MEDIA_STORE to a folder or s3://bucket/prefix that this user may write to"
+        return Finding("media store", "missing", str(error), fix, required=True)
+    if read != key.encode():
+        return Finding("media store", "missing", f"{store.url} gave back other bytes than it took", None, required=True)
+    return Finding("media store", "ok", f"{store.url}: written, read, removed")
+
+
+def _phone_photos() -> Finding:
+    """Decode a small picture of each kind that phones make and browsers upload."""
+    import io
+
+    import pillow_heif
+    from PIL import Image, features
+
+    pillow_heif.register_heif_opener()
+    able, unable = [], []
+    for kind in ("HEIF", "AVIF", "WEBP"):
+        encoded = io.BytesIO()
+        try:
+            Image.new("RGB", (64, 64), (200, 100, 50)).save(encoded, kind)
+            Image.open(io.BytesIO(encoded.getvalue())).load()
+            able.append("HEIC" if kind == "HEIF" else kind)
+        except (OSError, KeyError, ValueError, RuntimeError):
+            unable.append("HEIC" if kind == "HEIF" else kind)
+    profile = "" if features.check("littlecms2") else "; colour profiles can't be converted (Pillow without LittleCMS)"
+    if unable or profile:
+        detail = f"{', '.join(able) or 'none'} decode{'; not ' + ', '.join(unable) if unable else ''}{profile}"
+        fix = "reinstall the wheels: pip install --force-reinstall pillow pillow-heif"
+        return Finding("phone photos", "missing", detail, fix)
+    return Finding("phone photos", "ok", f"{', '.join(able)} decode")
+
+
+def _video_encoder() -> Finding:
+    """Encode a few frames: a codec that is listed may still refuse."""
+    import av
+    import numpy as np
+
+    absent = [codec for codec in ("libx264", "aac") if codec not in av.codecs_available]
+    if absent:
+        fix = "pip install --force-reinstall av (the wheels on PyPI bring both)"
+        return Finding("video", "missing", f"PyAV has no {' and no '.join(absent)}", fix)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "probe.mp4"
+        with av.open(str(path), "w") as film:
+            stream = film.add_stream("libx264", rate=30)
+            stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+            for level in (0, 128, 255):
+                frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), level, np.uint8), format="rgb24")
+                film.mux(stream.encode(frame))
+            film.mux(stream.encode())
+        with av.open(str(path)) as film:
+            count = sum(1 for _ in film.decode(video=0))
+    if count != 3:
+        return Finding("video", "missing", f"H.264 gave back {count} of 3 frames", "pip install --force-reinstall av")
+    return Finding("video", "ok", f"H.264 and AAC (PyAV {av.__version__})")
+
+
+def _clip(settings: Settings) -> Finding:
+    from listing_media_dagster.models.clip import CLIP_MODEL_ID, find_clip_weights
+    from listing_media_dagster.models.weights import BadWeights, ModelMissing
+
+    absent = [name for name in ("torch", "open_clip") if importlib.util.find_spec(name) is None]
+    if absent:
+        fix = "pip install 'listing-media-dagster[models]'; until then photos are delivered \"not scored\""
+        return Finding("CLIP scoring", "warn", f"{' and '.join(absent)} not installed", fix)
+    try:
+        found = find_clip_weights(settings.clip_weights, settings.models_dir)
+    except ModelMissing as missing:
+        return Finding("CLIP scoring", "warn", 'no weights: photos are delivered "not scored"', missing.how_to_get_it)
+    except BadWeights as wrong:
+        return Finding("CLIP scoring", "missing", str(wrong), f"listing-media models pull {CLIP_MODEL_ID}")
+    return Finding("CLIP scoring", "ok", f"{found.origin}, {found.path}, sha256 {found.weights_sha256[:12]}…")
+
+
+def probe_gpu(*, code: str = _CUDA_PROBE, seconds: float = PROBE_SECONDS) -> Finding:
+    """Run one small matrix product on the first GPU, in a process of its own: a bad driver may hang or crash."""
+    if importlib.util.find_spec("torch") is None:
+        fix = "none needed: everything the default does runs on the CPU"
+        return Finding("GPU", "warn", "torch isn't installed", fix)
+    try:
+        done = subprocess.run(  # noqa: S603  (our own interpreter and our own words)
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=seconds, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return Finding("GPU", "missing", f"a small computation didn't end within {seconds:g} s", "look at nvidia-smi")
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1][:200]
+        if "no kernel image" in done.stderr:
+            fix = "the card is older than this torch supports: install a torch built for it, or use another machine"
+        else:
+            fix = "look at nvidia-smi and at the driver; the CPU is used until then"
+        return Finding("GPU", "missing", last, fix)
+    said = json.loads(done.stdout.strip().splitlines()[-1])
+    if said["cuda"] is None:
+        return Finding("GPU", "ok", f"none; torch {said['torch']} uses the CPU, which is enough for the default")
+    if not said["right"]:
+        return Finding("GPU", "missing", f"{said['cuda']} computes wrongly", "don't use this card")
+    more = f" and {said['count'] - 1} more" if said["count"] > 1 else ""
+    return Finding("GPU", "ok", f"{said['cuda']}, {said['gib']:.0f} GiB{more}; torch {said['torch']}")
+
+
+def _kaggle(environment: Mapping[str, str]) -> Finding:
+    """Only looks whether there are credentials; they are neither read out nor tried."""
+    if environment.get("KAGGLE_API_TOKEN") or (environment.get("KAGGLE_USERNAME") and environment.get("KAGGLE_KEY")):
+        source = "the environment"
+    else:
+        folder = Path(environment.get("KAGGLE_CONFIG_DIR") or Path(environment.get("HOME", "/")) / ".kaggle")
+        present = [name for name in ("access_token", "kaggle.json") if (folder / name).is_file()]
+        if not present:
+            fix = "only needed to borrow Kaggle's GPUs: https://www.kaggle.com/settings, API"
+            return Finding("Kaggle", "warn", "no credentials", fix)
+        file = folder / present[0]
+        if file.stat().st_mode & 0o077:
+            return Finding("Kaggle", "warn", f"{file} can be read by others", f"chmod 600 {file}")
+        source = str(file)
+    if importlib.util.find_spec("kaggle") is None:
+        fix = "pip install 'listing-media-dagster[kaggle]'"
+        return Finding("Kaggle", "warn", f"credentials in {source}, the client isn't installed", fix)
+    return Finding("Kaggle", "ok", f"credentials in {source}")
+
+
+def _disk(settings: Settings) -> Finding:
+    """Look where media lies, or, if that is a bucket, where films and archives are made before they are sent."""
+    is_bucket = "://" in settings.store and not settings.store.startswith("file:")
+    place = Path(tempfile.gettempdir()) if is_bucket else Path(settings.store.removeprefix("file://")).expanduser()
+    while not place.exists():
+        place = place.absolute().parent
+    free = shutil.disk_usage(place).free / GIB
+    if free >= FREE_DISK_GIB:
+        return Finding("disk", "ok", f"{free:.0f} GiB free at {place.absolute()}")
+    fix = f"free some: a listing of 24 photos wants up to {FREE_DISK_GIB} GiB while it is made"
+    level: Literal["warn", "missing"] = "warn" if free >= 1 else "missing"
+    return Finding("disk", level, f"{free:.1f} GiB free at {place.absolute()}", fix, required=level == "missing")
+
+
+def _memory() -> Finding:
+    import psutil
+
+    total = min(psutil.virtual_memory().total, _container_limit() or sys.maxsize) / GIB
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    detail = f"{total:.1f} GiB, {cores} core{'' if cores == 1 else 's'}"
+    if total >= RAM_GIB:
+        return Finding("memory", "ok", detail)
+    return Finding("memory", "warn", detail, "set LISTING_MEDIA_WORKERS=1: one photo at a time takes half the memory")
+
+
+def _container_limit() -> int | None:
+    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            return int(Path(file).read_text())
+        except (OSError, ValueError):
+            continue
+    return None

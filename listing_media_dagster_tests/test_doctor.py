@@ -1,0 +1,167 @@
+"""The doctor finds what is wrong with machines made to be wrong, and survives what it can't examine."""
+
+from __future__ import annotations
+
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from listing_media_dagster import doctor
+from listing_media_dagster.doctor import Finding, examine, probe_gpu
+from listing_media_dagster.settings import Settings
+
+FOUND = Finding("GPU", "ok", "not asked in this test")
+
+
+@pytest.fixture(autouse=True)
+def _no_gpu_probe(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Importing torch in another process costs seconds; the probe has tests of its own."""
+    if "probe" not in request.node.name:
+        monkeypatch.setattr(doctor, "probe_gpu", lambda: FOUND)
+
+
+@pytest.fixture(autouse=True)
+def _empty_hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+
+
+def _settings(tmp_path: Path, **given: object) -> Settings:
+    return Settings(_env_file=None, **{"store": str(tmp_path / "media"), "models_dir": tmp_path / "models", **given})
+
+
+def _found(what: str, tmp_path: Path, environment: dict[str, str] | None = None, **given: object) -> Finding:
+    findings = examine(_settings(tmp_path, **given), environment=environment or {})
+    return next(finding for finding in findings if finding.what == what)
+
+
+def test_this_machine_can_make_listings(tmp_path: Path) -> None:
+    findings = {finding.what: finding for finding in examine(_settings(tmp_path), environment={})}
+    for what in ("Python", "media store", "phone photos", "video", "memory"):
+        assert findings[what].level == "ok", findings[what]
+    assert not any(finding.required for finding in findings.values() if finding.level == "missing")
+    assert "HEIC, AVIF, WEBP" in findings["phone photos"].detail
+
+
+def test_the_store_is_left_as_it_was(tmp_path: Path) -> None:
+    assert _found("media store", tmp_path).level == "ok"
+    assert not any(path.is_file() for path in (tmp_path / "media").rglob("*"))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"store": "ftp://elsewhere/media"},
+        {"store": "s3://"},
+        {"store": "s3://bucket", "s3_endpoint": "http://127.0.0.1:9", "s3_access_key_id": "only half"},
+    ],
+)
+def test_a_store_that_cant_be_used_is_required_and_missing(tmp_path: Path, given: dict[str, str]) -> None:
+    finding = _found("media store", tmp_path, **given)
+    assert (finding.level, finding.required) == ("missing", True)
+    assert finding.fix and "LISTING_MEDIA_STORE" in finding.fix
+
+
+def test_a_file_in_the_stores_place_is_found(tmp_path: Path) -> None:
+    (tmp_path / "media").write_text("a file where the folder should be")
+    assert _found("media store", tmp_path).level == "missing"
+
+
+def test_secrets_are_not_shown(tmp_path: Path) -> None:
+    given = {"s3_access_key_id": "id", "s3_secret_access_key": "very-secret", "s3_endpoint": "http://127.0.0.1:9"}
+    token = {"KAGGLE_API_TOKEN": "very-secret"}
+    findings = examine(_settings(tmp_path, store=f"{tmp_path}/media", **given), environment=token)
+    assert "very-secret" not in repr(findings)
+
+
+def test_absent_weights_come_with_the_command_that_fetches_them(tmp_path: Path) -> None:
+    finding = _found("CLIP scoring", tmp_path)
+    assert finding.level == "warn" and "listing-media models pull clip-vit-b32" in (finding.fix or "")
+
+
+def test_weights_that_were_changed_are_found(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "models.lock").write_text("{")
+    assert _found("CLIP scoring", tmp_path).level == "missing"
+
+
+@pytest.mark.parametrize(
+    ("home", "level"), [(None, "warn"), ("relative", "missing"), ("{tmp}/absent", "missing"), ("{tmp}", "ok")]
+)
+def test_the_dagster_home_is_looked_at(tmp_path: Path, home: str | None, level: str) -> None:
+    environment = {"DAGSTER_HOME": home.format(tmp=tmp_path)} if home else {}
+    assert _found("Dagster home", tmp_path, environment).level == level
+
+
+def test_a_postgres_address_from_an_unset_variable_is_named(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text("storage:\n  postgres:\n    postgres_url:\n      env: DAGSTER_PG_URL\n")
+    environment = {"DAGSTER_HOME": str(tmp_path)}
+    unset = _found("run storage", tmp_path, environment)
+    assert unset.level == "missing" and "DAGSTER_PG_URL" in unset.detail
+    wrong = _found("run storage", tmp_path, {**environment, "DAGSTER_PG_URL": "mysql://host/db"})
+    assert wrong.level == "missing" and "host" not in wrong.detail
+    right = _found("run storage", tmp_path, {**environment, "DAGSTER_PG_URL": "postgresql+psycopg2://u:p@host/db"})
+    assert right.level == "ok" and "u:p" not in right.detail
+
+
+def test_kaggle_credentials_that_others_can_read_are_pointed_out(tmp_path: Path) -> None:
+    environment = {"HOME": str(tmp_path)}
+    assert "no credentials" in _found("Kaggle", tmp_path, environment).detail
+    (tmp_path / ".kaggle").mkdir()
+    file = tmp_path / ".kaggle" / "kaggle.json"
+    file.write_text("{}")
+    file.chmod(0o644)
+    assert _found("Kaggle", tmp_path, environment).fix == f"chmod 600 {file}"
+    file.chmod(0o600)
+    assert str(file) in _found("Kaggle", tmp_path, environment).detail
+
+
+@pytest.mark.parametrize(
+    ("free_gib", "level", "required"), [(0.5, "missing", True), (3, "warn", False), (50, "ok", False)]
+)
+def test_a_full_disk_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_gib: float, level: str, required: bool
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, 0, int(free_gib * 2**30)))
+    finding = _found("disk", tmp_path)
+    assert (finding.level, finding.required) == (level, required)
+
+
+def test_a_question_that_falls_over_costs_only_its_own_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fall() -> Finding:
+        raise RuntimeError("libswscale is from another release")
+
+    monkeypatch.setattr(doctor, "_video_encoder", fall)
+    findings = {finding.what: finding for finding in examine(_settings(tmp_path), environment={})}
+    assert findings["video"].level == "warn" and "libswscale" in findings["video"].detail
+    assert findings["media store"].level == "ok"
+
+
+@pytest.mark.parametrize(
+    ("code", "level", "says"),
+    [
+        ("import os; os.kill(os.getpid(), 11)", "missing", "exit status -11"),
+        (
+            "raise SystemExit('CUDA error: no kernel image is available for execution on the device')",
+            "missing",
+            "no kernel",
+        ),
+        ("import threading; threading.Event().wait()", "missing", "didn't end within"),
+        ('print(\'{"cuda": null, "torch": "2"}\')', "ok", "CPU"),
+        (
+            'print(\'{"cuda": "T4", "gib": 15, "count": 2, "right": true, "torch": "2"}\')',
+            "ok",
+            "T4, 15 GiB and 1 more",
+        ),
+        ('print(\'{"cuda": "T4", "gib": 15, "count": 1, "right": false, "torch": "2"}\')', "missing", "wrongly"),
+    ],
+)
+def test_a_gpu_probe_survives_any_driver(code: str, level: str, says: str) -> None:
+    finding = probe_gpu(code=code, seconds=2)
+    assert finding.level == level and says in finding.detail
+    if "no kernel" in says:
+        assert finding.fix and "older than this torch supports" in finding.fix
