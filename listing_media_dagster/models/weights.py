@@ -209,7 +209,12 @@ def _ask_hub(
     The deadline is kept by a thread: name resolution and a server that trickles bytes know no other limit.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     answer: list[Any] = []
 
@@ -228,6 +233,8 @@ def _ask_hub(
     info = answer[0]
     if isinstance(info, RepositoryNotFoundError | RevisionNotFoundError | GatedRepoError):
         raise BadWeights(f"{address} doesn't give out {entry.repo} at revision {revision or 'main'}") from info
+    if isinstance(info, OfflineModeIsEnabled):
+        raise HubUnreachable(f"HF_HUB_OFFLINE is set; {entry.title} was not pulled") from info
     if isinstance(info, Exception):
         raise HubUnreachable(
             f"{address} can't be reached ({_first_line(info)}); {entry.title} was not pulled"

@@ -162,6 +162,21 @@ def test_a_refused_connection_is_one_line(entry: CatalogueEntry, tmp_path: Path)
     assert "\n" not in str(raised.value) and address in str(raised.value)
 
 
+def test_a_machine_told_to_stay_offline_does(
+    entry: CatalogueEntry, hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import close_session, constants
+
+    close_session()  # the client looks at the switch when it opens its session
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    try:
+        with pytest.raises(HubUnreachable, match="HF_HUB_OFFLINE is set"):
+            pull(entry, tmp_path, endpoint=hub.url)
+    finally:
+        close_session()
+    assert not hub.requests
+
+
 def test_a_revision_the_hub_doesnt_have_is_named(entry: CatalogueEntry, hub: FakeHub, tmp_path: Path) -> None:
     with pytest.raises(BadWeights, match="f" * 40):
         pull(entry.model_copy(update={"revision": "f" * 40}), tmp_path, endpoint=hub.url)
