@@ -35,7 +35,7 @@
   function show(index) {
     current = (index + tiles.length) % tiles.length;
     const tile = tiles[current], shown = picture(tile);
-    frame.style.setProperty("--aspect", shown.width && shown.getAttribute("width") / shown.getAttribute("height"));
+    frame.style.setProperty("--aspect", shown.getAttribute("width") / shown.getAttribute("height"));
     after.removeAttribute("srcset");
     after.sizes = "100vw";
     if (shown.srcset) after.srcset = shown.srcset;
@@ -144,6 +144,11 @@
     if (Math.abs(across) > 40 && Math.abs(across) > 1.5 * Math.abs(down)) turn(across < 0 ? 1 : -1);
   });
   stage.addEventListener("pointercancel", () => { from = null; });
+
+  addEventListener("beforeprint", () => {
+    document.querySelectorAll("img[loading]").forEach((image) => { image.loading = "eager"; });
+    document.querySelectorAll("details").forEach((more) => { more.open = true; });
+  });
 
   const linked = tiles.findIndex((tile) => "#" + tile.id === location.hash);
   if (linked >= 0) open(linked, false);

@@ -38,10 +38,6 @@ class Picture:
     def srcset(self) -> str:
         return ", ".join(f"{quote(path)} {width}w" for path, width in sorted(self.sources, key=lambda s: s[1]))
 
-    @property
-    def aspect(self) -> float:
-        return self.width / self.height
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -94,9 +90,7 @@ class GalleryModel:
 
 def render_gallery(model: GalleryModel) -> str:
     """Return `model` as one HTML document whose only references are the model's relative paths."""
-    style = _text("gallery.css") + "".join(
-        f"#photo-{photo.number}{{--aspect:{photo.picture.aspect:.4f}}}" for photo in model.photos
-    )
+    style = _text("gallery.css")
     script = _text("gallery.js")
     return (
         _environment()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from listing_media_dagster.disclosure.operations import TABLE, needs_disclosure
-from listing_media_dagster.listing import EXTERIORS, Operation, OperationName, Photo, RoomType, StoredImage
+from listing_media_dagster.listing import Operation, OperationName, Photo, RoomType, StoredImage
 
 WALK_ORDER = (
     RoomType.EXTERIOR_FRONT,
@@ -46,6 +46,8 @@ WALK_ORDER = (
     RoomType.AERIAL,
     RoomType.FLOOR_PLAN,
 )
+# MLS Now 3.1: the primary photo is an unaltered exterior
+OPENING_ROOMS = (RoomType.EXTERIOR_FRONT, RoomType.EXTERIOR_SIDE, RoomType.EXTERIOR_BACK, RoomType.AERIAL)
 _RANK = {room: rank for rank, room in enumerate(WALK_ORDER)}
 
 Shows = Literal["photo", "altered", "original"]
@@ -111,12 +113,13 @@ def plan_items(photos: Sequence[Photo], listing_id: str) -> tuple[PackageItem, .
     """Order `photos` for delivery and name them, as `01-front-exterior-<listing>`.
 
     Photos of the same kind of room keep their order; one with nothing publishable is left out. Every altered photo is
-    followed by its original (Bay East, CRMLS and Realtracs accept that order). The first photo is an unaltered exterior
-    where there is one; if the only candidate is altered, its original opens the listing and the altered one follows.
+    followed by its original (Bay East, CRMLS and Realtracs accept that order). The first photo is an unaltered view of
+    the house where there is one; a first photo that is altered has its original before it instead.
     """
     walk = sorted(photos, key=lambda photo: _RANK[photo.room.type])
-    opening = next((photo for photo in walk if photo.room.type in EXTERIORS and _opens(photo)), None)
-    if walk and not _opens(walk[0]) and opening is not None:
+    facades = [photo for photo in walk if photo.room.type in OPENING_ROOMS and _opens(photo)]
+    if facades:
+        opening = min(facades, key=lambda photo: OPENING_ROOMS.index(photo.room.type))
         walk = [opening, *(photo for photo in walk if photo is not opening)]
     pictures: list[tuple[Photo, StoredImage, Shows]] = []
     for photo in walk:

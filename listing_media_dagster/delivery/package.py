@@ -21,7 +21,7 @@ from listing_media_dagster.delivery.archive import CHECKSUMS, checksum_list, sha
 from listing_media_dagster.delivery.contact_sheet import Badge, SheetCell, draw_contact_sheet
 from listing_media_dagster.delivery.gallery import Comparison, GalleryModel, GalleryPhoto, Picture, render_gallery
 from listing_media_dagster.delivery.naming import PackageItem, alteration_words, plan_items, room_words
-from listing_media_dagster.delivery.presets import Preset, Size, choose_presets, encode_sizes
+from listing_media_dagster.delivery.presets import PRESETS, Preset, Size, choose_presets, encode_sizes
 from listing_media_dagster.disclosure import operations as disclosure
 from listing_media_dagster.listing import Listing, OperationName, Photo, fingerprint
 from listing_media_dagster.photo.encode import encode_jpeg
@@ -258,8 +258,8 @@ class _Extras:
 
 def _shows_before(item: PackageItem) -> bool:
     """Whether the photo as delivered may be shown: never where people or plates were blurred, it would undo that."""
-    blurred = any(operation.name is OperationName.PRIVACY_BLUR for operation in item.operations)
-    return item.shows == "photo" and bool(item.operations) and not blurred
+    blurred = any(operation.name is OperationName.PRIVACY_BLUR for operation in item.photo.operations)
+    return item.shows != "altered" and bool(item.operations) and not blurred
 
 
 def _describe(name: str, path: Path, words: str, print_: str = "", reused: bool = False) -> PackageFile:
@@ -286,7 +286,7 @@ def _gallery_model(
             comparison = Comparison(pictures[item.pair], "Original", alteration_words(item.operations))
         elif "before" in groups:
             comparison = Comparison(_picture(groups["before"]), "As photographed", "Finished")
-        caption = _caption(item)
+        caption = room_words(item.photo.room.type)
         label = _label(item, numbers)
         done = tuple(disclosure.describe(item.operations))
         photos.append(
@@ -300,7 +300,7 @@ def _gallery_model(
                 comparison=comparison,
                 done=done,
                 downloads=tuple(
-                    (_download_words(entry), entry.file.name)
+                    (f"{PRESETS[preset].title} {entry.width} × {entry.height}", entry.file.name)
                     for preset, entries in groups.items()
                     if preset != "before"
                     for entry in entries
@@ -311,21 +311,12 @@ def _gallery_model(
     return GalleryModel(title, listing.headline, listing.agent, logo, tuple(photos), video, poster)
 
 
-def _caption(item: PackageItem) -> str:
-    words = room_words(item.photo.room.type)
-    return f"Photo {item.number}" if words == "Photo" else words
-
-
 def _label(item: PackageItem, numbers: Mapping[str, int]) -> str | None:
     if item.shows == "altered":
         return alteration_words(item.operations)
     if item.shows == "original" and item.pair:
         return f"Original of photo {numbers[item.pair]}"
     return None
-
-
-def _download_words(entry: _Made) -> str:
-    return f"JPEG {entry.width} × {entry.height}"
 
 
 def _picture(made: Sequence[_Made]) -> Picture:

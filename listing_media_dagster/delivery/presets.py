@@ -46,6 +46,7 @@ class Size:
 @dataclass(frozen=True)
 class Preset:
     name: str
+    title: str
     description: str
     sizes: tuple[Size, ...]
 
@@ -58,17 +59,19 @@ def _webp(long_edge: int, quality: int) -> Size:
 PRESETS = {
     preset.name: preset
     for preset in (
-        Preset("original", "full resolution, JPEG quality 95", (Size(quality=95),)),
-        Preset("print", "full resolution, tagged 300 dpi", (Size(quality=95, dpi=300),)),
-        Preset("mls", "2048 px, at most 3 MB, for MLS upload", (Size(2048, max_bytes=3_000_000),)),
-        Preset("mls_1024", "1024 px for older MLS systems", (Size(1024, max_bytes=1_000_000),)),
+        Preset("original", "Full resolution", "full resolution, JPEG quality 95", (Size(quality=95),)),
+        Preset("print", "Print", "full resolution, tagged 300 dpi", (Size(quality=95, dpi=300),)),
+        Preset("mls", "MLS", "2048 px, at most 3 MB, for MLS upload", (Size(2048, max_bytes=3_000_000),)),
+        Preset("mls_1024", "MLS, small", "1024 px for older MLS systems", (Size(1024, max_bytes=1_000_000),)),
         Preset(
             "web",
+            "Web",
             "1600, 800 and 400 px for websites and the gallery",
             (Size(1600, quality=88), _webp(1600, 82), _webp(800, 80), _webp(400, 78)),
         ),
         Preset(
             "social",
+            "Social media",
             "1080×1350 and 1080×1920 px for social media, cropped to the middle",
             (Size(crop=(1080, 1350), quality=90), Size(crop=(1080, 1920), quality=90, suffix="-story")),
         ),
