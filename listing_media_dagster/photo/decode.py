@@ -32,6 +32,7 @@ from listing_media_dagster.photo.file_format import (
     DAMAGED,
     FileFormat,
     check_container,
+    png_chunks,
     recognise,
     salvage_png,
     without_metadata,
@@ -150,7 +151,7 @@ def _read(path: Path, limits: IntakeLimits) -> bytes:
                 raise BadPhoto("this is not a regular file (a folder, pipe or device): upload the photo itself")
             if status.st_size > limits.max_bytes:
                 _refuse_bytes(status.st_size, limits)
-            return file.read(limits.max_bytes + 1)
+            return file.read(status.st_size)  # not max_bytes: read() reserves what it is asked for
     except IsADirectoryError:
         raise BadPhoto("this is a folder, not a photo: upload the photos in it") from None
     except FileNotFoundError:
@@ -250,6 +251,8 @@ def _open_heif(data: bytes) -> _Stored:
 def _load(stored: _Stored, data: bytes) -> None:
     try:
         stored.image.load()
+        if stored.file_format is FileFormat.PNG and all(kind != b"IEND" for kind, _chunk in png_chunks(data)):
+            stored.notes.append(_SALVAGED)
     except MemoryError:
         raise
     except Exception as error:

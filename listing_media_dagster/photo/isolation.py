@@ -219,7 +219,7 @@ def _worker_environment() -> dict[str, str]:
     """One thread for the maths libraries (each would reserve address space), and the package findable as it is here."""
     home = str(Path(listing_media_dagster.__file__).parent.parent)
     search = os.pathsep.join(part for part in (home, os.environ.get("PYTHONPATH", "")) if part)
-    return {"PYTHONPATH": search, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    return {"PYTHONPATH": search, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 
 
 # --- inside the process ------------------------------------------------------------------------------------------
