@@ -38,6 +38,7 @@ class DevelopPlan:
     local_gains: FloatArray | None = None
     black: float = 0.0
     strength: tuple[FloatArray, FloatArray] | None = None
+    passes: int = 2
     base: tuple[FloatArray, FloatArray] | None = None
     clarity: float = 0.0
     lift_saturation: float = 1.0
@@ -159,7 +160,7 @@ def _apply_tone(
             local = 1.0 + (4.0 * plan.clarity) * detail * (1.0 - brightest)
             cv2.multiply(gain, local, dst=gain)
             brightest = np.minimum(brightest * local, 1.0)
-        for _ in range(2):
+        for _ in range(plan.passes):
             step = 1.0 + cv2.multiply(strength, 1.0 - brightest)
             cv2.multiply(gain, step, dst=gain)
             cv2.multiply(brightest, step, dst=brightest)

@@ -26,9 +26,10 @@ from listing_media_dagster.photo.look import (
     light_to_correct,
     measure_levels,
 )
+from listing_media_dagster.photo.mixed_light import local_cast
 from listing_media_dagster.photo.quality import neutral_consistency
 from listing_media_dagster.photo.tone import ToneDecision, ToneTargets, decide_tone, guided_coefficients, local_strength
-from listing_media_dagster.photo.white_balance import lab_of_neutral, local_cast, neutral_weight
+from listing_media_dagster.photo.white_balance import Illuminant, lab_of_neutral, neutral_weight
 
 __all__ = [
     "ENHANCE_VERSION",
@@ -85,7 +86,7 @@ def _plan(
     local = None
     balanced = _scaled(small, np.array(gains, np.float32) ** CODED_EXPONENT)
     if not estimate.monochrome and not exterior and estimate.mixed_light > 0.03:
-        field = 0.8 * strength * local_cast(balanced, (0.0, 0.0), 0.35, ignore=sky > 0.3)
+        field = 0.9 * strength * local_cast(balanced, Illuminant(0.0, 0.0, 1.0))
         local = np.stack(_gains(field[..., 0], field[..., 1]), axis=2).astype(np.float32) ** np.float32(CODED_EXPONENT)
         balanced = _scaled(balanced, local)
     levels = measure_levels(balanced, sky)
@@ -98,17 +99,16 @@ def _plan(
         median=levels.median,
         white=levels.white,
         black=levels.black,
-        clipped_share=estimate.clipped_highlights,
         targets=targets,
         exterior=exterior,
         night=estimate.night,
     )
     black = decision.black * strength
     level = np.clip(brightest_channel(balanced).astype(np.float32) / 255.0 - black, 0.0, 1.0) / (1.0 - black)
-    paint = None if exterior else _white_paint(balanced, level)
+    paint = None if exterior or estimate.monochrome else _white_paint(balanced, level)
     slope, offset = local_strength(level, decision, sky if exterior else None, paint)
     # what the eye sees after the lift is what has to be calmed and what may be sharpened
-    visible = estimate.noise_luma * (1.0 + 1.5 * max(decision.exposure, 0.0))
+    visible = estimate.noise_luma * (1.0 + 0.7 * decision.passes * max(decision.exposure, 0.0))
     return (
         DevelopPlan(
             gains=gains,
@@ -116,9 +116,10 @@ def _plan(
             black=black,
             strength=(slope * np.float32(strength), offset * np.float32(strength)),
             base=guided_coefficients(level, level, max(4, round(0.03 * max(level.shape))), 0.01),
+            passes=decision.passes,
             clarity=decision.clarity * strength,
             lift_saturation=1.0 - 0.50 * strength,
-            paint=None if estimate.monochrome else paint,
+            paint=paint,
             cleaning=0.55 * strength,
             luma_noise=strength * estimate.noise_luma if visible > 1.0 else 0.0,
             chroma_noise=strength * estimate.noise_chroma
@@ -205,6 +206,7 @@ def _operations(
         done(
             OperationName.EXPOSURE,
             curve=round(decision.exposure, 4),
+            passes=decision.passes,
             black=round(decision.black, 4),
             scene="exterior" if exterior else "interior",
         )

@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict
 
 from listing_media_dagster.photo import quality
 from listing_media_dagster.photo.channels import brightest_channel, darkest_channel
+from listing_media_dagster.photo.mixed_light import local_cast
 from listing_media_dagster.photo.white_balance import (
     chroma_of,
     estimate_illuminant,
-    local_cast,
     neutral_weight,
     warmth_and_tint,
 )
@@ -60,7 +60,7 @@ class LookEstimate(BaseModel):
     @property
     def exterior_likelihood(self) -> float:
         """0..1 from blue sky at the top edge and vegetation; used only where nobody said what the photo shows."""
-        return min(1.0, min(self.sky_share / 0.10, 1.0) * 0.6 + min(self.green_share / 0.10, 1.0) * 0.5)
+        return min(self.sky_share / 0.08, 1.0) * 0.6 + min(self.green_share / 0.10, 1.0) * 0.4
 
 
 class ListingLook(BaseModel):
@@ -88,7 +88,7 @@ def estimate_look(rgb: Bytes) -> LookEstimate:
     chroma = (light.log_rg, light.log_bg)
     mixed = 0.0
     if not monochrome and light.confidence > 0:
-        warmth, _ = warmth_and_tint(*np.moveaxis(local_cast(small, chroma, 0.5), 2, 0))
+        warmth, _ = warmth_and_tint(*np.moveaxis(local_cast(small, light), 2, 0))
         low, high = np.percentile(warmth, [5, 95])
         mixed = float(high - low)
     levels = measure_levels(small, sky)
@@ -144,9 +144,10 @@ def light_to_correct(estimate: LookEstimate, look: ListingLook, exterior: bool) 
     prior = look.exterior_light if exterior else look.interior_light
     trust = estimate.confidence
     warmth, tint = warmth_and_tint(*_mix(prior, estimate.illuminant, trust))
-    full = (0.5 if exterior else 0.95) * (0.4 + 0.6 * trust)
+    full = (0.95 if not exterior else 0.15 if estimate.night else 0.5) * (0.4 + 0.6 * trust)
     knee = 0.12 if exterior else 0.34
-    kept = math.copysign(min(abs(float(warmth)), knee) + 0.45 * max(abs(float(warmth)) - knee, 0.0), float(warmth))
+    beyond = 0.4 + 0.45 * trust * trust
+    kept = math.copysign(min(abs(float(warmth)), knee) + beyond * max(abs(float(warmth)) - knee, 0.0), float(warmth))
     return chroma_of(full * kept, full * float(np.clip(tint, -0.12, 0.12)))
 
 
@@ -158,7 +159,7 @@ def find_sky(small: Bytes, overcast: bool = False) -> FloatArray:
     lab = cv2.cvtColor(small.astype(np.float32) / 255.0, cv2.COLOR_RGB2Lab)
     grey = cv2.GaussianBlur(lab[..., 0], (0, 0), 1.5)
     rough = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)) / 8.0
-    blue = (lab[..., 2] < -5.0) & (lab[..., 1] < 12.0) & (lab[..., 0] > 30.0)
+    blue = (lab[..., 2] < -7.0) & (lab[..., 1] < 12.0) & (lab[..., 0] > 8.0)
     candidate = blue | ((lab[..., 0] > 72.0) & (lab[..., 2] < 6.0) & (np.abs(lab[..., 1]) < 6.0)) if overcast else blue
     mask: Bytes = (candidate & (rough < 2.5)).astype(np.uint8)
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))

@@ -1,8 +1,8 @@
 """Deciding how bright each part of a photo becomes: one exposure for the frame, and a local lift or restraint on top.
 
-The tone curve is `x + g*x*(1 - x)`, twice: it maps black to black and white to white for any strength `g` in [-1, 1],
-so no strength can clip. Decisions are taken on a small copy; `local_strength` returns `g` as a line per place
-(slope and offset over the pixel's own brightness), which keeps edges at full size without a halo (guided filter,
+The tone curve is `x + g*x*(1 - x)`, applied twice or more: it maps black to black and white to white for any strength
+`g` in [-1, 1], so no strength can clip. Decisions are taken on a small copy; `local_strength` returns `g` as a line per
+place (slope and offset over the pixel's own brightness), which keeps edges at full size without a halo (guided filter,
 He et al. 2013, coefficients at low resolution).
 """
 
@@ -30,10 +30,14 @@ class ToneTargets:
 
 @dataclass(frozen=True)
 class ToneDecision:
-    """`exposure`: curve strength g for the whole frame; `black`: coded level made black; paint_level: coded
-    level of white paint; the rest are local amounts."""
+    """How a frame is to be toned. Strengths are the curve's g; levels are coded 0..1.
+
+    passes: how often the curve is applied (more for very dark frames). black: level that becomes black. paint_level:
+    level of white paint; what is brighter is a window or a lamp.
+    """
 
     exposure: float
+    passes: int
     black: float
     shadow_lift: float
     paint_lift: float
@@ -43,18 +47,19 @@ class ToneDecision:
     clarity: float
 
 
-def tone_curve(level: FloatArray | float, strength: FloatArray | float) -> FloatArray:
+def tone_curve(level: FloatArray | float, strength: FloatArray | float, passes: int = 2) -> FloatArray:
     """The curve itself, on sRGB-coded brightness 0..1."""
-    once = level + strength * level * (1.0 - level)
-    return np.asarray(once + strength * once * (1.0 - once), np.float32)
+    for _ in range(passes):
+        level = level + strength * level * (1.0 - level)
+    return np.asarray(level, np.float32)
 
 
-def strength_to_reach(level: float, target: float) -> float:
+def strength_to_reach(level: float, target: float, passes: int = 2) -> float:
     """The curve strength that takes `level` to `target`, both coded 0..1, within what the curve can do."""
     low, high = -_STRONGEST, _STRONGEST
     for _ in range(24):
         middle = 0.5 * (low + high)
-        if float(tone_curve(level, middle)) < target:
+        if float(tone_curve(level, middle, passes)) < target:
             low = middle
         else:
             high = middle
@@ -62,47 +67,48 @@ def strength_to_reach(level: float, target: float) -> float:
 
 
 def decide_tone(
-    *,
-    median: float,
-    white: float,
-    black: float,
-    clipped_share: float,
-    targets: ToneTargets,
-    exterior: bool,
-    night: bool,
+    *, median: float, white: float, black: float, targets: ToneTargets, exterior: bool, night: bool
 ) -> ToneDecision:
     """Choose exposure and local amounts from a frame's own levels (coded 0..1) and the listing's targets.
 
     Pure. A frame already near its targets gets next to nothing; an interior is never darkened as a whole (high-key
     white rooms are meant to be white), a dusk exterior stays dusk.
     """
+    if exterior:
+        return _decide_outdoors(median, white, black, targets, night)
+    # Two passes of the curve give about two stops in the shadows; a frame darker than that needs four.
+    passes = 2 if strength_to_reach(white, targets.white) < 0.98 * _STRONGEST else 4
+    for_median = strength_to_reach(median, targets.median, passes)
+    for_white = strength_to_reach(min(white, 0.97), targets.white, passes)
+    # The white surfaces lead; the median follows as long as they don't get pushed past their target.
+    exposure = min(0.35 * for_median + 0.65 * for_white, for_white + 0.40 / passes)
+    return ToneDecision(
+        exposure=float(np.clip(exposure, 0.0, _STRONGEST)),
+        passes=passes,
+        # without a dark point (a white room, thick haze) there is nothing to anchor
+        black=float(np.clip(0.8 * black, 0.0, 0.045) * np.clip((0.45 - black) / 0.2, 0.0, 1.0)),
+        shadow_lift=0.52 / passes,
+        paint_lift=0.48 / passes,
+        paint_level=min(white, 0.93),
+        highlight_restraint=0.45,
+        sky_restraint=0.0,
+        clarity=0.08,
+    )
+
+
+def _decide_outdoors(median: float, white: float, black: float, targets: ToneTargets, night: bool) -> ToneDecision:
     for_median = strength_to_reach(median, targets.median)
     for_white = strength_to_reach(min(white, 0.97), targets.white)
-    if exterior:
-        exposure = float(np.clip(0.6 * min(for_median, for_white + 0.15), 0.0, 0.30))
-        if night:
-            exposure = float(np.clip(exposure, 0.0, 0.12))
-        return ToneDecision(
-            exposure=exposure,
-            black=float(np.clip(0.8 * black, 0.0, 0.04)),
-            shadow_lift=0.10 if night else 0.28,
-            paint_lift=0.0,
-            paint_level=max(white, 0.90),
-            highlight_restraint=0.10,
-            sky_restraint=0.0 if night else 0.10,
-            clarity=0.08,
-        )
-    # The white surfaces lead; the median follows as long as they don't get pushed past their target.
-    exposure = min(0.35 * for_median + 0.65 * for_white, for_white + 0.20)
-    exposure = float(np.clip(exposure, 0.0, _STRONGEST))
+    haze = float(np.clip((black - 0.10) / 0.3, 0.0, 1.0))
     return ToneDecision(
-        exposure=exposure,
-        black=float(np.clip(0.8 * black, 0.0, 0.045)) * float(np.clip((0.45 - black) / 0.2, 0.0, 1.0)),
-        shadow_lift=0.26,
-        paint_lift=0.24,
-        paint_level=min(white, 0.93),
-        highlight_restraint=0.45 if clipped_share < 0.5 else 0.2,
-        sky_restraint=0.0,
+        exposure=float(np.clip(0.6 * min(for_median, for_white + 0.15), 0.0, 0.20 if night else 0.30)),
+        passes=2,
+        black=float(np.clip(0.8 * black, 0.0, 0.04 + 0.10 * haze)),
+        shadow_lift=0.10 if night else 0.28,
+        paint_lift=0.0,
+        paint_level=max(white, 0.90),
+        highlight_restraint=0.10,
+        sky_restraint=0.0 if night else 0.10,
         clarity=0.08,
     )
 

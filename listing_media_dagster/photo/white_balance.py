@@ -73,11 +73,14 @@ def chroma_of(warmth: float, tint: float) -> tuple[float, float]:
     )
 
 
-def neutral_weight(small: Bytes, centre: tuple[float, float] = (0.0, 0.0), spread: float = 1.0) -> FloatArray:
+def neutral_weight(
+    small: Bytes, centre: tuple[float | FloatArray, float | FloatArray] = (0.0, 0.0), spread: float = 1.0
+) -> FloatArray:
     """How likely each pixel shows a white or grey surface under the room's light, 0..1.
 
     small: uint8 (h, w, 3), sRGB, at most about 640 px. White paint is bright, smooth, unclipped, and its colour lies
-    near the Planckian locus around `centre` (an illuminant as log chromaticity); `spread` widens that belief.
+    near the Planckian locus around `centre` (log chromaticity of the light: two numbers, or a map (h, w) of each);
+    `spread` widens that belief.
     Sources of light, blown windows and deep shade say nothing and get none.
     """
     linear = to_linear(small)
@@ -109,9 +112,15 @@ def estimate_illuminant(small: Bytes, ignore: NDArray[np.bool_] | None = None) -
     first = _densest_neutral(small, ignore, spread=1.0)
     if first.confidence >= 0.35:
         return first
-    # Strong tungsten or shade pushes every surface out of the usual range: look wider, trust it less.
+    # Strong tungsten or shade pushes every surface out of the usual range: look wider. A painted wall does the same,
+    # but then other things in the room keep their neutral or cooler colours, and the wall is not to be believed.
     wide = _densest_neutral(small, ignore, spread=2.0)
-    wide = Illuminant(wide.log_rg, wide.log_bg, 0.5 * wide.confidence)
+    warmth, _ = warmth_and_tint(*log_chroma(to_linear(small)))
+    own, _ = warmth_and_tint(np.array(wide.log_rg), np.array(wide.log_bg))
+    seen = (darkest_channel(small) > 16) & (brightest_channel(small) < 250)
+    contrary = (np.abs(warmth) < 0.55 * abs(float(own))) | (warmth * np.sign(own) < 0)
+    share = float((contrary & seen).sum()) / max(int(seen.sum()), 1)
+    wide = Illuminant(wide.log_rg, wide.log_bg, wide.confidence * (0.3 + 0.7 * math.exp(-share / 0.02)))
     return wide if wide.confidence > first.confidence else first
 
 
@@ -156,32 +165,6 @@ def mean_chroma(small: Bytes, weight: FloatArray) -> tuple[float, float]:
     return float((weight * log_rg).sum() / total), float((weight * log_bg).sum() / total)
 
 
-def local_cast(
-    small: Bytes, light: tuple[float, float], limit: float, ignore: NDArray[np.bool_] | None = None
-) -> FloatArray:
-    """How the light's colour departs from `light` over the frame: float32 (h, w, 2), log chromaticity offsets.
-
-    Lamps and daylight in one room colour the same white wall differently. Likely neutral surfaces are averaged over
-    about a tenth of the frame, pulled towards zero where there are few of them, and bounded by `limit`.
-    """
-    # Ceilings are white in nearly every home, even where a lamp turns them yellow: near the top, believe more.
-    ceiling = np.clip(1.0 - np.arange(small.shape[0], dtype=np.float32) / (0.5 * small.shape[0]), 0.0, 1.0)[:, None]
-    weight = neutral_weight(small, centre=light, spread=1.2)
-    weight = np.maximum(weight, ceiling * neutral_weight(small, centre=light, spread=2.2))
-    if ignore is not None:
-        weight = np.where(ignore, 0.0, weight).astype(np.float32)
-    log_rg, log_bg = log_chroma(to_linear(small))
-    reach = 0.055 * max(small.shape[:2])
-    mass = _blur_widely(weight.astype(np.float32), reach)
-    fields = []
-    for channel, reference in ((log_rg, light[0]), (log_bg, light[1])):
-        offset = np.clip(channel - reference, -0.5, 0.5) * weight
-        fields.append(_blur_widely(offset.astype(np.float32), reach) / (mass + 0.06))
-    field = np.stack(fields, axis=2)
-    size = cv2.magnitude(fields[0], fields[1])[..., None] + 1e-6
-    return np.asarray(field * (limit * np.tanh(size / limit) / size), np.float32)
-
-
 def lab_of_neutral(log_rg: float, log_bg: float, lightness: float = 85.0) -> tuple[float, float]:
     """CIELAB `(a*, b*)` that a neutral surface of the given L* shows under this cast."""
     linear = np.array([math.exp(log_rg), 1.0, math.exp(log_bg)])
@@ -197,11 +180,3 @@ def lab_of_neutral(log_rg: float, log_bg: float, lightness: float = 85.0) -> tup
     )
     f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16.0 / 116.0)
     return float(500.0 * (f[0] - f[1])), float(200.0 * (f[1] - f[2]))
-
-
-def _blur_widely(plane: FloatArray, sigma: float) -> FloatArray:
-    """Gaussian of many pixels' reach: three box passes, as good and far cheaper."""
-    side = 2 * round((math.sqrt(4.0 * sigma * sigma + 1.0) - 1.0) / 2.0) + 1
-    for _ in range(3):
-        plane = cv2.blur(plane, (side, side), borderType=cv2.BORDER_REFLECT)
-    return np.asarray(plane, np.float32)
