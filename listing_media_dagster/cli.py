@@ -26,7 +26,7 @@ Photos = Annotated[Path, typer.Argument(help="folder with the photos of one home
 ListingId = Annotated[str, typer.Option("--listing", help="listing id; default: made from the folder's name")]
 Style = Annotated[str | None, typer.Option(help="design kit for virtual staging")]
 Strength = Annotated[float | None, typer.Option(min=0, max=1, help="of the enhancement")]
-Store = Annotated[str | None, typer.Option(help="media store: folder or s3://bucket/prefix; default: LISTING_MEDIA_STORE")]
+Store = Annotated[str | None, typer.Option(help="folder or s3://bucket/prefix; default: LISTING_MEDIA_STORE")]
 AsJson = Annotated[bool, typer.Option("--json", help="print report.json and nothing else to standard output")]
 
 
@@ -167,20 +167,23 @@ def _media() -> Any:
     return MediaStoreResource().store()
 
 
-def _dagster_home() -> Path:
-    """Use DAGSTER_HOME, or else .dagster here, with this folder's dagster.yaml (or the one that comes with us)."""
-    if home := os.environ.get("DAGSTER_HOME"):
-        return Path(home)
-    home_here = Path(".dagster").resolve()
-    home_here.mkdir(exist_ok=True)
-    if not (home_here / "dagster.yaml").exists() and Path("dagster.yaml").exists():
-        (home_here / "dagster.yaml").symlink_to(Path("dagster.yaml").resolve())
-    os.environ["DAGSTER_HOME"] = str(home_here)
-    return home_here
+def _prepare_dagster_home() -> None:
+    """Use DAGSTER_HOME, or else .dagster here, with this folder's dagster.yaml or one that keeps Dagster quiet."""
+    if "DAGSTER_HOME" in os.environ:
+        return
+    home = Path(".dagster").resolve()
+    home.mkdir(exist_ok=True)
+    config = home / "dagster.yaml"
+    if not config.exists():
+        if Path("dagster.yaml").exists():
+            config.symlink_to(Path("dagster.yaml").resolve())
+        else:
+            config.write_text("telemetry: {enabled: false}\nnux: {enabled: false}\n")
+    os.environ["DAGSTER_HOME"] = str(home)
 
 
 def _run_listing(photos: Path, listing_id: str, *, style: str | None = None, strength: float | None = None) -> bool:
-    _dagster_home()
+    _prepare_dagster_home()
     say.print(f"[bold]{listing_id}[/]  {photos}")
     with showing_progress(say):
         import dagster as dg
@@ -253,9 +256,12 @@ def _show_listing(report: dict[str, Any]) -> None:
         out.print(f"  [{colour}]{check['outcome']}[/] {check['check']}: {check['detail']}", highlight=False)
     seconds = ", ".join(f"{asset} {stage['seconds']:.1f} s" for asset, stage in report["stages"].items())
     out.print(f"  {seconds}", highlight=False)
+    package = f"listings/{report['listing_id']}/listing_package/"
     for deliverable in report["deliverables"]:
-        if deliverable["media_type"] in ("text/html", "video/mp4", "application/zip"):
-            out.print(f"  [bold]{deliverable['description'] or deliverable['name']}[/]: {_where(deliverable['key'])}", highlight=False, soft_wrap=True)
+        opened = deliverable["media_type"] in ("text/html", "video/mp4", "application/zip")
+        if opened and deliverable["key"].startswith(package):
+            words = deliverable["description"] or deliverable["name"]
+            out.print(f"  [bold]{words}[/]: {_where(deliverable['key'])}", highlight=False, soft_wrap=True)
 
 
 def _where(key: str) -> str:

@@ -45,7 +45,9 @@ def decide_staging(photo: Photo, choice: StageChoice, furnishing: float) -> Stag
     if choice.include:
         return StagingDecision(False, "the listing names other photos to stage")
     if furnishing > FURNISHED_FROM:
-        return StagingDecision(False, f"the room is furnished or cluttered ({furnishing:.2f}, bare is below {FURNISHED_FROM})")
+        return StagingDecision(
+            False, f"the room is furnished or cluttered ({furnishing:.2f}, bare is below {FURNISHED_FROM})"
+        )
     return StagingDecision(True, f"an empty room ({furnishing:.2f})")
 
 

@@ -21,7 +21,7 @@ _SLOPE = 12.0
 def measure_furnishing(rgb: NDArray[np.uint8]) -> float:
     """Return how furnished the room in `rgb` (uint8 (H, W, 3), sRGB) looks: 0 is bare, 1 is full, 0.5 the border.
 
-    It tells a bare room from a furnished one, not what stands in it; kitchens, bathrooms and exteriors mean nothing to it.
+    It tells a bare room from a furnished one; of kitchens, bathrooms and exteriors it knows nothing.
     """
     height, width = rgb.shape[:2]
     scale = min(1.0, _LONG_EDGE / max(height, width))

@@ -1,0 +1,177 @@
+"""Staging and the CLIP gate: what is furnished, what passes, and that nothing rejected is ever delivered."""
+
+import cv2
+import numpy as np
+import pytest
+
+from listing_media_dagster.assets import clip, clip_scores, rooms
+from listing_media_dagster.assets.clip_scores import clip_check
+from listing_media_dagster.listing import Operation, OperationName, Verdict
+from listing_media_dagster.models.clip import ClipScorer
+from listing_media_dagster.settings import Settings
+from listing_media_dagster.staging import back_ends
+from listing_media_dagster_tests.helpers.pipeline import Pipeline, draw_room, failure_of, write_rooms
+from listing_media_dagster_tests.helpers.tiny_clip import Lesson, save_tiny_clip
+from listing_media_dagster_tests.test_listing import a_photo, an_image
+
+UNTIL_GATE = ("raw_photos", "preprocessed_photos", "enhanced_photos", "staged_photos", "clip_scores")
+
+
+class PaintsASofa:
+    """A back end that executes: it paints one green sofa, and refuses what it is told to refuse."""
+
+    name = "paints-a-sofa"
+    version = "1"
+
+    def __init__(self, refuses: str | None = None) -> None:
+        self.refuses = refuses
+
+    def refusal(self, request):
+        return self.refuses
+
+    def stage(self, request):
+        staged = request.base.copy()
+        height, width = staged.shape[:2]
+        cv2.rectangle(staged, (width // 4, height // 2), (3 * width // 4, height - 10), (30, 160, 60), -1)
+        done = Operation(name=OperationName.VIRTUAL_STAGING, version="1", seed=request.seed, generative=True)
+        return back_ends.StagedRoom(staged, (done,), attachments={"layout.json": b"{}"})
+
+
+@pytest.fixture
+def staging(monkeypatch):
+    def use(*ends):
+        monkeypatch.setattr(back_ends, "available_back_ends", lambda: ends)
+
+    return use
+
+
+@pytest.fixture
+def scoring(monkeypatch, tmp_path):
+    """Make every picture of the test's listing score with a tiny real encoder that learnt `lessons`."""
+
+    def use(*lessons):
+        folder = save_tiny_clip(tmp_path / "clip", lessons, any_caption=True)
+        scorer = ClipScorer.load(folder, allow_test_weights=True)
+        monkeypatch.setattr(clip_scores, "load_scorer", lambda: scorer)
+        monkeypatch.setattr(rooms, "load_scorer", lambda: clip.NoScorer("rooms are named in these tests"))
+
+    return use
+
+
+@pytest.fixture
+def pipeline(tmp_path):
+    return Pipeline(str(tmp_path / "media"))
+
+
+@pytest.fixture
+def living_room(tmp_path):
+    drop = write_rooms(tmp_path / "drop", ["living-room.jpg"])
+    (drop / "listing.yaml").write_text("stage: {include: [living-room.jpg]}\n")
+    return drop
+
+
+def staged_picture(pipeline, living_room):
+    assert pipeline.run(*UNTIL_GATE[:-1], source=living_room).success
+    (photo,) = pipeline.photo_set("staged_photos").photos
+    encoded = np.frombuffer(pipeline.store.read(photo.image.key), np.uint8)
+    return cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def test_without_a_back_end_the_base_passes_on_with_the_reason(pipeline, living_room):
+    assert pipeline.run(*UNTIL_GATE, source=living_room).success
+    (photo,) = pipeline.photo_set("staged_photos").photos
+    assert not photo.is_altered
+    assert photo.facts["not_staged"] == "to be staged, but no staging back end is installed"
+
+
+def test_a_refusal_is_recorded_with_the_back_end_that_refused(pipeline, living_room, staging):
+    staging(PaintsASofa(refuses="the floor can't be seen"))
+    assert pipeline.run(*UNTIL_GATE, source=living_room).success
+    (photo,) = pipeline.photo_set("staged_photos").photos
+    assert photo.facts["not_staged"] == "paints-a-sofa: the floor can't be seen"
+
+
+def test_a_staged_room_stays_paired_with_its_base_and_its_ledger_says_so(pipeline, living_room, staging):
+    staging(PaintsASofa())
+    assert pipeline.run(*UNTIL_GATE, source=living_room).success
+    (photo,) = pipeline.photo_set("staged_photos").photos
+    (base,) = pipeline.photo_set("enhanced_photos").photos
+    assert photo.base == base.image
+    assert photo.operations[-1].name == OperationName.VIRTUAL_STAGING
+    assert pipeline.store.read(photo.attachments["layout.json"].key) == b"{}"
+
+
+def test_a_staged_room_above_the_threshold_is_delivered_beside_its_original(pipeline, living_room, staging, scoring):
+    staging(PaintsASofa())
+    picture = staged_picture(pipeline, living_room)
+    scoring(Lesson(picture, "any", 0.5), Lesson(draw_room(99), "any", 0.0))
+    result = pipeline.run(source=living_room)
+    assert result.success, failure_of(result)
+    names = {file.name for file in pipeline.photo_set("listing_package").deliverables}
+    assert "photos/mls/01-living-room-house-1.jpg" in names
+    assert "photos/mls/02-living-room-house-1-virtually-staged.jpg" in names
+
+
+def test_a_listing_whose_only_staged_room_fails_is_blocked_before_the_film(pipeline, living_room, staging, scoring):
+    staging(PaintsASofa())
+    picture = staged_picture(pipeline, living_room)
+    scoring(Lesson(picture, "any", 0.1), Lesson(draw_room(99), "any", 0.6))
+    result = pipeline.run(source=living_room)
+    assert not result.success
+    assert not result.asset_materializations_for_node("tour_video")
+    (check,) = [check for check in result.get_asset_check_evaluations() if check.check_name == "clip_threshold"]
+    assert "1 of 1 gated images are below 0.75" in check.description
+
+
+def test_a_rejected_room_is_delivered_as_its_base_even_by_a_later_run(
+    pipeline, living_room, staging, scoring, monkeypatch
+):
+    staging(PaintsASofa())
+    picture = staged_picture(pipeline, living_room)
+    scoring(Lesson(picture, "any", 0.1), Lesson(draw_room(99), "any", 0.6))
+    pipeline.run(*UNTIL_GATE, source=living_room)
+    assert pipeline.run("tour_video", "listing_package").success
+    names = {file.name for file in pipeline.photo_set("listing_package").deliverables}
+    assert not [name for name in names if "staged" in name]
+    assert "photos/mls/01-living-room-house-1.jpg" in names
+
+
+def test_a_score_keeps_what_it_was_made_with(pipeline, living_room, staging, scoring):
+    staging(PaintsASofa())
+    picture = staged_picture(pipeline, living_room)
+    scoring(Lesson(picture, "any", 0.5), Lesson(draw_room(99), "any", 0.0))
+    assert pipeline.run(*UNTIL_GATE, source=living_room).success
+    (photo,) = pipeline.photo_set("clip_scores").photos
+    (verdict,) = photo.verdicts
+    assert verdict.outcome == "passed"
+    assert verdict.score == pytest.approx(1.25, abs=0.1)
+    assert {"caption", "cosine", "weights_sha256", "formula"} <= set(verdict.evidence)
+
+
+def verdict(outcome, gates=True):
+    return Verdict(gate="clip", outcome=outcome, gates=gates, reason="why")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "settings", "passed", "severity"),
+    [
+        (["passed", "passed"], {}, True, "WARN"),
+        (["passed", "failed"], {}, False, "WARN"),
+        (["passed", "failed", "failed"], {}, False, "ERROR"),
+        (["passed", "failed"], {"clip_strict": True}, False, "ERROR"),
+        (["passed", "failed"], {"clip_min_pass_share": 0.6}, False, "ERROR"),
+        (["not_scored"], {}, False, "WARN"),
+        ([], {}, True, "WARN"),
+    ],
+)
+def test_the_check_blocks_when_too_few_pass_and_warns_when_any_was_withheld(outcomes, settings, passed, severity):
+    photos = [a_photo(base=an_image("base.jpg"), verdicts=(verdict(outcome),)) for outcome in outcomes]
+    check = clip_check(photos, Settings(**settings))
+    assert (check.passed, check.severity.value) == (passed, severity)
+
+
+def test_a_photograph_below_the_threshold_blocks_nothing_unless_all_are_gated():
+    photo = a_photo(verdicts=(verdict("failed", gates=False),))
+    assert clip_check([photo], Settings()).passed
+    gated = a_photo(verdicts=(verdict("failed"),))
+    assert clip_check([gated], Settings()).severity.value == "ERROR"
