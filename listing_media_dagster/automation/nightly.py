@@ -5,6 +5,7 @@ Whatever a stage made before is reused per photo, so running a whole listing aga
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,8 @@ from listing_media_dagster.partitions import listings
 
 RUNS_A_NIGHT = 200
 ATTEMPTS = 3  # runs that fail alike, on the same drop and code, before a person has to look
+VERSION_SECONDS = 25.0  # of the 60 s a schedule may take to decide
+EVENTS_AT_ONCE = 500
 FAILURES_LOOKED_BACK = timedelta(days=14)
 
 
@@ -140,6 +143,30 @@ def _request(listing_id: str, reason: str, runs: Sequence[ListingRun], code: str
     return dg.RunRequest(run_key=f"nightly:{when:%Y-%m-%d}:{listing_id}", partition_key=listing_id, tags=tags)
 
 
+def made_by_other_code(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, latest: Mapping[str, int], version: str | None, deadline: float
+) -> dict[str, str | None]:
+    """Return listing -> code version where the latest materialization has another than `version`.
+
+    `latest` maps listings to storage ids. Dagster indexes no code version by partition, so the events themselves are
+    read, the oldest first, since those are the ones a release leaves behind; until `deadline` (monotonic seconds), or
+    until a night's work is found.
+    """
+    oldest_first = sorted(latest, key=lambda listing: latest[listing])
+    found: dict[str, str | None] = {}
+    for start in range(0, len(oldest_first), EVENTS_AT_ONCE):
+        if time.monotonic() > deadline or len(found) >= RUNS_A_NIGHT:
+            break
+        ids = [latest[listing] for listing in oldest_first[start : start + EVENTS_AT_ONCE]]
+        which = dg.AssetRecordsFilter(asset_key=asset, storage_ids=ids)
+        for record in instance.fetch_materializations(which, limit=EVENTS_AT_ONCE).records:
+            event = record.asset_materialization
+            made_by = ((event.tags if event else None) or {}).get("dagster/code_version")
+            if made_by != version and record.partition_key is not None:
+                found[record.partition_key] = made_by
+    return found
+
+
 def read_states(
     instance: dg.DagsterInstance,
     chain: Mapping[str, str | None],
@@ -148,19 +175,19 @@ def read_states(
     since: datetime,
     attempts: int = ATTEMPTS,
 ) -> list[ListingState]:
-    """Read the listings that may need a run: two queries an asset, and one for each listing that isn't up to date."""
+    """Read the listings that may need a run: some queries an asset, and one for each listing that isn't up to date."""
     stages: dict[str, dict[str, StageState]] = {
         listing: {} for listing in instance.get_dynamic_partitions(str(listings.name))
     }
     log = instance.event_log_storage
-    for asset in chain:
+    deadline = time.monotonic() + VERSION_SECONDS
+    for asset, version in chain.items():
         key = dg.AssetKey.from_user_string(asset)
-        event = dg.DagsterEventType.ASSET_MATERIALIZATION
-        ids = log.get_latest_storage_id_by_partition(key, event)
-        tags = log.get_latest_tags_by_partition(key, event, tag_keys=["dagster/code_version"])
-        for listing in stages.keys() & ids.keys():
-            version = tags.get(listing, {}).get("dagster/code_version")
-            stages[listing][asset] = StageState(ids[listing], version)
+        ids = log.get_latest_storage_id_by_partition(key, dg.DagsterEventType.ASSET_MATERIALIZATION)
+        live = {listing: storage_id for listing, storage_id in ids.items() if listing in stages}
+        others = made_by_other_code(instance, key, live, version, deadline)
+        for listing, storage_id in live.items():
+            stages[listing][asset] = StageState(storage_id, others.get(listing, version))
     failed = failed_listings(instance, since)
     states = []
     for listing, known in stages.items():

@@ -54,7 +54,7 @@ def listing_uploads(context: dg.SensorEvaluationContext, media: MediaStoreResour
     objects, cursor, problems = _finish_moves(store, objects, cursor, deadline)
     at = settings()
     plan = plan_tick(objects, cursor, now, at.quiet_seconds, at.listings_per_tick, in_flight, until)
-    moved, more_problems = _put_away(context, store, media.photo_sets(), plan, now, deadline)
+    moving, gone, more_problems = _put_away(context, store, media.photo_sets(), plan, now, deadline)
     new, reported = news(
         cursor.reported,
         (*too_large, *plan.problems, *problems, *more_problems),
@@ -62,7 +62,8 @@ def listing_uploads(context: dg.SensorEvaluationContext, media: MediaStoreResour
     )
     for problem in new:
         context.log.warning(problem)
-    cursor = plan.cursor.model_copy(update={"moving": moved, "reported": reported})
+    requested = {listing: drop for listing, drop in plan.cursor.requested.items() if listing not in gone}
+    cursor = plan.cursor.model_copy(update={"moving": moving, "requested": requested, "reported": reported})
     requests = [_run_request(context, store, drop) for drop in plan.requests]
     return dg.SensorResult(
         run_requests=requests,
@@ -134,11 +135,11 @@ def _put_away(
     plan: TickPlan,
     now: datetime,
     deadline: float,
-) -> tuple[dict[str, str], list[str]]:
-    """Put away every drop whose run succeeded; return the moves that go on next tick, and what is wrong."""
-    moving, problems = dict(plan.cursor.moving), list[str]()
+) -> tuple[dict[str, str], set[str], list[str]]:
+    """Put away drops whose run succeeded; return moves that go on next tick, listings whose drop is gone, problems."""
+    moving, left, problems = dict(plan.cursor.moving), set[str](), list[str]()
     if not plan.settle:
-        return moving, problems
+        return moving, left, problems
     since = {drop.listing_id: plan.cursor.seen[drop.listing_id].since for drop in plan.settle}
     runs = [
         *successful_runs_for(context.instance, {drop.fingerprint for drop in plan.settle}),
@@ -158,10 +159,11 @@ def _put_away(
         if problem:
             problems.append(problem)
         elif gone:
+            left.add(drop.listing_id)
             context.log.info(f"{drop.prefix}: {len(drop.objects)} files put away, run {run.run_id} took them in")
         if not gone and find_record(store, drop.listing_id, drop.fingerprint):
             moving[drop.listing_id] = drop.fingerprint
-    return moving, problems
+    return moving, left, problems
 
 
 def _run_request(context: dg.SensorEvaluationContext, store: MediaStore, drop: Drop) -> dg.RunRequest:
