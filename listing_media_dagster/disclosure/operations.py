@@ -56,45 +56,43 @@ def _said(text: str) -> Callable[[Mapping[str, Any]], str]:
     return lambda _parameters: text
 
 
-def _number(parameters: Mapping[str, Any], *names: str) -> float | None:
-    """Return the first of `names` that is a number; None when the ledger doesn't hold it."""
-    for name in names:
-        value = parameters.get(name)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-    return None
+def _number(parameters: Mapping[str, Any], name: str) -> float:
+    """Return a ledger entry's number; 0 when it holds none of that name."""
+    value = parameters.get(name)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
 
 
 def _verticals(parameters: Mapping[str, Any]) -> str:
-    degrees = _number(
-        parameters, "correction_deg", "tilt_deg", "angle_deg", "degrees", "angle", "before_deg", "roll_deg"
-    )
-    return f"Vertical lines straightened ({abs(degrees):.1f}°)" if degrees else "Vertical lines straightened"
+    degrees = max(abs(_number(parameters, "roll_deg")), abs(_number(parameters, "pitch_deg")))
+    return f"Vertical lines straightened ({degrees:.1f}°)" if degrees else "Vertical lines straightened"
+
+
+def _white_balance(parameters: Mapping[str, Any]) -> str:
+    mixed = ", lamp and daylight evened out" if parameters.get("mixed_light") is True else ""
+    return f"Colours balanced for natural whites{mixed}"
 
 
 def _exposure(parameters: Mapping[str, Any]) -> str:
-    ev = _number(parameters, "ev", "exposure_ev", "gain_ev", "stops")
-    if ev is None or abs(ev) < 0.05:
-        return "Brightness adjusted"
-    return f"{'Brightened' if ev > 0 else 'Darkened'} by {abs(ev):.1f} stops"
+    curve = _number(parameters, "curve")
+    return "Brightened" if curve > 0.02 else "Darkened" if curve < -0.02 else "Brightness fine-tuned"
 
 
 def _brackets(parameters: Mapping[str, Any]) -> str:
-    frames = parameters.get("frames", parameters.get("exposures", parameters.get("count")))
-    count = len(frames) if isinstance(frames, list | tuple) else frames
-    return f"{count} exposures merged into one" if isinstance(count, int) else "Several exposures merged into one"
+    frames = _number(parameters, "frames")
+    return f"{frames:.0f} exposures merged into one" if frames else "Several exposures merged into one"
+
+
+def _crop(parameters: Mapping[str, Any]) -> str:
+    kept = _number(parameters, "kept_share")
+    return f"Edges cropped ({1 - kept:.0%})" if 0 < kept < 0.995 else "Edges cropped"
 
 
 def _privacy(parameters: Mapping[str, Any]) -> str:
-    found = [
-        f"{count:.0f} {noun}{'' if count == 1 else 's'}"
-        for noun, count in (
-            ("face", _number(parameters, "faces") or 0),
-            ("number plate", _number(parameters, "plates", "license_plates", "licence_plates") or 0),
-        )
-        if count
-    ]
-    return f"{' and '.join(found) or 'Faces or number plates'} blurred for privacy"
+    noun = {"face": "face", "plate": "number plate"}.get(str(parameters.get("kind")))
+    count = round(_number(parameters, "count"))
+    if noun is None or count < 1:
+        return "Faces or number plates blurred for privacy"
+    return f"{count} {noun}{'' if count == 1 else 's'} blurred for privacy"
 
 
 def _staging(parameters: Mapping[str, Any]) -> str:
@@ -120,11 +118,9 @@ TABLE: Mapping[OperationName, Row] = {
     ),
     OperationName.LENS_CORRECTION: Row(False, _NONE, None, ("c2pa.edited",), _said("Lens distortion corrected")),
     OperationName.VERTICAL_CORRECTION: Row(False, _NONE, None, ("c2pa.orientation", "c2pa.edited"), _verticals),
-    OperationName.CROP: Row(False, _NONE, None, ("c2pa.cropped",), _said("Edges cropped")),
+    OperationName.CROP: Row(False, _NONE, None, ("c2pa.cropped",), _crop),
     OperationName.PRIVACY_BLUR: Row(False, MediaAlteration.OTHER, None, ("c2pa.edited",), _privacy),
-    OperationName.WHITE_BALANCE: Row(
-        False, _NONE, _ENHANCED, ("c2pa.adjustedColor",), _said("Colours balanced for natural whites")
-    ),
+    OperationName.WHITE_BALANCE: Row(False, _NONE, _ENHANCED, ("c2pa.adjustedColor",), _white_balance),
     OperationName.EXPOSURE: Row(False, _NONE, _ENHANCED, ("c2pa.adjustedColor",), _exposure),
     OperationName.LOCAL_TONE: Row(
         False, _NONE, _ENHANCED, ("c2pa.adjustedColor",), _said("Shadows opened, highlights kept")
