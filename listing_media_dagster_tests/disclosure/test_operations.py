@@ -54,18 +54,24 @@ def test_any_generative_step_is_disclosed_whatever_its_name() -> None:
     ("operation", "words"),
     [
         (
-            done(OperationName.VERTICAL_CORRECTION, parameters={"angle_deg": -1.34}),
+            done(OperationName.VERTICAL_CORRECTION, parameters={"roll_deg": 0.2, "pitch_deg": -1.34}),
             "Vertical lines straightened (1.3°)",
         ),
         (done(OperationName.VERTICAL_CORRECTION), "Vertical lines straightened"),
-        (done(OperationName.EXPOSURE, parameters={"ev": 0.72}), "Brightened by 0.7 stops"),
-        (done(OperationName.EXPOSURE, parameters={"ev": -0.5}), "Darkened by 0.5 stops"),
-        (done(OperationName.EXPOSURE, parameters={"ev": True}), "Brightness adjusted"),
+        (done(OperationName.EXPOSURE, parameters={"curve": 0.42}), "Brightened"),
+        (done(OperationName.EXPOSURE, parameters={"curve": -0.3}), "Darkened"),
+        (done(OperationName.EXPOSURE, parameters={"curve": True}), "Brightness fine-tuned"),
         (done(OperationName.BRACKET_MERGE, parameters={"frames": 5}), "5 exposures merged into one"),
-        (done(OperationName.BRACKET_MERGE, parameters={"frames": ["a", "b", "c"]}), "3 exposures merged into one"),
+        (done(OperationName.CROP, parameters={"kept_share": 0.93}), "Edges cropped (7%)"),
+        (done(OperationName.CROP, parameters={"kept_share": 0.999}), "Edges cropped"),
+        (done(OperationName.PRIVACY_BLUR, parameters={"kind": "face", "count": 1}), "1 face blurred for privacy"),
         (
-            done(OperationName.PRIVACY_BLUR, parameters={"faces": 1, "plates": 2}),
-            "1 face and 2 number plates blurred for privacy",
+            done(OperationName.PRIVACY_BLUR, parameters={"kind": "plate", "count": 2}),
+            "2 number plates blurred for privacy",
+        ),
+        (
+            done(OperationName.WHITE_BALANCE, parameters={"mixed_light": True}),
+            "Colours balanced for natural whites, lamp and daylight evened out",
         ),
         (
             done(OperationName.VIRTUAL_STAGING, parameters={"style": "warm_modern"}),
