@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -126,9 +127,11 @@ def build_package(
     by_photo = {given.photo.photo_id: given for given in inputs}
     bench = _Bench(folder, reuse)
 
+    done = count(1)
+
     def make(item: PackageItem) -> dict[str, list[_Made]]:
         made = bench.make_item(item, by_photo[item.photo.photo_id], presets)
-        progress(len(bench.finished), len(items), item.stem)
+        progress(next(done), len(items), item.stem)
         return made
 
     with ThreadPoolExecutor(workers, thread_name_prefix="package") as pool:
@@ -167,7 +170,6 @@ class _Bench:
     def __init__(self, folder: Path, reuse: Callable[[str], Path | None]) -> None:
         self.folder = folder
         self.reuse = reuse
-        self.finished: list[str] = []
 
     def make_item(self, item: PackageItem, given: PackageInput, presets: Sequence[Preset]) -> dict[str, list[_Made]]:
         """Make all files of one picture; keys are preset names, and "before" for the gallery's comparison."""
@@ -194,7 +196,6 @@ class _Bench:
             sources = fingerprint(before=[source.sha256 for source in item.photo.sources])
             name = f"photos/before/{item.stem}-before{_BEFORE.extension}"
             groups["before"] = [*self._make(given.before, sources, {_BEFORE: (name, "As photographed")}).values()]
-        self.finished.append(item.stem)
         return groups
 
     def _make(self, load: Load, image_sha256: str, wanted: Mapping[Size, tuple[str, str]]) -> dict[Size, _Made]:
