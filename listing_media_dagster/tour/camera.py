@@ -17,7 +17,8 @@ MAX_UPSCALE = 2.4  # frame px per photo px; beyond it a photo is matted on its o
 ROOM_TO_ZOOM = 1.06  # kept below MAX_UPSCALE when the mat is sized, so that small photos can move too
 COMFORTABLE_UPSCALE = 1.5  # above it the zoom is halved: the softness must not grow under the viewer's eye
 MIN_COVER = 0.62  # share of the photo that must stay visible when it fills the frame; below it the photo is matted
-MAT_OVERSCAN = 1.12  # how much taller than its mat a matted portrait is, so that it can drift
+MAT_OVERSCAN = 1.25  # how much taller than its mat a matted portrait is, so that it can drift
+ROOF_SHARE = 0.2  # of what a wide frame cuts off an outside view, the part taken from the top: roofs stay whole
 EASE = 0.6  # 0 = constant speed, 1 = from rest to rest; never at rest, or dissolves look frozen
 
 _SMALL_ROOMS = frozenset(
@@ -158,7 +159,9 @@ def fitting_moves(width: int, height: int, room: RoomType, size: tuple[int, int]
     return tuple(moves)
 
 
-def camera_path(move: Move, width: int, height: int, mat: Mat, seconds: float) -> CameraPath:
+def camera_path(
+    move: Move, width: int, height: int, mat: Mat, seconds: float, room: RoomType = RoomType.UNKNOWN
+) -> CameraPath:
     """Lay `move` over a photo of `width` x `height` px that is shown in `mat` for `seconds`.
 
     Every crop of the path lies inside the photo and has the aspect of `mat`; amplitude grows with `seconds`, so that
@@ -169,25 +172,26 @@ def camera_path(move: Move, width: int, height: int, mat: Mat, seconds: float) -
     zoom = min(math.exp(rate * min(seconds, 8.0)), max(1.0, MAX_UPSCALE * whole.width / mat.width))
     tight = whole.tightened(zoom)
     travel = TRAVEL_PER_SECOND * seconds
+    above = ROOF_SHARE if room in EXTERIORS else 0.5
 
     def placed(crop: Crop, across: float, down: float) -> Crop:
-        """Return `crop` moved from its centre by shares of its size, held inside the photo."""
+        """Return `crop` moved from its resting place by shares of its size, held inside the photo."""
         x = (width - crop.width) / 2 + across * crop.width
-        y = (height - crop.height) / 2 + down * crop.height
+        y = (height - crop.height) * above + down * crop.height
         return Crop(
             min(max(0.0, x), width - crop.width), min(max(0.0, y), height - crop.height), crop.width, crop.height
         )
 
     half, quarter = travel / 2, travel / 4
     ends: dict[Move, tuple[Crop, Crop]] = {
-        Move.PUSH_IN: (whole, tight),
-        Move.PULL_OUT: (tight, whole),
+        Move.PUSH_IN: (placed(whole, 0, 0), placed(tight, 0, 0)),
+        Move.PULL_OUT: (placed(tight, 0, 0), placed(whole, 0, 0)),
         Move.PAN_RIGHT: (placed(tight, -half, 0), placed(tight, half, 0)),
         Move.PAN_LEFT: (placed(tight, half, 0), placed(tight, -half, 0)),
         Move.TILT_UP: (placed(whole, 0, half), placed(whole, 0, -half)),
         Move.TILT_DOWN: (placed(whole, 0, -half), placed(whole, 0, half)),
         Move.DRIFT_UP_RIGHT: (placed(tight, -half, quarter), placed(tight, half, -quarter)),
         Move.DRIFT_UP_LEFT: (placed(tight, half, quarter), placed(tight, -half, -quarter)),
-        Move.STILL: (whole, whole),
+        Move.STILL: (placed(whole, 0, 0), placed(whole, 0, 0)),
     }
     return CameraPath(*ends[move])

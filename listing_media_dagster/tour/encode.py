@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,6 +36,7 @@ _X264 = {
         "open-gop=0:scenecut=0:vbv-maxrate=24000:vbv-bufsize=24000"
     ),
 }
+_AVX_512 = 13  # CPU_AVX_512F of OpenCV's cvdef.h; its Python bindings have no name for it
 _BT709 = 1  # H.264 table E-3 to E-5: primaries, transfer and matrix
 _LIMITED_RANGE = 1
 
@@ -63,7 +65,7 @@ def encode_segment(pictures: Iterable[NDArray[np.uint8]], path: Path, size: tupl
 
     count = 0
     with av.open(str(path), "w", format="mp4", options={"video_track_timescale": str(CLOCK)}) as container:
-        stream: Any = container.add_stream("libx264", rate=fps, options=dict(_X264))
+        stream: Any = container.add_stream("libx264", rate=fps, options=_x264_options())
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         stream.time_base = Fraction(1, fps)
@@ -79,6 +81,15 @@ def encode_segment(pictures: Iterable[NDArray[np.uint8]], path: Path, size: tupl
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return count
+
+
+def _x264_options() -> dict[str, str]:
+    options = dict(_X264)
+    # x264's AVX-512 macroblock tree gives other bytes from run to run (2 to 13 variants in 25 encodes of one segment;
+    # one with AVX2), and the same photos shall give the same file.
+    if cv2.checkHardwareSupport(_AVX_512):
+        options["x264-params"] += ":asm=avx2"
+    return options
 
 
 def segment_header(scratch: Path, size: tuple[int, int], fps: int) -> bytes:
@@ -98,9 +109,7 @@ def check_segment(path: Path, header: bytes, frames: int) -> None:
         raise BadSegment(f"{path.name} holds {count} frames instead of {frames}")
 
 
-def join_segments(
-    paths: Sequence[Path], output: Path, *, fps: int, sound: Sound = silence, title: str | None = None
-) -> int:
+def join_segments(paths: Sequence[Path], output: Path, *, fps: int, sound: Sound = silence) -> int:
     """Copy the segments one after the other into `output` (MP4, index in front), with `sound` as AAC; return the
     frames.
 
@@ -112,8 +121,6 @@ def join_segments(
     options = {"movflags": "+faststart", "video_track_timescale": str(CLOCK)}
     counts = [_header_and_count(path)[1] for path in paths]
     with av.open(str(output), "w", format="mp4", options=options) as container:
-        if title:
-            container.metadata["title"] = title
         with av.open(str(paths[0])) as first:
             video = container.add_stream_from_template(first.streams.video[0])
         audio = _AudioTrack(container, sound(sum(counts) / fps))

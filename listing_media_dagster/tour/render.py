@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,7 +50,7 @@ Draw = Callable[[int, Frame], None]
 """Draws a clip's frame of that number over whatever the frame holds."""
 
 _CARD_BRIGHTNESS = 0.42
-_MAT_BRIGHTNESS = 0.5
+_MAT_BRIGHTNESS = 0.36
 _TEXT_FADE_SECONDS = 0.8
 _CARD_ZOOM = 1.05
 _TEXT_LUMA = 232  # a touch under white: less glare, no ringing
@@ -97,11 +98,12 @@ def render_tour(
         wanted = {segment.fingerprint: segment for segment in segments if segment.fingerprint not in paths}
         done = storyboard.frames - sum(segment.frames for segment in wanted.values())
         _report(progress, done, storyboard.frames)
-        for fingerprint, path in _encode_all(list(wanted.values()), load_image, scratch, workers):
-            keep_segment(fingerprint, path)
-            paths[fingerprint] = path
-            done += wanted[fingerprint].frames
-            _report(progress, done, storyboard.frames)
+        with closing(_encode_all(list(wanted.values()), load_image, scratch, workers)) as encoded:
+            for fingerprint, path in encoded:
+                keep_segment(fingerprint, path)
+                paths[fingerprint] = path
+                done += wanted[fingerprint].frames
+                _report(progress, done, storyboard.frames)
         film = scratch / "film.mp4"
         ordered = [paths[segment.fingerprint] for segment in segments]
         frames = join_segments(ordered, film, fps=storyboard.fps, sound=sound)
@@ -146,7 +148,7 @@ def _usable(
 
 def _encode_all(
     segments: list[Segment], load_image: LoadImage, scratch: Path, workers: int
-) -> Iterator[tuple[str, Path]]:
+) -> Generator[tuple[str, Path], None, None]:
     """Encode `segments` in film order on `workers` threads; yield (fingerprint, path) as each is done."""
     plates = _Plates(load_image, workers + 1)
     stop = threading.Event()
@@ -256,7 +258,7 @@ def _surround(clip: PhotoClip, size: tuple[int, int], plate: Plate) -> Frame:
     """Return what lies around a matted photo: the photo itself, blurred and darkened, with the mat's soft shadow."""
     crop = backdrop_crop(clip, clip.path.start, size)
     frame = new_frame(size)
-    sample(backdrop_plate(plate, crop, brightness=_MAT_BRIGHTNESS), crop, frame, Mat(0, 0, *size))
+    sample(backdrop_plate(plate, crop, brightness=_MAT_BRIGHTNESS, blur=0.03), crop, frame, Mat(0, 0, *size))
     shade, mat = np.zeros((size[1], size[0]), np.float32), clip.mat
     shade[mat.y : mat.y + mat.height, mat.x : mat.x + mat.width] = 0.55
     soft = cv2.GaussianBlur(shade, (0, 0), min(size) * 0.022)

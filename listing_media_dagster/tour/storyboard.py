@@ -27,6 +27,7 @@ from listing_media_dagster.tour.camera import (
 
 PICTURE_VERSION = "1"  # bump when the same storyboard gives other pixels or another encoding
 DISSOLVE_SECONDS = 0.8
+SHORTEST_PACE = 1.2  # s a photo; below it nothing stands still between two dissolves
 CARD_SECONDS = 2.4  # held, before the dissolve begins
 BLACK_SECONDS = 0.3
 FADE_SECONDS = 0.6  # from or to black
@@ -237,10 +238,8 @@ def build_storyboard(
         raise ValueError("a tour needs at least one photo: none of the listing's photos may be shown")
     if size[0] % 2 or size[1] % 2:
         raise ValueError(f"a frame of {size[0]}x{size[1]} px can't be encoded: use even numbers")
-    if seconds_per_photo < DISSOLVE_SECONDS + 0.4:
-        raise ValueError(
-            f"seconds_per_photo is {seconds_per_photo}: below {DISSOLVE_SECONDS + 0.4} nothing stands still"
-        )
+    if seconds_per_photo < SHORTEST_PACE:
+        raise ValueError(f"seconds_per_photo is {seconds_per_photo}: a photo needs at least {SHORTEST_PACE} s")
     ordered = order_for_walkthrough(shots)
     dissolve = round(DISSOLVE_SECONDS * fps)
     hold = round(seconds_per_photo * fps) - dissolve
@@ -258,7 +257,8 @@ def build_storyboard(
 
 def _photo_clip(shot: Shot, move: Move, size: tuple[int, int], frames: int, fps: int) -> PhotoClip:
     mat = mat_for(shot.width, shot.height, shot.room, size)
-    return PhotoClip(shot, move, camera_path(move, shot.width, shot.height, mat, frames / fps), mat, frames)
+    path = camera_path(move, shot.width, shot.height, mat, frames / fps, shot.room)
+    return PhotoClip(shot, move, path, mat, frames)
 
 
 def _opening(titles: Titles, first: PhotoClip, size: tuple[int, int], fps: int) -> CardClip | BlackClip:

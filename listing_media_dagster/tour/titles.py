@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 _FONTS = Path(__file__).parent / "fonts"
-_SERIF, _SANS = "EBGaramond12-Regular.ttf", "Lato-Regular.ttf"
+_SERIF, _SANS = "GentiumPlus-Regular.ttf", "Lato-Regular.ttf"
 _WIDEST = 0.82  # of the frame's width: the title-safe area
 _SMALLEST = 0.6  # of a line's design size; below it the line is broken instead
 
@@ -37,7 +37,7 @@ class _Style:
 
 
 _KICKER = _Style(_SANS, 30, 0.24, True, 0.92, 0.15)
-_TITLE = _Style(_SERIF, 112, 0.0, False, 1.0, 0.3)
+_TITLE = _Style(_SERIF, 104, 0.0, False, 1.0, 0.3)
 _DETAIL = _Style(_SANS, 32, 0.16, True, 0.92, 0.6)
 
 
@@ -53,7 +53,7 @@ def lay_out_card(kicker: str, title: str, detail: str, size: tuple[int, int]) ->
     if kicker:
         blocks += [(_set(kicker, _KICKER, unit, width), 0, _KICKER.delay)]
     if title:
-        blocks += [(_set(title, _TITLE, unit, width), 34 * unit if kicker else 0, _TITLE.delay)]
+        blocks += [(_set(title, _TITLE, unit, width), 46 * unit if kicker else 0, _TITLE.delay)]
     if detail:
         rule = np.full((max(2, round(2 * unit)), round(132 * unit)), 170, np.uint8)
         blocks += [
