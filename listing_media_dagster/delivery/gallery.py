@@ -57,6 +57,8 @@ class GalleryPhoto:
     label: str | None = None
     """Stated on the photo wherever it is shown, such as "Virtually staged"."""
     altered: bool = False
+    blurred: bool = False
+    """Faces or number plates were made unreadable: nothing is added, but a viewer is told."""
     comparison: Comparison | None = None
     done: tuple[str, ...] = ()
     downloads: tuple[tuple[str, str], ...] = ()
@@ -76,6 +78,10 @@ class GalleryModel:
     @property
     def altered(self) -> tuple[GalleryPhoto, ...]:
         return tuple(photo for photo in self.photos if photo.altered)
+
+    @property
+    def blurred(self) -> tuple[GalleryPhoto, ...]:
+        return tuple(photo for photo in self.photos if photo.blurred)
 
     @property
     def summary(self) -> str:

@@ -259,8 +259,11 @@ class _Extras:
 
 def _shows_before(item: PackageItem) -> bool:
     """Whether the photo as delivered may be shown: never where people or plates were blurred, it would undo that."""
-    blurred = any(operation.name is OperationName.PRIVACY_BLUR for operation in item.photo.operations)
-    return item.shows != "altered" and bool(item.operations) and not blurred
+    return item.shows != "altered" and bool(item.operations) and not _is_blurred(item.photo)
+
+
+def _is_blurred(photo: Photo) -> bool:
+    return any(operation.name is OperationName.PRIVACY_BLUR for operation in photo.operations)
 
 
 def _describe(name: str, path: Path, words: str, print_: str = "", reused: bool = False) -> PackageFile:
@@ -298,6 +301,7 @@ def _gallery_model(
                 picture=pictures[item.stem],
                 label=label,
                 altered=item.shows == "altered",
+                blurred=_is_blurred(item.photo),
                 comparison=comparison,
                 done=done,
                 downloads=tuple(

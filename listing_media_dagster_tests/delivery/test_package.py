@@ -126,6 +126,7 @@ def test_a_blur_is_never_undone_by_showing_the_photo_as_delivered(tmp_path: Path
     photos = [photo("f", R.EXTERIOR_FRONT, operations=(blur, BALANCED)), photo("k", R.KITCHEN)]
     result = build(tmp_path, photos, loads=loads)
     assert "f before" not in loads.asked and "k before" in loads.asked
+    assert "are blurred in 1 photo." in (tmp_path / "Home_7" / "index.html").read_text()
     assert [file.name for file in result.files if "before" in file.name] == [
         "photos/before/02-kitchen-Home_7-before.webp"
     ]
