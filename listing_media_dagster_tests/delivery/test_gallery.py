@@ -309,11 +309,11 @@ def test_paths_and_labels_are_escaped_wherever_they_stand() -> None:
         HOSTILE,
         HOSTILE,
         picture,
-        HOSTILE,
-        True,
-        Comparison(picture, HOSTILE, HOSTILE),
-        (HOSTILE,),
-        ((HOSTILE, 'a".jpg'),),
+        label=HOSTILE,
+        altered=True,
+        comparison=Comparison(picture, HOSTILE, HOSTILE),
+        done=(HOSTILE,),
+        downloads=((HOSTILE, 'a".jpg'),),
     )
     page = render_gallery(
         GalleryModel(HOSTILE, HOSTILE, Agent(name=HOSTILE, phone=HOSTILE), picture, (tile,), "v.mp4", 'p".jpg')
