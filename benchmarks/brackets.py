@@ -37,6 +37,17 @@ assert fused.metrics["frames_merged"] == 5, fused.notes
 cv2.imwrite(out, cv2.cvtColor(fused.rgb, cv2.COLOR_RGB2BGR))
 """
 
+# A child's peak memory starts at that of the process that forked it, so a small one has to start the commands.
+_MEASURE = """
+import json, os, sys
+began = os.times().elapsed
+pid = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ, file_actions=[
+    (os.POSIX_SPAWN_OPEN, 1, sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), (os.POSIX_SPAWN_DUP2, 1, 2)])
+_, status, used = os.wait4(pid, 0)
+print(json.dumps([os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime,
+                  os.times().elapsed - began, used.ru_maxrss / 1024]))
+"""
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -84,14 +95,14 @@ def run() -> dict[str, Any]:
 
 def measure(command: list[str], folder: str) -> Usage:
     """Run `command` to its end in `folder`; raises CalledProcessError with its output if it fails."""
-    began = os.times().elapsed
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-        output = process.stdout.read() if process.stdout is not None else b""
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command, output)
-    return Usage(used.ru_utime + used.ru_stime, os.times().elapsed - began, used.ru_maxrss / 1024)
+    program = shutil.which(command[0]) or command[0]
+    log = Path(folder) / "output.log"
+    launcher = [sys.executable, "-S", "-E", "-c", _MEASURE, str(log), program, *command[1:]]
+    done = subprocess.run(launcher, cwd=folder, capture_output=True, text=True, check=True)
+    code, cpu_seconds, wall_seconds, peak_mb = json.loads(done.stdout)
+    if code:
+        raise subprocess.CalledProcessError(code, command, log.read_text(errors="replace"))
+    return Usage(cpu_seconds, wall_seconds, peak_mb)
 
 
 def write_bracket(folder: Path) -> list[Path]:

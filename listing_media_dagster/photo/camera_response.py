@@ -52,7 +52,9 @@ def estimate_exposures(small: Sequence[NDArray[np.uint8]], reference: int) -> li
     ev = {order[0]: 0.0}
     for i, j in pairwise(order):
         dark, bright = small[i].ravel(), small[j].ravel()
-        both = (dark > 8) & (dark < 235) & (bright > 12) & (bright < 235)
+        both = (dark > 25) & (bright < 235)
+        if both.sum() < 200:
+            both = (dark > 8) & (bright < 235)
         step = float(np.median(base[bright[both]] - base[dark[both]])) if both.sum() > 200 else 2.0
         ev[j] = ev[i] + max(step, 0.0)
     return [ev[k] - ev[reference] for k in range(len(small))]

@@ -24,10 +24,12 @@ STRIP_ROWS = 192
 BRIGHTEST = 0.7
 """Where the brightest surfaces (a window view) come to lie, linear, 1.0 = clipped."""
 DARKEST = 0.025
-MIDDLE = (0.22, 0.36)
+MIDDLE = (0.25, 0.38)
 """The room's median is brought into this range, linear; inside it the photographer's exposure is kept."""
-EDGE_EV2 = 0.3
+EDGE_EV2 = 1.2
 """Variance (EV²) above which the exposure map follows an edge instead of smoothing over it."""
+LOCAL_CONTRAST = 1.1
+"""Detail over the base: what the compressed tones lose in bite is given back."""
 GHOST_EV = 0.6
 LUMA = np.array([[0.2126, 0.7152, 0.0722]], np.float32)
 
@@ -163,7 +165,7 @@ def _align(
 def _validity(ev: float, evs: Sequence[float], is_reference: bool) -> FloatImage:
     """Weight of a pixel by its largest channel, float32 (256,): none when clipped or lost in noise."""
     value = np.arange(256) / 255.0
-    clipped = np.clip((0.985 - value) / 0.14, 0, 1)
+    clipped = np.clip((0.97 - value) / 0.3, 0, 1)  # a curve bends colours well before it clips
     noisy = np.clip((value - 0.015) / 0.1, 0, 1)
     weight = clipped * noisy * 2 ** (0.5 * ev)
     if ev == min(evs):
@@ -358,8 +360,9 @@ def _render(total: FloatImage, weight: FloatImage, plan: _Rendering, response: N
         rows = slice(top, min(top + STRIP_ROWS, height))
         here = weight[rows]
         light = np.asarray(cv2.divide(total[rows], cv2.merge([here, here, here])), np.float32)
-        base = slope.rows(rows) * _brightness(light) + offset.rows(rows)
-        boost = _exposure(plan, base)
+        brightness = _brightness(light)
+        base = slope.rows(rows) * brightness + offset.rows(rows)
+        boost = _exposure(plan, base) + np.float32(LOCAL_CONTRAST - 1) * (brightness - base)
         at = (light + (boost - first)[..., None]) * per_ev
         np.clip(at, 0, len(table) - 1, out=at)
         rgb[rows] = table[at.astype(np.uint16)]
