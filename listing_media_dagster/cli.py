@@ -127,12 +127,16 @@ def doctor(store: Store = None) -> None:
 
 
 @app.command("serve-media")
-def serve_media(store: Store = None, port: int = 3001) -> None:
-    """Serve the media store's files to this machine's browsers (127.0.0.1 only); `make ui` runs it beside Dagster."""
+def serve_media(
+    store: Store = None,
+    port: int = 3001,
+    host: Annotated[str, typer.Option(help="address to listen on; in a container 0.0.0.0")] = "127.0.0.1",
+) -> None:
+    """Serve the media store's files to this machine's browsers; `make ui` runs it beside Dagster."""
     from listing_media_dagster.store.media_server import serve
 
     _use_store(store)
-    serve(_media(), "127.0.0.1", port)
+    serve(_media(), host, port)
 
 
 @app.command("report-schema", hidden=True)
