@@ -6,6 +6,8 @@ picture. Nothing generative: every output pixel is its own input pixel, balanced
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from listing_media_dagster.listing import Operation, OperationName
 from listing_media_dagster.photo import quality
-from listing_media_dagster.photo.channels import brightest_channel
+from listing_media_dagster.photo.channels import brightest_channel, darkest_channel
 from listing_media_dagster.photo.develop import CODED_EXPONENT, DevelopPlan, develop
 from listing_media_dagster.photo.look import (
     ListingLook,
@@ -29,7 +31,14 @@ from listing_media_dagster.photo.look import (
 from listing_media_dagster.photo.mixed_light import local_cast
 from listing_media_dagster.photo.quality import neutral_consistency
 from listing_media_dagster.photo.tone import ToneDecision, ToneTargets, decide_tone, guided_coefficients, local_strength
-from listing_media_dagster.photo.white_balance import Illuminant, lab_of_neutral, neutral_weight
+from listing_media_dagster.photo.white_balance import (
+    Surfaces,
+    lab_of_neutral,
+    mean_chroma,
+    neutral_weight,
+    read_surfaces,
+    surface_weight,
+)
 
 __all__ = [
     "ENHANCE_VERSION",
@@ -72,24 +81,36 @@ def enhance(
     exterior = estimate.exterior_likelihood >= 0.5 if is_exterior is None else is_exterior
     small = quality.small_copy(rgb)
     sky = find_sky(small, overcast=True) if exterior else np.zeros(small.shape[:2], np.float32)
-    plan, light, decision = _plan(small, sky, estimate, look, strength, exterior)
+    surfaces = read_surfaces(small).without(sky > 0.3)
+    plan, light, decision = _plan(small, surfaces, sky, estimate, look, strength, exterior)
     result = develop(rgb, plan)
-    metrics = _metrics(rgb, result, estimate)
+    metrics = _metrics(small, surfaces, result, estimate)
     return Enhanced(rgb=result, operations=_operations(plan, light, decision, strength, exterior), metrics=metrics)
 
 
 def _plan(
-    small: Bytes, sky: FloatArray, estimate: LookEstimate, look: ListingLook, strength: float, exterior: bool
+    small: Bytes,
+    surfaces: Surfaces,
+    sky: FloatArray,
+    estimate: LookEstimate,
+    look: ListingLook,
+    strength: float,
+    exterior: bool,
 ) -> tuple[DevelopPlan, tuple[float, float], ToneDecision]:
     light = light_to_correct(estimate, look, exterior)
     gains = _gains(light[0] * strength, light[1] * strength)
-    local = None
+    blown = darkest_channel(small) >= 248
     balanced = _scaled(small, np.array(gains, np.float32) ** CODED_EXPONENT)
+    surfaces = surfaces.under(light[0] * strength, light[1] * strength)
+    local = None
     if not estimate.monochrome and not exterior and estimate.mixed_light > 0.03:
-        field = 0.9 * strength * local_cast(balanced, Illuminant(0.0, 0.0, 1.0))
-        local = np.stack(_gains(field[..., 0], field[..., 1]), axis=2).astype(np.float32) ** np.float32(CODED_EXPONENT)
-        balanced = _scaled(balanced, local)
-    levels = measure_levels(balanced, sky)
+        red, blue = cv2.split(local_cast(small, surfaces) * np.float32(0.9 * strength))
+        surfaces = surfaces.under(red, blue)
+        # green stays: brightness is the exposure's business
+        local = (cv2.exp(red * -CODED_EXPONENT), cv2.exp(blue * -CODED_EXPONENT))
+        balanced = _scaled(balanced, cv2.merge([local[0], np.ones_like(local[0]), local[1]]))
+    level_now = brightest_channel(balanced)
+    levels = measure_levels(level_now, blown, sky, surfaces)
     targets = (
         ToneTargets(look.exterior_median, look.exterior_white)
         if exterior
@@ -104,8 +125,8 @@ def _plan(
         night=estimate.night,
     )
     black = decision.black * strength
-    level = np.clip(brightest_channel(balanced).astype(np.float32) / 255.0 - black, 0.0, 1.0) / (1.0 - black)
-    paint = None if exterior or estimate.monochrome else _white_paint(balanced, level)
+    level = np.clip(level_now.astype(np.float32) / 255.0 - black, 0.0, 1.0) / (1.0 - black)
+    paint = None if exterior or estimate.monochrome else _white_paint(surfaces, level)
     slope, offset = local_strength(level, decision, sky if exterior else None, paint)
     # what the eye sees after the lift is what has to be calmed and what may be sharpened
     visible = estimate.noise_luma * (1.0 + 0.7 * decision.passes * max(decision.exposure, 0.0))
@@ -115,31 +136,28 @@ def _plan(
             local_gains=local,
             black=black,
             strength=(slope * np.float32(strength), offset * np.float32(strength)),
-            base=guided_coefficients(level, level, max(4, round(0.03 * max(level.shape))), 0.01),
             passes=decision.passes,
-            clarity=decision.clarity * strength,
             lift_saturation=1.0 - 0.50 * strength,
-            paint=paint,
-            cleaning=0.55 * strength,
+            chroma_kept=None if paint is None else (1.0 - 0.55 * strength * paint).astype(np.float32),
             luma_noise=strength * estimate.noise_luma if visible > 1.0 else 0.0,
             chroma_noise=strength * estimate.noise_chroma
             if estimate.noise_chroma > 0.5 and not estimate.monochrome
             else 0.0,
             sharpen=strength * float(np.clip(1.1 - estimate.sharpness / 40.0, 0.25, 0.9)),
             sharpen_radius=1.2 if estimate.sharpness < 12.0 else 0.9,
-            sharpen_core=min(0.03, 0.003 + 1.2 * visible / 255.0),
+            sharpen_core=min(8.0, 0.8 + 1.2 * visible),
         ),
         light,
         replace(decision, black=black),
     )
 
 
-def _white_paint(balanced: Bytes, level: FloatArray) -> FloatArray:
+def _white_paint(surfaces: Surfaces, level: FloatArray) -> FloatArray:
     """Likelihood of white paint without texture, float32 (h, w) 0..1: its last trace of colour is light, not paint."""
-    likely = np.minimum(1.5 * neutral_weight(balanced, spread=0.8), 1.0)
+    likely = np.minimum(1.5 * neutral_weight(surfaces, spread=0.8), 1.0)
     # A ceiling under warm lamps is further from neutral; a part of that is taken out, less and less down the walls.
-    height = np.linspace(0.0, 1.0, balanced.shape[0], dtype=np.float32)[:, None]
-    likely = np.maximum(likely, np.clip(1.3 - 2.2 * height, 0.0, 0.75) * neutral_weight(balanced, spread=2.5))
+    height = np.linspace(0.0, 1.0, level.shape[0], dtype=np.float32)[:, None]
+    likely = np.maximum(likely, np.clip(1.3 - 2.2 * height, 0.0, 0.75) * neutral_weight(surfaces, spread=2.5))
     # Texture and trim leave gaps along every edge of a wall: close them, then let the map follow brightness edges.
     closed = cv2.morphologyEx(likely, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
     slope, offset = guided_coefficients(level, closed, 6, 0.002)
@@ -150,39 +168,44 @@ def _scaled(small: Bytes, gains: FloatArray) -> Bytes:
     return np.asarray(np.clip(small.astype(np.float32) * gains + 0.5, 0, 255), np.uint8)
 
 
-def _gains(log_rg: Any, log_bg: Any) -> tuple[Any, Any, Any]:
+def _gains(log_rg: float, log_bg: float) -> tuple[float, float, float]:
     """Linear R, G, B factors that make a surface seen as `(log_rg, log_bg)` neutral at unchanged luminance."""
-    red, blue = np.exp(log_rg), np.exp(log_bg)
+    red, blue = math.exp(log_rg), math.exp(log_bg)
     luminance = 0.2126 * red + 0.7152 + 0.0722 * blue
-    if np.ndim(log_rg) == 0:
-        return float(luminance / red), float(luminance), float(luminance / blue)
     return luminance / red, luminance, luminance / blue
 
 
-def _metrics(before: Bytes, after: Bytes, estimate: LookEstimate) -> dict[str, float]:
-    small0, small1 = quality.small_copy(before), quality.small_copy(after)
-    metrics: dict[str, float] = {}
-    for name, full, small in (("before", before, small0), ("after", after, small1)):
-        tiles = quality.native_tiles(full)
-        y = quality.luma(small).astype(np.float32)
-        cast = quality.neutral_cast(small, surfaces_of=small0)
-        highlights, shadows = quality.clipped_shares(full)
-        metrics |= {
-            f"neutral_cast_{name}": round(cast.delta_e, 3),
-            f"neutral_a_{name}": round(cast.a, 3),
-            f"neutral_b_{name}": round(cast.b, 3),
-            f"luma_mean_{name}": round(float(y.mean()), 2),
-            f"luma_median_{name}": round(float(np.median(y)), 2),
-            f"contrast_{name}": round(float(np.percentile(y, 95) - np.percentile(y, 5)), 2),
-            f"clipped_highlights_{name}": round(highlights, 5),
-            f"clipped_shadows_{name}": round(shadows, 5),
-            f"noise_{name}": round(quality.noise_sigma(tiles)[0], 3),
-            f"sharpness_{name}": round(quality.sharpness(tiles), 3),
-        }
+def _metrics(before: Bytes, surfaces: Surfaces, result: Bytes, estimate: LookEstimate) -> dict[str, float]:
+    """Measured before (`before`: small copy; `estimate`) and after, casts on the same surfaces."""
+    after = quality.small_copy(result)
+    tiles = quality.native_tiles(result)
+    highlights, shadows = quality.clipped_shares(result)
+    weight = surface_weight(surfaces, *estimate.illuminant)
+    pairs: dict[str, tuple[float, float]] = {
+        "clipped_highlights": (estimate.clipped_highlights, highlights),
+        "clipped_shadows": (estimate.clipped_shadows, shadows),
+        "noise": (estimate.noise_luma, quality.noise_sigma(tiles)[0]),
+        "sharpness": (estimate.sharpness, quality.sharpness(tiles)),
+    }
+    casts = [lab_of_neutral(*mean_chroma(small, weight)) for small in (before, after)]
+    pairs["neutral_a"], pairs["neutral_b"] = zip(*casts, strict=True)
+    pairs["neutral_cast"] = (math.hypot(*casts[0]), math.hypot(*casts[1]))
+    lumas = [quality.luma(small) for small in (before, after)]
+    for name, measure in _LUMA_MEASURES.items():
+        pairs[name] = (measure(lumas[0]), measure(lumas[1]))
+    metrics = {f"{name}_{when}": round(pair[i], 5) for name, pair in pairs.items() for i, when in _WHEN}
     metrics["neutral_confidence"] = estimate.confidence
     metrics["halo_before"] = 0.0
-    metrics["halo_after"] = round(quality.halo_measure(small0, small1), 3)
+    metrics["halo_after"] = round(quality.halo_measure(before, after), 3)
     return metrics
+
+
+_WHEN = ((0, "before"), (1, "after"))
+_LUMA_MEASURES: dict[str, Callable[[Bytes], float]] = {
+    "luma_mean": lambda y: float(y.mean()),
+    "luma_median": lambda y: float(np.median(y)),
+    "contrast": lambda y: float(np.percentile(y, 95) - np.percentile(y, 5)),
+}
 
 
 def _operations(
@@ -218,7 +241,6 @@ def _operations(
             paint_lift=decision.paint_lift,
             highlight_restraint=decision.highlight_restraint,
             sky_restraint=decision.sky_restraint,
-            clarity=decision.clarity,
         )
     )
     if plan.luma_noise > 0 or plan.chroma_noise > 0:

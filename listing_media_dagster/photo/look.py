@@ -16,9 +16,11 @@ from listing_media_dagster.photo import quality
 from listing_media_dagster.photo.channels import brightest_channel, darkest_channel
 from listing_media_dagster.photo.mixed_light import local_cast
 from listing_media_dagster.photo.white_balance import (
+    Surfaces,
     chroma_of,
     estimate_illuminant,
     neutral_weight,
+    read_surfaces,
     warmth_and_tint,
 )
 
@@ -84,14 +86,15 @@ def estimate_look(rgb: Bytes) -> LookEstimate:
     sky_share = float((sky > 0.5).mean())
     spread = brightest_channel(small).astype(np.int16) - darkest_channel(small)
     monochrome = float(np.percentile(spread, 99)) <= 4.0
-    light = estimate_illuminant(small, ignore=sky > 0.3)
+    surfaces = read_surfaces(small).without(sky > 0.3)
+    light = estimate_illuminant(surfaces)
     chroma = (light.log_rg, light.log_bg)
     mixed = 0.0
     if not monochrome and light.confidence > 0:
-        warmth, _ = warmth_and_tint(*np.moveaxis(local_cast(small, light), 2, 0))
-        low, high = np.percentile(warmth, [5, 95])
+        warmth, _ = warmth_and_tint(*cv2.split(local_cast(small, surfaces.under(*chroma))))
+        low, high = np.percentile(warmth[::4, ::4], [5, 95])
         mixed = float(high - low)
-    levels = measure_levels(small, sky)
+    levels = measure_levels(brightest_channel(small), darkest_channel(small) >= 248, sky, surfaces)
     tiles = quality.native_tiles(rgb)
     noise_luma, noise_chroma = quality.noise_sigma(tiles)
     highlights, shadows = quality.clipped_shares(rgb)
@@ -185,15 +188,14 @@ class Levels:
     black: float
 
 
-def measure_levels(small: Bytes, sky: FloatArray) -> Levels:
-    """Coded levels 0..1 of the brightest channel, windows and sky left out."""
-    level = brightest_channel(small)
-    blown = cv2.dilate((darkest_channel(small) >= 248).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    counted = ~blown & (sky < 0.3)
+def measure_levels(level: Bytes, blown: NDArray[np.bool_], sky: FloatArray, surfaces: Surfaces) -> Levels:
+    """Levels of the brightest channel `level` (uint8 (h, w)), blown pixels with their surroundings and sky left out."""
+    around = cv2.dilate(blown.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    counted = ~around & (sky < 0.3)
     if counted.mean() < 0.05:
         counted = np.ones_like(counted)
     values = level[counted].astype(np.float32) / 255.0
-    paint = (neutral_weight(small) > 0.15) & counted
+    paint = (neutral_weight(surfaces) > 0.15) & counted
     usual = float(np.percentile(values, 88))
     # A few bright neutral pixels (a sink, a sheet of paper) don't speak for the walls.
     trust = min(float(paint.mean()) / 0.12, 1.0)

@@ -13,9 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listing_media_dagster.photo.channels import brightest_channel
-from listing_media_dagster.photo.white_balance import estimate_illuminant, lab_of_neutral, mean_chroma, surface_weight
+from listing_media_dagster.photo.white_balance import (
+    estimate_illuminant,
+    lab_of_neutral,
+    mean_chroma,
+    read_surfaces,
+    surface_weight,
+)
 
-FloatArray = NDArray[Any]  # float32; OpenCV's stubs promise no more than "some number"
+FloatArray = NDArray[Any]  # float32
 Bytes = NDArray[Any]  # uint8
 
 ANALYSIS_EDGE = 640
@@ -27,6 +33,11 @@ def small_copy(rgb: Bytes, edge: int = ANALYSIS_EDGE) -> Bytes:
     scale = edge / max(rgb.shape[:2])
     if scale >= 1.0:
         return np.ascontiguousarray(rgb)
+    while scale < 0.4:
+        # halving exactly first is far cheaper than one odd area reduction, and averages the same pixels
+        even = rgb[: rgb.shape[0] // 2 * 2, : rgb.shape[1] // 2 * 2]
+        rgb = cv2.resize(even, (even.shape[1] // 2, even.shape[0] // 2), interpolation=cv2.INTER_AREA)
+        scale = edge / max(rgb.shape[:2])
     size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
 
@@ -118,10 +129,11 @@ def neutral_cast(rgb: Bytes, surfaces_of: Bytes | None = None) -> NeutralCast:
     """
     small = small_copy(rgb)
     found = small if surfaces_of is None else small_copy(surfaces_of)
-    light = estimate_illuminant(found)
+    surfaces = read_surfaces(found)
+    light = estimate_illuminant(surfaces)
     log_rg, log_bg = light.log_rg, light.log_bg
     if surfaces_of is not None and light.confidence > 0:
-        log_rg, log_bg = mean_chroma(small, surface_weight(found, light))
+        log_rg, log_bg = mean_chroma(small, surface_weight(surfaces, log_rg, log_bg))
     return NeutralCast(*lab_of_neutral(log_rg, log_bg), light.confidence)
 
 

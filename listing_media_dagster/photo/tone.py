@@ -44,7 +44,6 @@ class ToneDecision:
     paint_level: float
     highlight_restraint: float
     sky_restraint: float
-    clarity: float
 
 
 def tone_curve(level: FloatArray | float, strength: FloatArray | float, passes: int = 2) -> FloatArray:
@@ -76,14 +75,16 @@ def decide_tone(
     """
     if exterior:
         return _decide_outdoors(median, white, black, targets, night)
-    # Two passes of the curve give about two stops in the shadows; a frame darker than that needs four.
+    # Two passes of the curve give about two stops in the shadows; a frame darker than that needs four,
     passes = 2 if strength_to_reach(white, targets.white) < 0.98 * _STRONGEST else 4
-    for_median = strength_to_reach(median, targets.median, passes)
-    for_white = strength_to_reach(min(white, 0.97), targets.white, passes)
+    # and is not taken all the way: eight bits don't hold enough shades down there.
+    reach = 1.0 if passes == 2 else 0.88
+    for_median = strength_to_reach(median, reach * targets.median, passes)
+    for_white = strength_to_reach(min(white, 0.97), reach * targets.white, passes)
     # The white surfaces lead; the median follows as long as they don't get pushed past their target.
     exposure = min(0.35 * for_median + 0.65 * for_white, for_white + 0.40 / passes)
     return ToneDecision(
-        exposure=float(np.clip(exposure, 0.0, _STRONGEST)),
+        exposure=float(np.clip(exposure, 0.0, _STRONGEST if passes == 2 else 0.55)),
         passes=passes,
         # without a dark point (a white room, thick haze) there is nothing to anchor
         black=float(np.clip(0.8 * black, 0.0, 0.045) * np.clip((0.45 - black) / 0.2, 0.0, 1.0)),
@@ -92,7 +93,6 @@ def decide_tone(
         paint_level=min(white, 0.93),
         highlight_restraint=0.45,
         sky_restraint=0.0,
-        clarity=0.08,
     )
 
 
@@ -109,7 +109,6 @@ def _decide_outdoors(median: float, white: float, black: float, targets: ToneTar
         paint_level=max(white, 0.90),
         highlight_restraint=0.10,
         sky_restraint=0.0 if night else 0.10,
-        clarity=0.08,
     )
 
 

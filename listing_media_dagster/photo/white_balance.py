@@ -7,7 +7,7 @@ ratios, `(ln R/G, ln B/G)`: a change of illuminant is a shift there, whatever th
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -21,8 +21,8 @@ Bytes = NDArray[Any]  # uint8
 
 # Unit vectors in (ln R/G, ln B/G). Residual casts after a camera's own white balance lie along the Planckian
 # locus (tungsten 2850 K is near (0.72, -1.24) from D65) and rarely stray far to green or magenta.
-_WARM = np.array([0.50, -0.866], np.float32)
-_MAGENTA = np.array([0.866, 0.50], np.float32)
+_WARM = (0.50, -0.866)
+_MAGENTA = (0.866, 0.50)
 
 _CODED = np.arange(256) / 255.0
 _LINEAR = np.where(_CODED <= 0.04045, _CODED / 12.92, ((_CODED + 0.055) / 1.055) ** 2.4).astype(np.float32)
@@ -34,6 +34,7 @@ _BIN = 0.02
 _CLUSTER = 0.07
 _R_RANGE = (-0.70, 1.10)
 _B_RANGE = (-1.50, 0.80)
+_BINS = (round((_R_RANGE[1] - _R_RANGE[0]) / _BIN), round((_B_RANGE[1] - _B_RANGE[0]) / _BIN))
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,8 @@ def to_linear(rgb: Bytes) -> FloatArray:
 
 def log_chroma(linear: FloatArray) -> tuple[FloatArray, FloatArray]:
     """`(ln R/G, ln B/G)` of linear light, steadied near black."""
-    lifted = linear + 0.002
-    logs = np.log(lifted)
-    return logs[..., 0] - logs[..., 1], logs[..., 2] - logs[..., 1]
+    red, green, blue = cv2.split(cv2.log(linear + np.float32(0.002)))
+    return cv2.subtract(red, green), cv2.subtract(blue, green)
 
 
 def warmth_and_tint(log_rg: FloatArray, log_bg: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -73,68 +73,87 @@ def chroma_of(warmth: float, tint: float) -> tuple[float, float]:
     )
 
 
-def neutral_weight(
-    small: Bytes, centre: tuple[float | FloatArray, float | FloatArray] = (0.0, 0.0), spread: float = 1.0
-) -> FloatArray:
-    """How likely each pixel shows a white or grey surface under the room's light, 0..1.
+@dataclass(frozen=True)
+class Surfaces:
+    """What the pixels of a small copy say about white paint; every map is float32 (h, w).
 
-    small: uint8 (h, w, 3), sRGB, at most about 640 px. White paint is bright, smooth, unclipped, and its colour lies
-    near the Planckian locus around `centre` (log chromaticity of the light: two numbers, or a map (h, w) of each);
-    `spread` widens that belief.
-    Sources of light, blown windows and deep shade say nothing and get none.
+    log_rg, log_bg: log chromaticity. plain: 0..1.2, larger for bright, smooth, properly exposed surfaces.
+    """
+
+    log_rg: FloatArray
+    log_bg: FloatArray
+    plain: FloatArray
+
+    def under(self, light_rg: float | FloatArray, light_bg: float | FloatArray) -> Surfaces:
+        """The same surfaces with a light's colour taken out; numbers, or a map of each."""
+        return replace(self, log_rg=self.log_rg - light_rg, log_bg=self.log_bg - light_bg)
+
+    def without(self, ignore: NDArray[np.bool_]) -> Surfaces:
+        """The same with some pixels left out, such as those of a sky."""
+        return replace(self, plain=np.where(ignore, np.float32(0.0), self.plain))
+
+
+def read_surfaces(small: Bytes) -> Surfaces:
+    """Look for paint in `small`: uint8 (h, w, 3), sRGB, at most about 640 px.
+
+    Sources of light, blown windows and deep shade say nothing about paint and get no weight.
     """
     linear = to_linear(small)
-    luminance = linear @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    log_rg, log_bg = log_chroma(linear)
+    luminance = cv2.transform(linear, np.array([[0.2126, 0.7152, 0.0722]], np.float32))
     usable = (brightest_channel(small) < 252) & (darkest_channel(small) > 10)
     if not usable.any():
-        return np.zeros(small.shape[:2], np.float32)
-    bright = max(float(np.percentile(luminance[usable], 95)), 1e-3)
+        return Surfaces(log_rg, log_bg, np.zeros(small.shape[:2], np.float32))
+    bright = max(float(np.percentile(luminance[usable][::4], 95)), 1e-3)
     relative = np.clip(luminance / bright, 0.0, 1.2)
-    coded = cv2.GaussianBlur(small, (0, 0), 1.0).astype(np.float32)
-    across, down = np.abs(cv2.Sobel(coded, cv2.CV_32F, 1, 0)), np.abs(cv2.Sobel(coded, cv2.CV_32F, 0, 1))
-    edges = brightest_channel(across) + brightest_channel(down)
-    flat = np.exp(-edges / 24.0)
-    warmth, tint = warmth_and_tint(*log_chroma(linear))
-    warmth0, tint0 = warmth_and_tint(np.array(centre[0]), np.array(centre[1]))
-    off = warmth - warmth0
-    sigma = np.where(off > 0, _WARM_SIGMA, _COOL_SIGMA) * spread
-    belief = np.exp(-0.5 * (off / sigma) ** 2 - 0.5 * ((tint - tint0) / (_TINT_SIGMA * spread)) ** 2)
-    weight = relative * np.sqrt(relative) * flat * belief * usable
-    return np.asarray(weight, np.float32)
+    coded = cv2.GaussianBlur(small, (0, 0), 1.0)
+    across = brightest_channel(cv2.convertScaleAbs(cv2.Sobel(coded, cv2.CV_16S, 1, 0)))
+    down = brightest_channel(cv2.convertScaleAbs(cv2.Sobel(coded, cv2.CV_16S, 0, 1)))
+    flat = cv2.LUT(cv2.add(across, down), np.exp(-np.arange(256, dtype=np.float32) / 24.0))
+    return Surfaces(log_rg, log_bg, np.asarray(relative * np.sqrt(relative) * flat * usable, np.float32))
 
 
-def estimate_illuminant(small: Bytes, ignore: NDArray[np.bool_] | None = None) -> Illuminant:
-    """The dominant colour of neutral surfaces in `small` (uint8 (h, w, 3), sRGB, ≤ 640 px), with its confidence.
+def neutral_weight(surfaces: Surfaces, spread: float = 1.0) -> FloatArray:
+    """How likely each pixel shows a white or grey surface, float32 (h, w) 0..1.2.
 
-    The densest cluster of likely neutral pixels in log chromaticity wins. `ignore` masks pixels that are known not to
-    be neutral (a sky). A photo without smooth, bright, nearly neutral surfaces gets confidence 0.
+    The colour of white paint lies near the Planckian locus around neutral; `spread` widens that belief.
     """
-    first = _densest_neutral(small, ignore, spread=1.0)
+    warmth, tint = warmth_and_tint(surfaces.log_rg, surfaces.log_bg)
+    sigma = np.where(warmth > 0, np.float32(_WARM_SIGMA * spread), np.float32(_COOL_SIGMA * spread))
+    exponent = -0.5 * ((warmth / sigma) ** 2 + (tint / np.float32(_TINT_SIGMA * spread)) ** 2)
+    return np.asarray(surfaces.plain * cv2.exp(exponent), np.float32)
+
+
+def estimate_illuminant(surfaces: Surfaces) -> Illuminant:
+    """The dominant colour of neutral surfaces, with its confidence.
+
+    The densest cluster of likely neutral pixels in log chromaticity wins. A photo without smooth, bright, nearly
+    neutral surfaces gets confidence 0.
+    """
+    first = _densest_neutral(surfaces, spread=1.0)
     if first.confidence >= 0.35:
         return first
     # Strong tungsten or shade pushes every surface out of the usual range: look wider. A painted wall does the same,
     # but then other things in the room keep their neutral or cooler colours, and the wall is not to be believed.
-    wide = _densest_neutral(small, ignore, spread=2.0)
-    warmth, _ = warmth_and_tint(*log_chroma(to_linear(small)))
+    wide = _densest_neutral(surfaces, spread=2.0)
+    warmth, _ = warmth_and_tint(surfaces.log_rg, surfaces.log_bg)
     own, _ = warmth_and_tint(np.array(wide.log_rg), np.array(wide.log_bg))
-    seen = (darkest_channel(small) > 16) & (brightest_channel(small) < 250)
+    seen = surfaces.plain > 1e-3
     contrary = (np.abs(warmth) < 0.55 * abs(float(own))) | (warmth * np.sign(own) < 0)
     share = float((contrary & seen).sum()) / max(int(seen.sum()), 1)
     wide = Illuminant(wide.log_rg, wide.log_bg, wide.confidence * (0.3 + 0.7 * math.exp(-share / 0.02)))
     return wide if wide.confidence > first.confidence else first
 
 
-def _densest_neutral(small: Bytes, ignore: NDArray[np.bool_] | None, spread: float) -> Illuminant:
-    weight = neutral_weight(small, spread=spread)
-    if ignore is not None:
-        weight = np.where(ignore, 0.0, weight).astype(np.float32)
-    log_rg, log_bg = log_chroma(to_linear(small))
+def _densest_neutral(surfaces: Surfaces, spread: float) -> Illuminant:
+    weight = neutral_weight(surfaces, spread)
     keep = weight > 1e-4
     if int(keep.sum()) < 50:
         return Illuminant(0.0, 0.0, 0.0)
-    r, b, w = log_rg[keep], log_bg[keep], weight[keep]
-    bins = (round((_R_RANGE[1] - _R_RANGE[0]) / _BIN), round((_B_RANGE[1] - _B_RANGE[0]) / _BIN))
-    density, _, _ = np.histogram2d(r, b, bins=bins, range=(_R_RANGE, _B_RANGE), weights=w)
+    r, b, w = surfaces.log_rg[keep], surfaces.log_bg[keep], weight[keep]
+    rows = np.clip((r - _R_RANGE[0]) / _BIN, 0, _BINS[0] - 1).astype(np.int32)
+    columns = np.clip((b - _B_RANGE[0]) / _BIN, 0, _BINS[1] - 1).astype(np.int32)
+    density = np.bincount(rows * _BINS[1] + columns, weights=w, minlength=_BINS[0] * _BINS[1]).reshape(_BINS)
     smooth = cv2.GaussianBlur(density.astype(np.float32), (0, 0), 2.5)
     peak = np.unravel_index(int(smooth.argmax()), smooth.shape)
     centre_r = _R_RANGE[0] + (peak[0] + 0.5) * _BIN
@@ -148,12 +167,11 @@ def _densest_neutral(small: Bytes, ignore: NDArray[np.bool_] | None, spread: flo
     return Illuminant(float((near * r).sum() / total), float((near * b).sum() / total), float(confidence))
 
 
-def surface_weight(small: Bytes, light: Illuminant) -> FloatArray:
-    """Where the surfaces lie on which `light` was found: float32 (h, w), larger = surer."""
-    log_rg, log_bg = log_chroma(to_linear(small))
-    distance = (log_rg - light.log_rg) ** 2 + (log_bg - light.log_bg) ** 2
-    centre = (light.log_rg, light.log_bg)
-    return np.asarray(neutral_weight(small, centre) * np.exp(-distance / (2 * _CLUSTER**2)), np.float32)
+def surface_weight(surfaces: Surfaces, light_rg: float, light_bg: float) -> FloatArray:
+    """Where the surfaces lie on which that light was found: float32 (h, w), larger = surer."""
+    lit = surfaces.under(light_rg, light_bg)
+    distance = lit.log_rg**2 + lit.log_bg**2
+    return np.asarray(neutral_weight(lit) * cv2.exp(distance * (-0.5 / _CLUSTER**2)), np.float32)
 
 
 def mean_chroma(small: Bytes, weight: FloatArray) -> tuple[float, float]:
