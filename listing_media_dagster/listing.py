@@ -106,6 +106,42 @@ EXTERIORS = frozenset(
 )
 
 
+# A visit: in from the front, day rooms, bedrooms, the rest, outside again. Photo lists and films follow it.
+WALK_ORDER = (
+    RoomType.EXTERIOR_FRONT,
+    RoomType.ENTRY,
+    RoomType.HALLWAY,
+    RoomType.LIVING_ROOM,
+    RoomType.FAMILY_ROOM,
+    RoomType.DINING_ROOM,
+    RoomType.KITCHEN,
+    RoomType.STAIRS,
+    RoomType.PRIMARY_BEDROOM,
+    RoomType.PRIMARY_BATHROOM,
+    RoomType.BEDROOM,
+    RoomType.CHILDRENS_ROOM,
+    RoomType.BATHROOM,
+    RoomType.HOME_OFFICE,
+    RoomType.CLOSET,
+    RoomType.LAUNDRY,
+    RoomType.ATTIC,
+    RoomType.BASEMENT,
+    RoomType.OTHER,
+    RoomType.UNKNOWN,
+    RoomType.GARAGE,
+    RoomType.BALCONY,
+    RoomType.DECK,
+    RoomType.PATIO,
+    RoomType.POOL,
+    RoomType.YARD,
+    RoomType.EXTERIOR_BACK,
+    RoomType.EXTERIOR_SIDE,
+    RoomType.VIEW,
+    RoomType.AERIAL,
+    RoomType.FLOOR_PLAN,
+)
+
+
 class Room(Noun):
     """What the photo shows, how sure that is (0..1), and who said so."""
 

@@ -11,41 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from listing_media_dagster.disclosure.operations import TABLE, needs_disclosure
-from listing_media_dagster.listing import Operation, OperationName, Photo, RoomType, StoredImage
+from listing_media_dagster.listing import WALK_ORDER, Operation, OperationName, Photo, RoomType, StoredImage
 
-WALK_ORDER = (
-    RoomType.EXTERIOR_FRONT,
-    RoomType.ENTRY,
-    RoomType.HALLWAY,
-    RoomType.LIVING_ROOM,
-    RoomType.FAMILY_ROOM,
-    RoomType.DINING_ROOM,
-    RoomType.KITCHEN,
-    RoomType.STAIRS,
-    RoomType.PRIMARY_BEDROOM,
-    RoomType.PRIMARY_BATHROOM,
-    RoomType.BEDROOM,
-    RoomType.CHILDRENS_ROOM,
-    RoomType.BATHROOM,
-    RoomType.HOME_OFFICE,
-    RoomType.CLOSET,
-    RoomType.LAUNDRY,
-    RoomType.ATTIC,
-    RoomType.BASEMENT,
-    RoomType.OTHER,
-    RoomType.UNKNOWN,
-    RoomType.GARAGE,
-    RoomType.BALCONY,
-    RoomType.DECK,
-    RoomType.PATIO,
-    RoomType.POOL,
-    RoomType.YARD,
-    RoomType.EXTERIOR_BACK,
-    RoomType.EXTERIOR_SIDE,
-    RoomType.VIEW,
-    RoomType.AERIAL,
-    RoomType.FLOOR_PLAN,
-)
 # MLS Now 3.1: the primary photo is an unaltered exterior
 OPENING_ROOMS = (RoomType.EXTERIOR_FRONT, RoomType.EXTERIOR_SIDE, RoomType.EXTERIOR_BACK, RoomType.AERIAL)
 _RANK = {room: rank for rank, room in enumerate(WALK_ORDER)}

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from listing_media_dagster.delivery.archive import check_name
-from listing_media_dagster.delivery.naming import OPENING_ROOMS, WALK_ORDER, PackageItem, plan_items, room_words
-from listing_media_dagster.listing import Operation, OperationName, Photo, RoomType
+from listing_media_dagster.delivery.naming import OPENING_ROOMS, PackageItem, plan_items, room_words
+from listing_media_dagster.listing import WALK_ORDER, Operation, OperationName, Photo, RoomType
 from listing_media_dagster_tests.delivery.sample import BALANCED, FAILED, STAGED, photo
 
 R = RoomType
