@@ -1,0 +1,10 @@
+"""The sample listing that the project ships: one made-up home, photographed in the path tracer. See README.md beside this."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def sample_folder() -> Path:
+    """The drop folder of the sample listing: photos as a photographer would deliver them, with listing.yaml."""
+    return Path(__file__).with_name("drop")
