@@ -83,12 +83,14 @@ def _continues(members: Sequence[PhotoFacts], frame: PhotoFacts) -> bool:
     steps = [(frame.exposure_ev or 0.0) - (member.exposure_ev or 0.0) for member in members]
     if min(map(abs, steps)) < _LEAST_STEP_EV:  # an exposure the set has already: the next set begins
         return False
-    nearest = min(range(len(members)), key=lambda at: abs(steps[at]))
-    match = compare(members[nearest].signature, frame.signature)
-    if match is None:  # one of them is all black or white: only the camera can tell
-        return frame.auto_bracketed and pause <= _SHORT_PAUSE_SECONDS
-    # The picture must have become brighter as the setting says, or the light has changed (or a flash was fired).
-    return match.structure >= _SAME_VIEW and match.ev * steps[nearest] > 0 and abs(match.ev) > 0.3 * abs(steps[nearest])
+    for at in sorted(range(len(members)), key=lambda at: abs(steps[at])):
+        match = compare(members[at].signature, frame.signature)
+        if match is not None:
+            # The picture must have become brighter as the setting says, or the light has changed (or a flash fired).
+            follows = match.ev * steps[at] > 0 and abs(match.ev) > 0.3 * abs(steps[at])
+            return match.structure >= _SAME_VIEW and follows
+    # All black or all white, so it shows no view at all: part of the set if the camera was still at it.
+    return pause <= _SHORT_PAUSE_SECONDS and max(map(abs, steps)) >= _LEAST_RANGE_OF_TWO_EV
 
 
 def _told_by_pixels(facts: Mapping[str, PhotoFacts]) -> list[BracketSet]:

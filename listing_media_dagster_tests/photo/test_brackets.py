@@ -82,6 +82,13 @@ def test_ordinary_shots_one_after_the_other_are_left_alone() -> None:
     assert group_brackets(turned_camera) == []
 
 
+def test_a_frame_too_bright_to_show_anything_belongs_to_the_set_it_was_taken_in() -> None:
+    facts = {f"img-{at}": shot(1, ev, at) for at, ev in enumerate((0, -3, 3, 8))}
+    facts |= {f"img-{at}": shot(2, ev, at) for at, ev in enumerate((-1, -4, 2), start=4)}
+    sets = group_brackets(facts)
+    assert [bracket.ids for bracket in sets] == [("img-1", "img-0", "img-2", "img-3"), ("img-5", "img-4", "img-6")]
+
+
 def test_other_light_under_another_setting_is_no_bracket() -> None:
     """Lamps switched on between the shots: the camera exposes less, the picture looks as bright."""
     light = expose(radiance(7), 0)
