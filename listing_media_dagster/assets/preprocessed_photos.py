@@ -25,7 +25,7 @@ from listing_media_dagster.store.photo_sets import MediaStoreResource
 # Kept nearly lossless: two more stages work on these pixels before a customer sees them.
 WORKING_QUALITY = 97
 BEFORE_LONG_EDGE = 1600
-KEPT_FACTS = ("camera", "lens", "focal_length_35mm")
+KEPT_FACTS = ("camera", "lens", "focal_length_mm", "focal_length_35mm")
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _prepare(take: Take, stage: StageRun, detectors: PrivacyDetectors) -> Photo:
         image=stage.write_image(f"{photo_id}.jpg", encode_jpeg(private.rgb, WORKING_QUALITY), width, height),
         operations=(*merged.operations, *straight.operations, *private.operations),
         metrics={**merged.metrics, **straight.metrics},
-        facts={name: facts.get(name) for name in KEPT_FACTS},
+        facts={**{name: facts.get(name) for name in KEPT_FACTS}, "merging": merged.notes},
         attachments={"before": stage.media.write(stage.key(f"before/{photo_id}.jpg"), merged.before)},
     )
 
@@ -132,6 +132,7 @@ class _Merged:
     before: bytes
     operations: tuple[Operation, ...]
     metrics: dict[str, float]
+    notes: tuple[str, ...] = ()
 
 
 def _merge(take: Take, stage: StageRun, detectors: PrivacyDetectors) -> _Merged:
@@ -147,7 +148,7 @@ def _merge(take: Take, stage: StageRun, detectors: PrivacyDetectors) -> _Merged:
         take.exposures_ev,
         take.frames.index(take.reference),
     )
-    return _Merged(fused.rgb, before, (*operations, *fused.operations), dict(fused.metrics))
+    return _Merged(fused.rgb, before, (*operations, *fused.operations), dict(fused.metrics), tuple(fused.notes))
 
 
 def _decode(photo: Photo, stage: StageRun) -> DecodedPhoto:
@@ -166,11 +167,12 @@ def _before(rgb: Rgb, detectors: PrivacyDetectors) -> bytes:
 
 def _as_delivered(photo: Photo, take: Take) -> Photo:
     """Bring what may change without a pixel changing up to date: file names, capture time, notes."""
+    merging = photo.facts.get("merging", ())
     return photo.model_copy(
         update={
             "sources": tuple(source for frame in take.frames for source in frame.sources),
             "captured_at": take.reference.captured_at,
-            "notes": tuple(dict.fromkeys(note for frame in take.frames for note in frame.notes)),
+            "notes": tuple(dict.fromkeys([*(note for frame in take.frames for note in frame.notes), *merging])),
         }
     )
 

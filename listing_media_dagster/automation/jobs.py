@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dagster as dg
 
-from listing_media_dagster.partitions import listings
-
 PARTITION_TAG = "dagster/partition"
 PRIORITY_TAG = "dagster/priority"
 DROP_TAG = "listing_media/drop"  # fingerprint of the drop the run was requested for; re-executions keep it
@@ -14,6 +12,5 @@ CODE_TAG = "listing_media/code"  # digest of the assets' code versions when auto
 listing_media_job = dg.define_asset_job(
     "listing_media",
     selection=dg.AssetSelection.groups("listing_media"),
-    partitions_def=listings,
     description="The whole chain for one listing: photos in the inbox become its labelled package.",
 )

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import numpy as np
 import pillow_heif
-import simplejpeg  # type: ignore[import-untyped]
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.AvifImagePlugin import AvifImageFile

@@ -131,7 +131,7 @@ def _halves_agree(lines: NDArray[np.float64], found: LensModel, radius: float) -
 def _database() -> Any:
     """The lensfun database of lensfunpy, or None where that isn't installed."""
     try:
-        import lensfunpy  # type: ignore[import-untyped]
+        import lensfunpy
     except ImportError:
         return None
     return lensfunpy.Database()

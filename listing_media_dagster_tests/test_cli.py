@@ -1,0 +1,79 @@
+"""listing-media on the command line, as a person types it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from listing_media_dagster_tests.helpers.pipeline import write_rooms
+
+
+@pytest.fixture
+def listing_media(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LISTING_MEDIA_")}
+    environment |= {"DAGSTER_HOME": str(tmp_path), "LISTING_MEDIA_STORE": str(tmp_path / "media"), "COLUMNS": "200"}
+    environment["HF_HOME"] = environment["LISTING_MEDIA_MODELS_DIR"] = str(tmp_path / "no-models")
+
+    def run(*words):
+        command = [sys.executable, "-m", "listing_media_dagster.cli", *map(str, words)]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=240)
+
+    return run
+
+
+def test_run_delivers_a_folder_and_prints_the_report_alone_on_request(listing_media, tmp_path):
+    drop = write_rooms(tmp_path / "12 Main St.", ["front.jpg"])
+    done = listing_media("run", drop, "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["listing_id"] == "12-Main-St"
+    assert (tmp_path / "media/listings/12-Main-St/listing_package/index.html").exists()
+    assert "front.jpg" in [file["file"] for file in report["files"]]
+    seen = listing_media("status")
+    assert "12-Main-St" in seen.stdout
+    assert "listing_package" in seen.stdout
+
+
+def test_a_run_that_fails_exits_with_one_and_says_what_was_wrong_with_each_file(listing_media, tmp_path):
+    (tmp_path / "drop").mkdir()
+    (tmp_path / "drop" / "letter.jpg").write_text("dear photographer")
+    done = listing_media("run", tmp_path / "drop", "--listing", "h1")
+    assert done.returncode == 1
+    assert "raw_photos failed: none of the 1 files" in done.stderr
+    assert "rejected letter.jpg" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("listing", ["../up", "a b", "x" * 65])
+def test_an_id_that_cannot_name_a_listing_is_refused(listing_media, tmp_path, listing):
+    done = listing_media("run", write_rooms(tmp_path / "drop", ["a.jpg"]), "--listing", listing)
+    assert done.returncode == 1
+    assert "can't be a listing id" in done.stderr
+
+
+def test_submit_puts_a_drop_into_the_inbox_and_its_marker_last(listing_media, tmp_path):
+    drop = write_rooms(tmp_path / "drop", ["a.jpg"])
+    (drop / "listing.yaml").write_text("address: x\n")
+    assert listing_media("submit", drop, "--listing", "h1").returncode == 0
+    inbox = tmp_path / "media/inbox/h1"
+    assert {path.name for path in inbox.iterdir()} == {"a.jpg", "listing.yaml", "_READY"}
+    assert (inbox / "_READY").stat().st_mtime >= (inbox / "a.jpg").stat().st_mtime
+
+
+def test_status_of_an_unknown_listing_says_so(listing_media):
+    done = listing_media("status", "nobody")
+    assert done.returncode == 1
+    assert "there is no listing 'nobody'" in done.stderr
+
+
+def test_doctor_says_what_is_missing_and_how_to_get_it(listing_media):
+    done = listing_media("doctor")
+    assert "listing-media models pull clip-vit-b32" in done.stdout
+
+
+def test_an_unknown_model_is_answered_with_the_known_ones(listing_media):
+    done = listing_media("models", "check", "clip-vit-b99")
+    assert done.returncode == 1
+    assert "clip-vit-b32" in done.stderr
