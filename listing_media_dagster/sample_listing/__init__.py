@@ -1,4 +1,4 @@
-"""The sample listing that the project ships: one made-up home, photographed in the path tracer. See README.md beside this."""
+"""The sample listing that the project ships: one made-up home, photographed in a path tracer (see README.md here)."""
 
 from __future__ import annotations
 

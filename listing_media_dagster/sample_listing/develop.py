@@ -18,6 +18,9 @@ from PIL import Image as PillowImage
 Image = NDArray[np.float32]
 
 
+SATURATION = 1.25  # linear light at which the sensor is full
+
+
 @dataclass(frozen=True)
 class Shot:
     """Settings of one exposure; `gain` multiplies scene radiance, 1.0 in the result is sensor saturation."""
@@ -40,7 +43,8 @@ class Shot:
 def tone_curve(linear: Image) -> Image:
     """Film-like response, linear 0.. to display 0..1: straight in the shadows, rolled shoulder above 0.6."""
     x = np.clip(linear, 0, None)
-    shoulder = np.where(x > 0.55, 0.55 + 0.45 * (1 - np.exp(-(x - 0.55) / 0.45)), x)
+    white = 1 - np.exp(-(SATURATION - 0.55) / 0.45)
+    shoulder = np.where(x > 0.55, 0.55 + 0.45 * (1 - np.exp(-(x - 0.55) / 0.45)) / white, x)
     encoded = np.where(shoulder <= 0.0031308, shoulder * 12.92, 1.055 * np.maximum(shoulder, 1e-8) ** (1 / 2.4) - 0.055)
     contrast = encoded + 0.035 * np.sin(2 * np.pi * (encoded - 0.5)) * np.where(encoded < 0.5, 0.9, 0.35)
     return np.clip(contrast, 0, 1).astype(np.float32)
@@ -66,7 +70,7 @@ def expose(radiance: Image, shot: Shot) -> NDArray[np.uint8]:
     falloff = 1 / (1 + shot.vignette * radius) ** 1.6
     light = with_glare(radiance) * shot.gain * np.asarray(shot.balance, np.float32) * falloff[..., None]
     rng = np.random.default_rng(shot.seed)
-    sensor = np.minimum(light, 1.25)
+    sensor = np.minimum(light, SATURATION)
     strength = shot.noise * (shot.iso / 400) ** 0.5
     grain = rng.standard_normal(light.shape).astype(np.float32)
     common = rng.standard_normal(light.shape[:2]).astype(np.float32)[..., None]
@@ -79,11 +83,13 @@ def expose(radiance: Image, shot: Shot) -> NDArray[np.uint8]:
 
 
 def shaken(radiance: Image, focal_px: float, pitch: float, yaw: float, roll: float) -> Image:
-    """The same scene after the camera turned by a few hundredths of a degree: exact, since a rotation is a homography."""
+    """The scene after the camera turned by these degrees about x, y, z: exact, since a rotation is a homography."""
     height, width = radiance.shape[:2]
     k = np.array([[focal_px, 0, width / 2 - 0.5], [0, focal_px, height / 2 - 0.5], [0, 0, 1]])
     turn = cv2.Rodrigues(np.radians(np.array([pitch, yaw, roll])))[0]
-    return cv2.warpPerspective(radiance, k @ turn @ np.linalg.inv(k), (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).clip(0, None)  # fmt: skip
+    return cv2.warpPerspective(
+        radiance, k @ turn @ np.linalg.inv(k), (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    ).clip(0, None)
 
 
 def jpeg(pixels: NDArray[np.uint8], shot: Shot, quality: int = 85) -> bytes:

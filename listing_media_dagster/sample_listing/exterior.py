@@ -11,7 +11,7 @@ from listing_media_dagster.sample_listing import geometry as g
 from listing_media_dagster.sample_listing import planting
 from listing_media_dagster.sample_listing import textures as t
 from listing_media_dagster.sample_listing.geometry import Part
-from listing_media_dagster.sample_listing.render import Camera, Image, Material, Scene
+from listing_media_dagster.sample_listing.scene import Camera, Image, Material, Scene
 
 SUN = (-0.50, 0.62, 0.60)  # toward the sun, for the front
 SKY_SEED = 77
@@ -58,16 +58,17 @@ def materials(seed: int) -> dict[str, Material]:
         "trim": Material((0.76, 0.755, 0.735), gloss=0.3),
         "door": Material((0.035, 0.075, 0.085), gloss=0.18),
         "glass": Material((0.16, 0.17, 0.175), gloss=0.03, metal=True),
+        "drape": Material((0.30, 0.295, 0.285)),
         "dark": Material((0.03, 0.03, 0.032), gloss=0.3),
         "brass": Material((0.75, 0.55, 0.25), gloss=0.25, metal=True),
         "path": Material(t.tiles(1024, seed + 3, (4, 4), (0.40, 0.385, 0.36), (0.20, 0.19, 0.17), 0.03, 0.07)[0], 1.5),
         "step": Material(t.concrete(512, seed + 4), 2.0),
         "soil": Material(t.foliage(256, seed + 5, (0.035, 0.025, 0.017), (0.11, 0.08, 0.055)), 1.0),
         "lawn": Material(t.grass(1024, seed + 6), 6.0),
-        "blade": Material(t.foliage(256, seed + 7, (0.075, 0.115, 0.022), (0.19, 0.245, 0.065)), 1.0),
-        "leaf": Material(t.foliage(256, seed + 8, (0.06, 0.115, 0.022), (0.17, 0.245, 0.06)), 1.0),
-        "leaf dark": Material(t.foliage(256, seed + 9, (0.035, 0.07, 0.022), (0.10, 0.15, 0.05)), 1.0),
-        "shrub": Material(t.foliage(256, seed + 10, (0.04, 0.085, 0.02), (0.13, 0.20, 0.055)), 1.0),
+        "blade": Material(t.foliage(256, seed + 7, (0.15, 0.20, 0.05), (0.34, 0.40, 0.135)), 1.0),
+        "leaf": Material(t.foliage(256, seed + 8, (0.08, 0.13, 0.03), (0.20, 0.265, 0.08)), 1.0),
+        "leaf dark": Material(t.foliage(256, seed + 9, (0.05, 0.085, 0.03), (0.13, 0.175, 0.065)), 1.0),
+        "shrub": Material(t.foliage(256, seed + 10, (0.055, 0.09, 0.028), (0.16, 0.215, 0.075)), 1.0),
         "flower": Material(t.foliage(256, seed + 11, (0.45, 0.36, 0.50), (0.72, 0.62, 0.74)), 1.0),
         "shadow green": Material((0.015, 0.025, 0.010)),
         "bark": Material(t.bark(256, seed + 12), 0.8),
@@ -89,6 +90,10 @@ def _window(
         for k in range(bars):
             y = y0 + (y1 - y0) * (k + 1) / (bars + 1)
             pieces.append(g.box("trim", (a, y - 0.013, 0.004), (b, y + 0.013, 0.024), 0.003))
+    if x1 - x0 > 0.8:  # drapes drawn back, seen as if through the glass
+        hang = 0.11 * (x1 - x0)
+        for a, seed in ((x0 + 0.05, 1), (x1 - 0.05 - hang, 2)):
+            pieces.append(g.curtain("drape", a, a + hang, y0 + 0.05, y1 - 0.05, 0.016, 4, 0.006, seed))
     pieces += g.frame("trim", (x0 - 0.10, y0 - 0.06, -0.01), (x1 + 0.10, y1 + 0.10, 0.065), 0.10, 0.006)
     pieces.append(g.box("trim", (x0 - 0.13, y0 - 0.09, -0.01), (x1 + 0.13, y0 - 0.045, 0.115), 0.006))
     pieces.append(g.box("trim", (x0 - 0.14, y1 + 0.10, -0.01), (x1 + 0.14, y1 + 0.145, 0.10), 0.006))
@@ -96,7 +101,10 @@ def _window(
         for a in (x0 - 0.12 - 0.42, x1 + 0.12):
             pieces += g.frame("door", (a, y0, 0), (a + 0.42, y1, 0.035), 0.06, 0.003)
             slats = int((y1 - y0 - 0.12) / 0.05)
-            pieces += [g.box("door", (a + 0.06, y0 + 0.07 + k * 0.05, 0.004), (a + 0.36, y0 + 0.105 + k * 0.05, 0.024), 0.004) for k in range(slats)]  # fmt: skip
+            pieces += [
+                g.box("door", (a + 0.06, y0 + 0.07 + k * 0.05, 0.004), (a + 0.36, y0 + 0.105 + k * 0.05, 0.024), 0.004)
+                for k in range(slats)
+            ]
     return pieces
 
 
@@ -197,6 +205,17 @@ def house() -> list[Part]:
     pieces.append(g.box("trim", (-0.9, 2.70, 0.0), (2.62, 2.92, 1.52), 0.01))
     slope = g.quad("roof", (-0.95, 2.88, 1.85), (3.75, 0, 0), (0, 0.85, -1.95))
     pieces += [slope, g.box("trim", (-0.95, 2.78, 1.8), (2.8, 2.9, 1.87), 0.01)]
+    pieces.append(g.box("soil", (0.36, 0.34, 0.5), (1.32, 0.355, 1.05), 0.004))  # door mat
+    pieces += [g.box("dark", (1.99 + 0.09 * i, 1.62, 0.02), (2.05 + 0.09 * i, 1.76, 0.03), 0.003) for i in range(2)]
+    for x in (-0.42, 2.1):  # planters beside the door
+        pieces.append(
+            g.lathe(
+                "dark",
+                [(0.0, 0.0), (0.12, 0.0), (0.17, 0.36), (0.155, 0.37), (0.15, 0.32), (0.0, 0.32)],
+                (x, 0.34, 0.45),
+            )
+        )
+        pieces += planting.shrub((x, 0.66, 0.45), 0.42, 0.48, int(900 + 10 * x), count=2200)
     pieces.append(g.box("dark", (1.78, 2.0, 0.04), (1.9, 2.28, 0.16), 0.01))
     pieces.append(g.box("lamp", (1.795, 2.04, 0.06), (1.885, 2.2, 0.18), 0.01))
     pieces += _window(3.25, 1.0, 5.15, 2.5, 2, 1, shutters=True)
@@ -219,25 +238,40 @@ def front() -> tuple[Scene, Camera]:
     pieces.append(g.box("path", (0.2, -0.05, 1.9), (1.5, 0.03, 14.0), 0.01))
     pieces.append(g.quad("soil", (-5.6, 0.012, 0), (4.9, 0, 0), (0, 0, 2.4), (0, 1, 0)))
     pieces.append(g.quad("soil", (2.5, 0.012, 0), (4.4, 0, 0), (0, 0, 1.1), (0, 1, 0)))
-    for i, (x, z, w, h) in enumerate(((-4.3, 1.95, 0.9, 0.75), (-3.4, 2.0, 0.8, 0.6), (-2.5, 1.98, 0.95, 0.72), (-1.6, 1.95, 0.8, 0.62), (3.1, 0.6, 0.9, 0.85), (4.1, 0.65, 0.8, 0.65), (5.0, 0.6, 0.95, 0.8), (5.9, 0.65, 0.8, 1.05))):  # fmt: skip
+    for i, (x, z, w, h) in enumerate(
+        (
+            (-4.3, 1.95, 0.9, 0.75),
+            (-3.4, 2.0, 0.8, 0.6),
+            (-2.5, 1.98, 0.95, 0.72),
+            (-1.6, 1.95, 0.8, 0.62),
+            (3.1, 0.6, 0.9, 0.85),
+            (4.1, 0.65, 0.8, 0.65),
+            (5.0, 0.6, 0.95, 0.8),
+            (5.9, 0.65, 0.8, 1.05),
+        )
+    ):
         pieces += planting.shrub((x, 0, z), w, h, seed + i)
     rng = np.random.default_rng(seed)
     blooms = np.stack([rng.uniform(-4.6, -1.2, 900), rng.uniform(0.12, 0.34, 900), rng.uniform(2.25, 2.5, 900)], 1)
     pieces.append(planting.leaves("flower", blooms.astype(np.float32), 0.045, seed + 20))
     pieces += planting.shrub((-3.0, -0.08, 2.38), 3.6, 0.34, seed + 21, count=5200)
-    pieces += planting.tree((8.3, 0, 1.2), 7.2, 2.3, seed + 30, count=60000)
-    pieces += planting.tree((-10.5, 0, -6.5), 9.5, 3.4, seed + 40, "leaf dark", 50000)
-    pieces += planting.tree((11.5, 0, -9.0), 10.0, 3.6, seed + 50, "leaf dark", 40000)
-    pieces += planting.tree((-3.5, 0, -15.0), 11.5, 4.0, seed + 60, "leaf", 40000)
+    pieces += planting.tree((8.3, 0, 1.2), 7.2, 2.3, seed + 30, count=130000, leaf_size=0.085)
+    pieces += planting.tree((-10.5, 0, -6.5), 9.5, 3.4, seed + 40, "leaf dark", 70000, 0.13)
+    pieces += planting.tree((11.5, 0, -9.0), 10.0, 3.6, seed + 50, "leaf dark", 60000, 0.13)
+    pieces += planting.tree((-3.5, 0, -15.0), 11.5, 4.0, seed + 60, "leaf", 60000, 0.14)
     pieces += planting.hedge((-16.0, 0, -2.2), (-5.4, 1.45, -1.4), seed + 70)
     pieces += planting.hedge((6.7, 0, -2.2), (16.0, 1.45, -1.4), seed + 71)
-    pieces += planting.tree((-7.0, 0, 24.0), 9.0, 3.6, seed + 80, count=15000)  # mirrored in the windows
-    pieces += planting.tree((4.0, 0, 27.0), 10.0, 4.2, seed + 81, "leaf dark", 15000)
+    for i, (x, z, tall) in enumerate(
+        ((-9, 21, 7.5), (-4.5, 25, 9), (0, 22, 6.5), (4.5, 24, 8.5), (9, 21, 7))
+    ):  # mirrored in the glass
+        pieces += planting.tree((x, 0, z), tall, 0.36 * tall, seed + 80 + i, ("leaf", "leaf dark")[i % 2], 9000, 0.2)
+    pieces += planting.hedge((-20, 0, 18.5), (20, 1.3, 19.2), seed + 90, density=150, size=0.15)
     camera = Camera((3.4, 1.62, 12.4), -13.0, 3.0, -0.6, 22.0)
     spots = planting.lawn_spots((-13, 0.6), (11, 12.5), camera.position, 12000, seed + 90)
-    x, z = spots[:, 0], spots[:, 2]
-    paved = (x > 0.17) & (x < 1.73)
-    planted = ((z < 2.42) & (x > -5.65) & (x < -0.65)) | ((z < 1.12) & (x > -0.9) & (x < 6.95))
+    across, away = spots[:, 0], spots[:, 2]
+    paved = (across > 0.17) & (across < 1.73)
+    left_bed = (away < 2.42) & (across > -5.65) & (across < -0.65)
+    planted = left_bed | ((away < 1.12) & (across > -0.9) & (across < 6.95))
     pieces.append(planting.lawn_blades(spots[~paved & ~planted], camera.position, seed + 91))
     scene = Scene(tuple(pieces), materials(seed), **daylight(SUN, SKY_SEED))
     return scene, camera
@@ -250,12 +284,23 @@ def garden(sun: Sequence[float] = (0.62, 0.72, -0.55), seed: int = 700) -> Scene
     for i, angle in enumerate(np.arange(0, 360, 19.0)):
         radius, direction = rng.uniform(14.5, 24), np.radians(angle + rng.uniform(-5, 5))
         spot = (np.sin(direction) * radius, -0.1, -np.cos(direction) * radius)
-        pieces += planting.tree(
-            spot, rng.uniform(5.5, 9.5), rng.uniform(2.0, 3.3), seed + 40 + i, ("leaf", "leaf dark")[i % 2], 12000
-        )
-    for low, high in (((-13, 0, -13), (13, 1.7, -12.2)), ((12.2, 0, -13), (13, 1.7, 13)), ((-13, 0, -13), (-12.2, 1.7, 13)), ((-13, 0, 12.2), (13, 1.7, 13))):  # fmt: skip
-        pieces += planting.hedge(low, high, seed + 5, density=260)
+        tall, wide, leaf = rng.uniform(5.5, 9.5), rng.uniform(2.2, 3.4), ("leaf", "leaf dark")[i % 2]
+        pieces += planting.tree(spot, tall, wide, seed + 40 + i, leaf, 18000, 0.24)
+    for low, high in (
+        ((-13, 0, -13), (13, 1.7, -12.2)),
+        ((12.2, 0, -13), (13, 1.7, 13)),
+        ((-13, 0, -13), (-12.2, 1.7, 13)),
+        ((-13, 0, 12.2), (13, 1.7, 13)),
+    ):
+        pieces += planting.hedge(low, high, seed + 5, density=260, size=0.13)
     for i in range(14):
         angle, radius = np.radians(i * 26 + 9), 9.5 + (i % 3)
-        pieces += planting.shrub((np.sin(angle) * radius, 0, -np.cos(angle) * radius), 1.3 + 0.3 * (i % 2), 0.8 + 0.25 * (i % 3), seed + 20 + i, "shrub" if i % 3 else "flower", 2600)  # fmt: skip
+        pieces += planting.shrub(
+            (np.sin(angle) * radius, 0, -np.cos(angle) * radius),
+            1.3 + 0.3 * (i % 2),
+            0.8 + 0.25 * (i % 3),
+            seed + 20 + i,
+            "shrub" if i % 3 else "flower",
+            2600,
+        )
     return Scene(tuple(pieces), materials(seed), **daylight(sun, seed + 3))

@@ -51,7 +51,10 @@ def oven(x0: float, x1: float, depth: float) -> list[Part]:
         g.tube("steel", [(x0 + 0.05, 0.69, z - 0.065), (x1 - 0.05, 0.69, z - 0.065)], 0.010, 14),
     ]
     pieces += [g.tube("steel", [(x, 0.69, z - 0.065), (x, 0.69, z - 0.02)], 0.007, 10) for x in (x0 + 0.08, x1 - 0.08)]
-    pieces += [g.tube("black", [(x, 0.803, z - 0.022), (x, 0.803, z - 0.045)], 0.019, 20) for x in (x0 + 0.07, x0 + 0.15, x1 - 0.15, x1 - 0.07)]  # fmt: skip
+    pieces += [
+        g.tube("black", [(x, 0.803, z - 0.022), (x, 0.803, z - 0.045)], 0.019, 20)
+        for x in (x0 + 0.07, x0 + 0.15, x1 - 0.15, x1 - 0.07)
+    ]
     top = WORKTOP + 0.001
     pieces.append(g.box("black glass", (x0 + 0.02, top, z + 0.03), (x1 - 0.02, top + 0.006, -0.07), 0.003))
     for cx, cz, r in (
@@ -227,7 +230,12 @@ def bathtub(x0: float, x1: float, width: float = 0.72) -> list[Part]:
             "ceramic", (floor[0], low, floor[2]), (floor[1] - floor[0], 0, 0), (0, 0, floor[3] - floor[2]), (0, 1, 0)
         ),
     ]
-    top = [(inner[0], rim - 0.01, inner[2]), (inner[1], rim - 0.01, inner[2]), (inner[1], rim - 0.01, inner[3]), (inner[0], rim - 0.01, inner[3])]  # fmt: skip
+    top = [
+        (inner[0], rim - 0.01, inner[2]),
+        (inner[1], rim - 0.01, inner[2]),
+        (inner[1], rim - 0.01, inner[3]),
+        (inner[0], rim - 0.01, inner[3]),
+    ]
     bottom = [
         (floor[0], low, floor[2]),
         (floor[1], low, floor[2]),
@@ -254,12 +262,19 @@ def chair(x: float, z: float, turn: float) -> list[Part]:
     pieces = [g.box("chair", (-0.22, 0.435, -0.22), (0.22, 0.465, 0.22), 0.014)]
     for lx in (-0.18, 0.18):
         pieces.append(g.tube("chair", [(lx * 1.12, 0.0, -0.205), (lx, 0.44, -0.17)], [0.012, 0.018], 12))
-        pieces.append(g.tube("chair", [(lx * 1.1, 0.0, 0.23), (lx, 0.45, 0.18), (lx * 1.05, 0.66, 0.205), (lx * 1.12, 0.80, 0.25)], [0.012, 0.018, 0.015, 0.013], 12))  # fmt: skip
+        pieces.append(
+            g.tube(
+                "chair",
+                [(lx * 1.1, 0.0, 0.23), (lx, 0.45, 0.18), (lx * 1.05, 0.66, 0.205), (lx * 1.12, 0.80, 0.25)],
+                [0.012, 0.018, 0.015, 0.013],
+                12,
+            )
+        )
     rail = [(0.225 * s, 0.77 + 0.015 * (1 - s * s), 0.245 + 0.035 * (1 - s * s)) for s in np.linspace(-1, 1, 13)]
-    for dy in (0.0, 0.03):
-        pieces.append(g.tube("chair", [(px, py + dy, pz) for px, py, pz in rail], 0.018, 10))
-    for lx in (-0.11, -0.037, 0.037, 0.11):
-        pieces.append(g.tube("chair", [(lx, 0.455, 0.19), (lx * 1.1, 0.78, 0.265)], 0.008, 8))
+    pieces += [g.tube("chair", [(px, py + dy, pz) for px, py, pz in rail], 0.018, 10) for dy in (0.0, 0.03)]
+    pieces += [
+        g.tube("chair", [(lx, 0.455, 0.19), (lx * 1.1, 0.78, 0.265)], 0.008, 8) for lx in (-0.11, -0.037, 0.037, 0.11)
+    ]
     pieces.append(g.tube("chair", [(-0.185, 0.2, 0.2), (0.185, 0.2, 0.2)], 0.009, 8))
     return g.moved(pieces, g.turned(turn), (x, 0, z))
 

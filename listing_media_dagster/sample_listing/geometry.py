@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,8 +159,8 @@ def panel_with_openings(
     ys = sorted({0.0, height, *(min(y, height) for o in openings for y in (o[1], o[3]))})
     vertices: list[tuple[float, float, float]] = []
     faces: list[tuple[int, int, int]] = []
-    for x0, x1 in zip(xs, xs[1:], strict=False):
-        for y0, y1 in zip(ys, ys[1:], strict=False):
+    for x0, x1 in pairwise(xs):
+        for y0, y1 in pairwise(ys):
             x, y = (x0 + x1) / 2, (y0 + y1) / 2
             if any(o[0] < x < o[2] and o[1] < y < o[3] for o in openings):
                 continue

@@ -1,12 +1,13 @@
 """What walls carry: windows, doors, skirting, sockets, radiators, curtains, lamps, cabinets.
 
-Everything is built in a wall's own frame, metres: x along the wall, y up, z out of the room (so fittings stand at z < 0),
-and turned onto its wall by `on_wall`.
+Everything is built in a wall's own frame, metres: x along the wall, y up, z out of the room (so fittings stand at
+z < 0), and turned onto its wall by `on_wall`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def reveal(opening: Opening, material: str = "wall", depth: float = REVEAL) -> l
 
 
 def window(opening: Opening, sashes: int = 2, bars: int = 0, casing: float = 0.0) -> list[Part]:
-    """Frame, `sashes` side by side with `bars` glazing bars each, sill board, handles and, if `casing` > 0, a trim round it."""
+    """Frame, `sashes` side by side with `bars` glazing bars each, sill board, handles and a `casing` m wide."""
     x0, y0, x1, y1 = opening
     z0, z1 = 0.085, 0.145
     pieces = reveal(opening) + g.frame("trim", (x0, y0, z0), (x1, y1, z1), 0.045, 0.004)
@@ -56,7 +57,19 @@ def window(opening: Opening, sashes: int = 2, bars: int = 0, casing: float = 0.0
         pieces.append(
             g.box("steel", (hand - 0.013, middle - 0.03, z0 - 0.022), (hand + 0.013, middle + 0.03, z0 - 0.01), 0.003)
         )
-        pieces.append(g.tube("steel", [(hand, middle, z0 - 0.02), (hand, middle, z0 - 0.05), (hand, middle - 0.02, z0 - 0.055), (hand, middle - 0.12, z0 - 0.055)], 0.009, 10))  # fmt: skip
+        pieces.append(
+            g.tube(
+                "steel",
+                [
+                    (hand, middle, z0 - 0.02),
+                    (hand, middle, z0 - 0.05),
+                    (hand, middle - 0.02, z0 - 0.055),
+                    (hand, middle - 0.12, z0 - 0.055),
+                ],
+                0.009,
+                10,
+            )
+        )
     pieces.append(g.box("trim", (x0 - 0.05, y0 - 0.032, -0.055), (x1 + 0.05, y0 + 0.001, z0), 0.006))
     if casing:
         pieces += [
@@ -69,7 +82,7 @@ def window(opening: Opening, sashes: int = 2, bars: int = 0, casing: float = 0.0
 
 
 def portal(opening: Opening, sky_share: float = 0.6, strips: int = 12) -> list[Part]:
-    """Glass that stands for the daylight outside: strips that shine like sky (inward and down) or ground (inward and up).
+    """Glass that stands for the daylight outside: strips that shine like sky (in and down) or ground (in and up).
 
     Their normals are tilted on purpose: an area light follows them, so the floor sees the sky and the ceiling the lawn.
     """
@@ -101,14 +114,40 @@ def door(
     pieces += [g.box(material, (x, y0 + 0.006, z), (x + stile, y1 - 0.003, z + 0.03), 0.003) for x in xs]
     rails = [0.0, *(edge for pair in panels for edge in pair), 1.0]
     for low, high in zip(rails[::2], rails[1::2], strict=True):
-        pieces.append(g.box(material, (x0 + 0.01, y0 + 0.008 + low * height, z + 0.0005), (x1 - 0.01, y0 + high * height - 0.004, z + 0.03), 0.003))  # fmt: skip
+        pieces.append(
+            g.box(
+                material,
+                (x0 + 0.01, y0 + 0.008 + low * height, z + 0.0005),
+                (x1 - 0.01, y0 + high * height - 0.004, z + 0.03),
+                0.003,
+            )
+        )
     for low, high in panels:
         for left, right in ((xs[0], xs[1]), (xs[1], xs[2])):
-            pieces.append(g.box(material, (left + stile + 0.03, y0 + low * height + 0.03, z + 0.003), (right - 0.03, y0 + high * height - 0.03, z + 0.03), 0.012))  # fmt: skip
+            pieces.append(
+                g.box(
+                    material,
+                    (left + stile + 0.03, y0 + low * height + 0.03, z + 0.003),
+                    (right - 0.03, y0 + high * height - 0.03, z + 0.03),
+                    0.012,
+                )
+            )
     cx = x0 + 0.06 if handle_left else x1 - 0.06
     way = 1 if handle_left else -1
     pieces.append(g.box("steel", (cx - 0.022, y0 + 0.90, z - 0.008), (cx + 0.022, y0 + 1.12, z), 0.003))
-    pieces.append(g.tube("steel", [(cx, y0 + 1.05, z), (cx, y0 + 1.05, z - 0.04), (cx + way * 0.012, y0 + 1.05, z - 0.05), (cx + way * 0.12, y0 + 1.05, z - 0.05)], 0.0095, 14))  # fmt: skip
+    pieces.append(
+        g.tube(
+            "steel",
+            [
+                (cx, y0 + 1.05, z),
+                (cx, y0 + 1.05, z - 0.04),
+                (cx + way * 0.012, y0 + 1.05, z - 0.05),
+                (cx + way * 0.12, y0 + 1.05, z - 0.05),
+            ],
+            0.0095,
+            14,
+        )
+    )
     pieces.append(g.tube("black", [(cx, y0 + 0.945, z - 0.0085), (cx, y0 + 0.945, z - 0.007)], 0.008, 12))
     return pieces + casing(opening)
 
@@ -148,7 +187,7 @@ def cornice(length: float, height: float, size: float = 0.07) -> list[Part]:
     outline += [(0.008 + size * 0.9 * (1 - np.cos(a)), -size * (1 - np.sin(a))) for a in angles]
     outline += [(0.02 + size * 0.9, 0.0)]
     pieces = []
-    for (d0, h0), (d1, h1) in zip(outline, outline[1:], strict=False):
+    for (d0, h0), (d1, h1) in pairwise(outline):
         normal = (0.0, -(d1 - d0), -(h1 - h0)) if (d1 - d0, h1 - h0) != (0.0, 0.0) else (0.0, -1.0, 0.0)
         pieces.append(g.quad("ceiling", (0, height + h0, -d0), (length, 0, 0), (0, h1 - h0, -(d1 - d0)), normal))
     return pieces
@@ -186,9 +225,36 @@ def radiator(x0: float, x1: float, y0: float = 0.13, y1: float = 0.62) -> list[P
         )
         for i in range(count)
     ]
-    pieces += [g.box("shadow", (x0 + 0.03 + i * 0.025, y1 - 0.001, -0.09), (x0 + 0.042 + i * 0.025, y1 + 0.0008, -0.06)) for i in range(int((x1 - x0 - 0.06) / 0.025))]  # fmt: skip
-    pieces.append(g.tube("enamel", [(x0 - 0.05, 0.0, -0.075), (x0 - 0.05, y0 + 0.03, -0.075), (x0 - 0.03, y0 + 0.05, -0.075), (x0, y0 + 0.05, -0.075)], 0.0085, 12))  # fmt: skip
-    pieces.append(g.tube("enamel", [(x1 + 0.05, 0.0, -0.075), (x1 + 0.05, y1 - 0.07, -0.075), (x1 + 0.03, y1 - 0.05, -0.075), (x1, y1 - 0.05, -0.075)], 0.0085, 12))  # fmt: skip
+    pieces += [
+        g.box("shadow", (x0 + 0.03 + i * 0.025, y1 - 0.001, -0.09), (x0 + 0.042 + i * 0.025, y1 + 0.0008, -0.06))
+        for i in range(int((x1 - x0 - 0.06) / 0.025))
+    ]
+    pieces.append(
+        g.tube(
+            "enamel",
+            [
+                (x0 - 0.05, 0.0, -0.075),
+                (x0 - 0.05, y0 + 0.03, -0.075),
+                (x0 - 0.03, y0 + 0.05, -0.075),
+                (x0, y0 + 0.05, -0.075),
+            ],
+            0.0085,
+            12,
+        )
+    )
+    pieces.append(
+        g.tube(
+            "enamel",
+            [
+                (x1 + 0.05, 0.0, -0.075),
+                (x1 + 0.05, y1 - 0.07, -0.075),
+                (x1 + 0.03, y1 - 0.05, -0.075),
+                (x1, y1 - 0.05, -0.075),
+            ],
+            0.0085,
+            12,
+        )
+    )
     pieces.append(g.tube("plastic", [(x1 + 0.05, y1 - 0.05, -0.08), (x1 + 0.05, y1 - 0.05, -0.15)], [0.021, 0.017], 18))
     return pieces
 
@@ -243,7 +309,7 @@ def downlight(x: float, z: float, ceiling: float) -> list[Part]:
 
 
 def shaker_front(x0: float, y0: float, x1: float, y1: float, z: float, material: str, handle: str = "") -> list[Part]:
-    """A cabinet door or drawer front at z (facing -z): frame, recessed panel and a bar handle (`left`, `right`, `top`)."""
+    """A cabinet door or drawer front at z, facing -z: frame, recessed panel, bar handle (`left`, `right` or `top`)."""
     gap = 0.002
     low, high = (x0 + gap, y0 + gap, z - 0.024), (x1 - gap, y1 - gap, z - 0.002)
     rail = min(0.06, (y1 - y0) * 0.28)

@@ -20,14 +20,17 @@ import numpy as np
 
 from listing_media_dagster.sample_listing import develop, exterior, render, rooms
 from listing_media_dagster.sample_listing import textures as t
+from listing_media_dagster.sample_listing.denoise import Surfaces
 from listing_media_dagster.sample_listing.develop import Shot
-from listing_media_dagster.sample_listing.render import Camera, Image, Quality, Surfaces
+from listing_media_dagster.sample_listing.render import Quality
 from listing_media_dagster.sample_listing.rooms import Room
+from listing_media_dagster.sample_listing.scene import Camera, Image
 
 MORNING = datetime(2026, 5, 14, 10, 12, 8)
 BRACKET = (("DSC_0430.JPG", -2), ("DSC_0431.JPG", 0), ("DSC_0432.JPG", 2))
 PHONE_SHOT = "IMG_2201.JPG"
 BROKEN, BROKEN_SHARE = "DSC_0413.JPG", 0.42
+CONVENTIONS = "x right, y up, yaw 0 looks along -z; yaw to the right, pitch up, roll clockwise; pinhole, centred"
 GARDEN_SUN = (-0.3, 0.62, 0.7)  # behind the viewer of the north windows, so that the garden is front-lit
 
 
@@ -56,13 +59,32 @@ PICTURES = (
     Picture("03-kitchen.jpg", rooms.kitchen, _shot(2.5, 21, Fraction(1, 15), 13, (1.08, 1.0, 0.84)), {"sun": 0.3}),
     Picture("DSC_0421.JPG", rooms.bedroom, _shot(2.4, 30, Fraction(1, 15), 14, (0.96, 1.0, 1.08)), {"sun": 0.35}),
     Picture("bathroom.jpg", rooms.bathroom, _shot(2.6, 36, Fraction(1, 10), 15, (1.10, 1.0, 0.80)), {}, 3.5, 40.0),
-    Picture(BRACKET[1][0], rooms.dining_room, _shot(2.6, 44, Fraction(1, 10), 16, (1.03, 1.0, 0.93)), {"sun": 0.35}, 4.0),
     Picture(
-        PHONE_SHOT, rooms.hallway,
-        _shot(2.4, 52, Fraction(1, 50), 17, (1.10, 1.0, 0.78), iso=640, f_number=1.8, focal_35mm=26.0, model="Sample Phone",
-              orientation=6, vignette=0.3, noise=1.2), {}, 5.0, 10.0, 2000,
+        BRACKET[1][0], rooms.dining_room, _shot(2.6, 44, Fraction(1, 10), 16, (1.03, 1.0, 0.93)), {"sun": 0.35}, 4.0
     ),
-)  # fmt: skip
+    Picture(
+        PHONE_SHOT,
+        rooms.hallway,
+        _shot(
+            2.4,
+            52,
+            Fraction(1, 50),
+            17,
+            (1.10, 1.0, 0.78),
+            iso=640,
+            f_number=1.8,
+            focal_35mm=26.0,
+            model="Sample Phone",
+            orientation=6,
+            vignette=0.3,
+            noise=1.2,
+        ),
+        {},
+        5.0,
+        10.0,
+        2000,
+    ),
+)
 FRONT_SHOT = _shot(
     1.15, 0, Fraction(1, 250), 11, (0.97, 1.0, 1.06), iso=100, f_number=8.0, focal_35mm=22.0, vignette=0.4
 )
@@ -93,9 +115,9 @@ def view_through_windows(room: Room, seen: Surfaces, blur: float, spp: int) -> I
     )
     rays = camera.directions(width // 2, height // 2)[y0:y1, x0:x1]
     seen_sky = t.sky(rays, GARDEN_SUN, exterior.SKY_SEED + 1, 0.4)
-    picture = traced[..., :3] + (1 - traced[..., 3:4].clip(0, 1)) * seen_sky
-    picture = cv2.GaussianBlur(picture, (0, 0), max(0.4, blur / 2))
-    large = cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC).clip(0)
+    sharp = traced[..., :3] + (1 - traced[..., 3:4].clip(0, 1)) * seen_sky
+    soft = cv2.GaussianBlur(sharp, (0, 0), max(0.4, blur / 2))
+    large = cv2.resize(soft, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC).clip(0)
     part = result[2 * y0 : 2 * y1, 2 * x0 : 2 * x1]
     part[:] = large[: part.shape[0], : part.shape[1]]
     return result
@@ -168,7 +190,7 @@ def camera_record(camera: Camera, size: tuple[int, int], room: Room | None) -> d
         "focal_px": round(camera.focal_px(*size), 2),
         "size_px": list(size),
         "room_size_m": list(room.size) if room else None,
-        "conventions": "x right, y up, camera looks along -z at yaw 0; yaw to the right, pitch up, roll clockwise; pinhole, centred",
+        "conventions": CONVENTIONS,
     }
 
 

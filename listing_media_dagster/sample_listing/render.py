@@ -1,14 +1,14 @@
-"""From a scene description to radiance maps: light groups traced apart, denoised with their geometry, brought to full size.
+"""From a scene to radiance maps: each group of light is traced apart, denoised and brought to full size.
 
-Light is traced at half size and divided by the reflectance; textures and edges are traced at full size and multiply it back.
-Mitsuba is imported only when something is rendered.
+Light is traced at reduced size and divided by the reflectance; textures and edges are traced at full size and multiply
+it back. Mitsuba is imported only when something is rendered.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,68 +16,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from listing_media_dagster.sample_listing.denoise import Surfaces, denoise, to_full_size, without_fireflies
 from listing_media_dagster.sample_listing.geometry import Part, merged
+from listing_media_dagster.sample_listing.scene import Camera, Colour, Image, Material, Scene
 
-Image = NDArray[np.float32]
 EPSILON = 0.02  # keeps radiance / reflectance finite on black things
-
-
-@dataclass(frozen=True)
-class Material:
-    """How a surface looks. `colour` is linear reflectance or a texture of it that repeats every `metres`."""
-
-    colour: tuple[float, float, float] | Image
-    metres: float = 1.0
-    gloss: float | None = None  # roughness of the varnish over the colour; None is matte
-    metal: bool = False
-    relief: Image | None = None
-    depth: float = 0.0  # m between relief 0 and 1
-
-
-@dataclass(frozen=True)
-class Camera:
-    """A pinhole: position (x, y up, z) m; yaw 0 looks along -z and grows to the right, pitch up, roll clockwise (degrees)."""
-
-    position: tuple[float, float, float]
-    yaw: float
-    pitch: float
-    roll: float
-    focal_35mm: float  # the long edge of the picture is 36 mm
-    portrait: bool = False
-
-    def axes(self) -> NDArray[np.float64]:
-        """Rows: right, up, forward of the camera in the world."""
-        yaw, pitch, roll = np.radians([self.yaw, self.pitch, self.roll])
-        forward = np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), -np.cos(yaw) * np.cos(pitch)])
-        right = np.array([np.cos(yaw), 0.0, np.sin(yaw)])
-        up = np.cross(right, forward)
-        return np.array([np.cos(roll) * right - np.sin(roll) * up, np.cos(roll) * up + np.sin(roll) * right, forward])
-
-    def focal_px(self, width: int, height: int) -> float:
-        return self.focal_35mm / 36.0 * max(width, height)
-
-    def directions(self, width: int, height: int) -> Image:
-        """Unit ray of every pixel centre in the world, (height, width, 3)."""
-        x = (np.arange(width) + 0.5 - width / 2) / self.focal_px(width, height)
-        y = (np.arange(height) + 0.5 - height / 2) / self.focal_px(width, height)
-        rays = np.stack([*np.meshgrid(x, -y), np.ones((height, width))], -1)
-        rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
-        return (rays @ self.axes()).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Parts and materials, plus light groups: name -> emitting part materials with radiance, and mitsuba emitters by dict.
-
-    Parts whose material is named in `lights` exist only where that group shines (a lit window pane is no obstacle to the sun),
-    except those in `solid_lights`, which are always there.
-    """
-
-    parts: tuple[Part, ...]
-    materials: Mapping[str, Material]
-    lights: Mapping[str, Mapping[str, tuple[float, float, float]]] = field(default_factory=dict)
-    distant: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    solid_lights: frozenset[str] = frozenset({"lamp"})
 
 
 def _mitsuba() -> Any:
@@ -160,7 +103,7 @@ def _film(camera: Camera, width: int, height: int, channels: str = "rgb") -> dic
     }
 
 
-def _shapes(scene: Scene, shining: Mapping[str, tuple[float, float, float]], folder: Path) -> dict[str, Any]:
+def _shapes(scene: Scene, shining: Mapping[str, Colour], folder: Path) -> dict[str, Any]:
     mi = _mitsuba()
     emitting = {name for group in scene.lights.values() for name in group}
     absent = emitting - set(shining) - scene.solid_lights
@@ -210,12 +153,13 @@ def _trace(loaded: Any, spp: int, depth: int, seed: int) -> Image:
 
 def _without_gaps(image: Image) -> Image:
     """Fill pixels that came out as NaN (mitsuba's bump maps at grazing angles) from their neighbours."""
-    good = np.isfinite(image).all(-1)
+    good: NDArray[np.bool_] = np.asarray(np.isfinite(image).all(axis=-1))
     if good.all():
         return np.ascontiguousarray(image)
     clean = np.where(good[..., None], image, 0).astype(np.float32)
-    share = cv2.GaussianBlur(good.astype(np.float32), (0, 0), 2.0)
-    return np.where(good[..., None], clean, cv2.GaussianBlur(clean, (0, 0), 2.0) / np.maximum(share, 1e-3)[..., None])
+    share = np.maximum(cv2.GaussianBlur(good.astype(np.float32), (0, 0), 2.0), 1e-3)
+    around = cv2.GaussianBlur(clean, (0, 0), 2.0) / share[..., None]
+    return np.where(good[..., None], clean, around).astype(np.float32)
 
 
 def trace_outdoors(
@@ -240,27 +184,8 @@ def trace_outdoors(
         return np.array(mi.render(mi.load_dict(description), spp=spp, seed=seed), np.float32)
 
 
-@dataclass(frozen=True)
-class Surfaces:
-    """What each pixel sees first: reflectance, unit normal, position m, and how much of it each light fills (0..1)."""
-
-    albedo: Image
-    normal: Image
-    position: Image
-    lights: dict[str, Image]
-    hit: Image
-
-    def reduced(self, factor: int) -> Surfaces:
-        def small(image: Image) -> Image:
-            height, width = image.shape[:2]
-            return cv2.resize(image, (width // factor, height // factor), interpolation=cv2.INTER_AREA)
-
-        lights = {name: small(share) for name, share in self.lights.items()}
-        return Surfaces(small(self.albedo), small(self.normal), small(self.position), lights, small(self.hit))
-
-
 def surfaces(scene: Scene, camera: Camera, size: tuple[int, int], spp: int, seed: int) -> Surfaces:
-    """Trace first hits only. Shining parts are told apart by red (first light group) and green (second), a miss is blue."""
+    """Trace first hits only. The first light group shines red, the second green, to be told apart; a miss is blue."""
     mi = _mitsuba()
     marks = dict(zip(scene.lights, ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)), strict=False))
     shining = {name: marks[group] for group, names in scene.lights.items() for name in names}
@@ -291,85 +216,9 @@ def surfaces(scene: Scene, camera: Camera, size: tuple[int, int], spp: int, seed
     )
 
 
-def _shift(image: Image, dy: int, dx: int) -> Image:
-    height, width = image.shape[:2]
-    ys = np.clip(np.arange(height) + dy, 0, height - 1)
-    xs = np.clip(np.arange(width) + dx, 0, width - 1)
-    return image[ys][:, xs]
-
-
-def _calm_fireflies(image: Image) -> Image:
-    grey = np.abs(image).mean(-1)
-    limit = 3.0 * cv2.medianBlur(grey, 5) + 0.3 * cv2.blur(grey, (9, 9)) + 1e-4
-    return image * np.minimum(1, limit / np.maximum(grey, 1e-6))[..., None]
-
-
-def denoise(
-    first: Image,
-    second: Image,
-    seen: Surfaces,
-    origin: Sequence[float],
-    levels: int = 4,
-    strength: float = 3.0,
-    blind: int = 0,
-) -> Image:
-    """Edge-stopping wavelet filter over irradiance, from two independent renders whose difference tells the noise.
-
-    After Dammertz et al. 2010 (edge-avoiding à-trous) with the variance-scaled luminance stop of Schied et al. 2017;
-    the first `blind` levels look at geometry alone, which suits light that has bounced.
-    """
-    light = (first + second) / 2
-    variance = cv2.GaussianBlur(((first - second) / 2).mean(-1) ** 2, (0, 0), 3.0)
-    distance = np.linalg.norm(seen.position - np.asarray(origin, np.float32), axis=-1)
-    kernel = (1 / 16, 1 / 4, 3 / 8, 1 / 4, 1 / 16)
-    for level in range(levels):
-        step = 2**level
-        spread = strength * np.sqrt(cv2.GaussianBlur(variance, (0, 0), 1.5)) + 1e-5
-        grey = light.mean(-1)
-        total, weights, noise = np.zeros_like(light), np.zeros_like(grey), np.zeros_like(grey)
-        for j in range(-2, 3):
-            for i in range(-2, 3):
-                dy, dx = j * step, i * step
-                other, other_variance = _shift(light, dy, dx), _shift(variance, dy, dx)
-                facing = np.einsum("hwc,hwc->hw", seen.normal, _shift(seen.normal, dy, dx))
-                offset = np.einsum("hwc,hwc->hw", seen.normal, _shift(seen.position, dy, dx) - seen.position)
-                stop = np.abs(offset) / (0.003 * distance + 1e-4)
-                if level >= blind:
-                    stop += np.abs(other.mean(-1) - grey) / spread
-                weight = kernel[j + 2] * kernel[i + 2] * np.clip(facing, 0, 1) ** 24 * np.exp(-stop)
-                total += weight[..., None] * other
-                noise += weight**2 * other_variance
-                weights += weight
-        light = total / np.maximum(weights, 1e-9)[..., None]
-        variance = noise / np.maximum(weights, 1e-9) ** 2
-    return light
-
-
-def to_full_size(light: Image, low: Surfaces, high: Surfaces) -> Image:
-    """Joint bilateral upsampling (Kopf et al. 2007) of reduced irradiance along the full-size geometry."""
-    height, width = high.albedo.shape[:2]
-    factor = height / low.hit.shape[0]
-    y, x = (np.arange(height) + 0.5) / factor - 0.5, (np.arange(width) + 0.5) / factor - 0.5
-    y0, x0 = np.floor(y).astype(int), np.floor(x).astype(int)
-    total, weights = np.zeros_like(high.albedo), np.zeros((height, width), np.float32)
-    for dy in (-1, 0, 1, 2):
-        for dx in (-1, 0, 1, 2):
-            ys, xs = np.clip(y0 + dy, 0, low.hit.shape[0] - 1), np.clip(x0 + dx, 0, low.hit.shape[1] - 1)
-            near_y = np.exp(-(((y - (y0 + dy)) / 0.8) ** 2)).astype(np.float32)
-            near_x = np.exp(-(((x - (x0 + dx)) / 0.8) ** 2)).astype(np.float32)
-            near = near_y[:, None] * near_x[None]
-            gap = low.position[ys][:, xs] - high.position
-            offset = np.abs(np.einsum("hwc,hwc->hw", gap, high.normal))
-            facing = np.clip(np.einsum("hwc,hwc->hw", low.normal[ys][:, xs], high.normal), 0, 1)
-            weight = near * (facing**16 * np.exp(-offset / 0.012) + 1e-5)
-            total += weight[..., None] * light[ys][:, xs]
-            weights += weight
-    return total / weights[..., None]
-
-
 @dataclass(frozen=True)
 class Quality:
-    """Full picture size (width, height), how many times smaller light is traced, samples a pixel for surfaces and light groups."""
+    """Picture size (width, height), how many times smaller light is traced, samples a pixel for surfaces and lights."""
 
     size: tuple[int, int]
     reduction: int
@@ -386,21 +235,24 @@ def light_groups(scene: Scene, camera: Camera, quality: Quality, seed: int = 1) 
     high = surfaces(scene, camera, quality.size, quality.surface_spp, seed + 1000)
     low = high.reduced(quality.reduction)
     small = (quality.size[0] // quality.reduction, quality.size[1] // quality.reduction)
-    reflect = np.maximum(low.albedo + EPSILON * low.hit[..., None], 1e-3)
+    reflect: Image = np.maximum(low.albedo + EPSILON * low.hit[..., None], 1e-3).astype(np.float32)
     result = {}
     for number, group in enumerate(scene.lights):
         samples = max(1, quality.spp[group] // 2)
         crisp = group == "sun"
         loaded = _loaded(scene, camera, small, group)
-        direct, bounced = [], []
+        direct: list[Image] = []
+        bounced: list[Image] = []
         for k in (0, 1):
             first = seed + 10 * number + k
             near = _trace(loaded, samples, 2, first) / reflect
             direct.append(near)
             bounced.append(_trace(loaded, samples, quality.depth, first + 500) / reflect - near)
-        light = denoise(*map(_calm_fireflies, bounced), low, camera.position, 6, 6.0, 3).clip(0)
+        calm = [without_fireflies(image) for image in bounced]
+        light = denoise(calm[0], calm[1], low, camera.position, 6, 6.0, 3).clip(0)
         if not crisp:
-            light += denoise(*map(_calm_fireflies, direct), low, camera.position, 4)
+            calm = [without_fireflies(image) for image in direct]
+            light += denoise(calm[0], calm[1], low, camera.position, 4)
         image = to_full_size(light, low, high) * (high.albedo + EPSILON * high.hit[..., None])
         if crisp:
             image += _trace(_loaded(scene, camera, quality.size, group), 2, 2, seed + 900)

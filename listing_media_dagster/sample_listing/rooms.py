@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from listing_media_dagster.sample_listing import joinery as j
 from listing_media_dagster.sample_listing import planting
 from listing_media_dagster.sample_listing import textures as t
 from listing_media_dagster.sample_listing.geometry import Part
-from listing_media_dagster.sample_listing.render import Camera, Image, Material, Scene
+from listing_media_dagster.sample_listing.scene import Camera, Image, Material, Scene
 
 SKY = (1.0, 1.12, 1.32)  # relative radiance of sky and of the sunlit garden, seen through a window
 GROUND = (0.40, 0.42, 0.28)
@@ -91,7 +92,7 @@ def shell(
 
 def daylight(
     sun: tuple[float, float, float] | None, lamp: tuple[float, float, float] = (9.0, 6.6, 4.0)
-) -> dict[str, dict]:  # type: ignore[type-arg]
+) -> dict[str, Any]:
     """Light groups of an interior: sky through the portals, lamps, and the sun (direction toward it) if it comes in."""
     lights = {
         "day": {"portal sky": tuple(4 * c for c in SKY), "portal ground": tuple(4 * c for c in GROUND)},
@@ -327,7 +328,9 @@ def hallway() -> Room:
         "front door": Material((0.05, 0.10, 0.115), gloss=0.2),
         "handle": Material((0.62, 0.45, 0.22), gloss=0.25, metal=True),
         "oak": Material(t.veneer(512, 75, (0.30, 0.19, 0.10), (0.50, 0.36, 0.22)), 0.8, gloss=0.3),
-        "rug": Material(np.roll(np.where(stripe, weave * 2.2, weave), round(0.467 * weave.shape[1]), 1).astype(np.float32), 0.9),
+        "rug": Material(
+            np.roll(np.where(stripe, weave * 2.2, weave), round(0.467 * weave.shape[1]), 1).astype(np.float32), 0.9
+        ),
     }
     scene = Scene(tuple(pieces), materials, **daylight(None, (14.0, 9.8, 5.6)))
     camera = Camera((0.98, 1.45, 6.35), -1.5, -3.2, 1.1, 26.0, portrait=True)

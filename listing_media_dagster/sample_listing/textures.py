@@ -1,12 +1,13 @@
 """Surfaces of the sample home as pictures: reflectance maps in linear light, made from seeded noise alone.
 
-Every function returns `albedo: float32 (H, W, 3), linear 0..1`, tileable, and some also a relief map `float32 (H, W), 0..1`.
+Every function returns `albedo: float32 (H, W, 3), linear 0..1`, tileable, some also a relief `float32 (H, W), 0..1`.
 The same seed gives the same texture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -70,11 +71,11 @@ def wood_planks(
     relief = np.ones((size, size), np.float32)
     grains = [wood_grain(size // 2, size, seed + 10 + i) for i in range(4)]
     gap = max(1, round(size * 0.0009 / metres))
-    for row, (top, bottom) in enumerate(zip(edges, edges[1:], strict=False)):
+    for row, (top, bottom) in enumerate(pairwise(edges)):
         joints = np.sort(rng.uniform(0, 1, 1) + np.cumsum(rng.uniform(0.28, 0.52, 3))) % 1.0
         joints = (np.sort(joints) * size).astype(int)
         starts = [joints[-1] - size, *joints]
-        for left, right in zip(starts, starts[1:], strict=False):
+        for left, right in pairwise(starts):
             columns = np.arange(left, right) % size
             grain = grains[rng.integers(4)]
             y0, x0 = rng.integers(grain.shape[0] - (bottom - top)), rng.integers(size)
@@ -89,14 +90,21 @@ def wood_planks(
         albedo[top : top + gap] *= 0.4
         relief[top : top + gap + 1] = 0.0
         del row
-    return np.clip(albedo, 0.005, 0.9), cv2.GaussianBlur(relief, (0, 0), 1.2)
+    return np.clip(albedo, 0.005, 0.9), np.asarray(cv2.GaussianBlur(relief, (0, 0), 1.2), np.float32)
 
 
 def tiles(
-    size: int, seed: int, grid: tuple[int, int], colour: Sequence[float], grout: Sequence[float],
-    joint: float = 0.012, variation: float = 0.03, offset: bool = False, veins: float = 0.0,
-) -> tuple[Image, Image]:  # fmt: skip
-    """`grid` (rows, columns) of tiles, `joint` as a share of a tile's height: reflectance and relief; `offset` = running bond."""
+    size: int,
+    seed: int,
+    grid: tuple[int, int],
+    colour: Sequence[float],
+    grout: Sequence[float],
+    joint: float = 0.012,
+    variation: float = 0.03,
+    offset: bool = False,
+    veins: float = 0.0,
+) -> tuple[Image, Image]:
+    """`grid` (rows, columns) of tiles: reflectance and relief. `joint` is a share of a tile's height."""
     rng = np.random.default_rng(seed)
     rows, columns = grid
     v, u = np.mgrid[0:size, 0:size].astype(np.float32) / size
@@ -169,7 +177,7 @@ def grass(size: int, seed: int) -> Image:
     """A lawn from above: clumps, mowing marks and blades."""
     patch = noise(size, size, seed, 1.3)
     blades = noise(size, size, seed + 1, 0.35, low_cut=25)
-    colour = tinted(0.5 + 0.16 * patch + 0.22 * blades, (0.028, 0.055, 0.010), (0.125, 0.19, 0.042))
+    colour = tinted(0.5 + 0.16 * patch + 0.22 * blades, (0.045, 0.068, 0.018), (0.15, 0.19, 0.062))
     dry = np.clip(noise(size, size, seed + 2, 1.5) - 1.0, 0, 1)[..., None] * 0.35
     return (colour * (1 - dry) + np.array([0.20, 0.19, 0.07], np.float32) * dry).astype(np.float32)
 
@@ -196,23 +204,26 @@ def linen(size: int, seed: int, colour: Sequence[float]) -> Image:
 
 
 def sky(directions: Image, sun: Sequence[float], seed: int, cover: float = 0.5) -> Image:
-    """Radiance of a fair-weather sky for unit `directions` (H, W, 3), y up: gradient, haze and cumulus; zenith is about 0.6.
+    """Radiance of a fair-weather sky for unit `directions` (H, W, 3), y up: gradient, haze and cumulus, 0.2 to 1.1.
 
     Clouds lie on a plane above the viewer, so they grow small toward the horizon as real ones do.
     """
     up = np.clip(directions[..., 1], 0.015, 1.0)
     toward_sun = np.clip(directions @ (np.asarray(sun, np.float32) / np.linalg.norm(sun)), 0, 1)
-    zenith, horizon = np.array([0.17, 0.34, 0.72], np.float32), np.array([0.62, 0.74, 0.88], np.float32)
-    haze = np.exp(-4.2 * up)[..., None]
-    blue = zenith * (1 - haze) + horizon * haze + 0.25 * (toward_sun**8)[..., None]
-    size = 1024
-    field = noise(size, size, seed, 1.75) + 0.25 * noise(size, size, seed + 1, 1.1)
-    plane = directions[..., [0, 2]] / (up + 0.06)[..., None] * 0.16 * size
-    density = cv2.remap(np.pad(field, ((0, 1), (0, 1)), "wrap"), (plane[..., 0] % size).astype(np.float32), (plane[..., 1] % size).astype(np.float32), cv2.INTER_LINEAR)  # fmt: skip
-    cloud = np.clip((density - (1.25 - 1.5 * cover)) / 1.1, 0, 1)
-    cloud = cloud * cloud * (3 - 2 * cloud) * 0.92
-    shade = 1.12 - 0.30 * np.clip(density - 1.0, 0, 1.4)
+    zenith, horizon = np.array([0.21, 0.37, 0.70], np.float32), np.array([0.66, 0.75, 0.86], np.float32)
+    haze = np.exp(-3.6 * up)[..., None]
+    blue = zenith * (1 - haze) + horizon * haze + 0.22 * (toward_sun**8)[..., None]
+    size = 2048
+    field = noise(size, size, seed, 1.9, low_cut=3) + 0.22 * noise(size, size, seed + 1, 1.25, low_cut=24)
+    billow = 0.30 * np.abs(noise(size, size, seed + 2, 1.3, low_cut=10))
+    plane = directions[..., [0, 2]] / (up + 0.10)[..., None] * 0.055 * size
+    wrapped = [np.ascontiguousarray(plane[..., i] % size, np.float32) for i in (0, 1)]
+    sheet = np.pad(field - billow, ((0, 1), (0, 1)), "wrap")
+    density = cv2.remap(sheet, wrapped[0], wrapped[1], cv2.INTER_LINEAR)
+    cloud = np.clip((density - (1.05 - 1.5 * cover)) / 0.9, 0, 1)
+    cloud = cloud * cloud * (3 - 2 * cloud) * 0.94
+    shade = 1.08 - 0.34 * np.clip((density - 0.75) / 1.3, 0, 1)
     white = np.array([1.0, 0.985, 0.965], np.float32) * shade[..., None]
-    fade = np.clip(up / 0.10, 0, 1)
+    fade = np.clip((up - 0.04) / 0.12, 0, 1)
     cloud = (cloud * fade)[..., None]
     return (blue * (1 - cloud) + white * cloud).astype(np.float32)

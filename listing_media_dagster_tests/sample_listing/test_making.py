@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from listing_media_dagster.sample_listing import develop, geometry, joinery, make, render, rooms, textures
+from listing_media_dagster.sample_listing import denoise, develop, geometry, joinery, make, render, rooms, scene, textures
 
 ROOMS = (rooms.living_room, rooms.bedroom, rooms.kitchen, rooms.dining_room, rooms.hallway, rooms.bathroom)
 
@@ -71,11 +71,11 @@ def test_walls_face_into_the_room(side: str, inward: tuple[float, float, float])
 
 
 def test_camera_axes_follow_yaw_pitch_and_roll() -> None:
-    right, up, forward = render.Camera((0, 1.4, 0), 90.0, 0.0, 0.0, 18.0).axes()
+    right, up, forward = scene.Camera((0, 1.4, 0), 90.0, 0.0, 0.0, 18.0).axes()
     assert forward == pytest.approx((1, 0, 0), abs=1e-9)
     assert right == pytest.approx((0, 0, 1), abs=1e-9)
     assert up == pytest.approx((0, 1, 0), abs=1e-9)
-    tilted = render.Camera((0, 1.4, 0), 20.0, -3.0, 1.0, 18.0)
+    tilted = scene.Camera((0, 1.4, 0), 20.0, -3.0, 1.0, 18.0)
     assert np.degrees(np.arcsin(tilted.axes()[2][1])) == pytest.approx(-3.0)
     middle = tilted.directions(301, 201)[100, 150]
     assert middle == pytest.approx(tilted.axes()[2], abs=1e-5)
@@ -99,9 +99,9 @@ def test_noise_free_neighbours_pull_a_speckled_wall_together_but_not_across_an_e
     position = np.stack([*np.meshgrid(np.linspace(0, 3, 60), np.linspace(0, 2, 40)), np.zeros((40, 60))], -1).astype(
         np.float32
     )
-    seen = render.Surfaces(truth, normal, position, {}, truth[..., 0])
+    seen = denoise.Surfaces(truth, normal, position, {}, truth[..., 0])
     halves = [truth + rng.normal(0, 0.4, truth.shape).astype(np.float32) for _ in range(2)]
-    clean = render.denoise(halves[0], halves[1], seen, (1.5, 1, 3))
+    clean = denoise.denoise(halves[0], halves[1], seen, (1.5, 1, 3))
     before, after = np.abs((halves[0] + halves[1]) / 2 - truth).mean(), np.abs(clean - truth).mean()
     assert after < before / 3
     assert clean[:, 28].mean() < 1.3 and clean[:, 31].mean() > 3.6
