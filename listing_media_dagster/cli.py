@@ -129,10 +129,10 @@ def doctor(store: Store = None) -> None:
 @app.command("serve-media")
 def serve_media(
     store: Store = None,
+    host: Annotated[str, typer.Option(help="address to listen on; beyond 127.0.0.1 only behind a proxy")] = "127.0.0.1",
     port: int = 3001,
-    host: Annotated[str, typer.Option(help="address to listen on; in a container 0.0.0.0")] = "127.0.0.1",
 ) -> None:
-    """Serve the media store's files to this machine's browsers; `make ui` runs it beside Dagster."""
+    """Serve the media store's finished files to browsers; `make ui` runs it beside Dagster."""
     from listing_media_dagster.store.media_server import serve
 
     _use_store(store)

@@ -8,8 +8,8 @@ from listing_media_dagster.delivery.naming import room_words
 from listing_media_dagster.listing import Photo, PhotoSet, StoredObject
 from listing_media_dagster.photo.encode import encode_jpeg
 
-THUMBNAIL_PX = 400
-SHEET_PX = 1400
+THUMBNAIL_PX = 300
+SHEET_PX = 600  # as wide as the metadata column of the UI; anything wider is cut off there
 
 
 def with_contact_sheet(photo_set: PhotoSet, stage: StageRun) -> PhotoSet:
@@ -22,7 +22,12 @@ def with_contact_sheet(photo_set: PhotoSet, stage: StageRun) -> PhotoSet:
         if earlier and not stage.media.verify([earlier]):
             return _keeping(photo_set, earlier, shown)
     cells = [
-        SheetCell(number, _caption(photo), stage.pixels(photo.image, at_most=THUMBNAIL_PX), _badges(photo))
+        SheetCell(
+            number,
+            _caption(photo),
+            stage.pixels(photo.publishable_image or photo.image, at_most=THUMBNAIL_PX),
+            _badges(photo),
+        )
         for number, photo in enumerate(photo_set.photos, start=1)
     ]
     title = photo_set.listing.address or photo_set.listing_id

@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
+from listing_media_dagster.assets.contact import with_contact_sheet
 from listing_media_dagster.assets.shown import stage_metadata
 from listing_media_dagster.assets.stage_asset import stage_asset
 from listing_media_dagster.assets.stage_run import StageRun
@@ -47,11 +48,10 @@ def listing_package(
         asset=stage.asset,
         photos=tuple(photo for photo, _ in shown),
         deliverables=deliverables,
-        companions={"preview": _named(deliverables, "contact-sheet.jpg")},
         parameters={"made_of": package.fingerprints},
     )
     stage.computed, stage.reused = package.computed, package.reused
-    photo_set = stage.finish(photo_set)
+    photo_set = stage.finish(with_contact_sheet(photo_set, stage))
     megabytes = round(sum(file.size for file in deliverables) / 1e6, 1)
     return dg.MaterializeResult(
         value=photo_set,

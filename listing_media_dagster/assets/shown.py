@@ -16,30 +16,40 @@ Metadata = dict[str, dg.MetadataValue | str | int | float]
 def stage_metadata(photo_set: PhotoSet, stage: StageRun, **more: dg.MetadataValue | str | float) -> Metadata:
     """Return counts, seconds, a contact sheet, the per-photo table, rejections and links."""
     shown: Metadata = {
+        f"open {deliverable.name}": dg.MetadataValue.url(_link(stage, deliverable.key))
+        for deliverable in photo_set.deliverables
+        if deliverable.media_type in LINKED
+    }
+    shown |= {
         "photos": len(photo_set.photos),
         "seconds": round(photo_set.stage.seconds, 2),
         "made": photo_set.stage.computed,
         "reused": photo_set.stage.reused,
+        **more,
     }
-    if "preview" in photo_set.companions:
-        shown["contact_sheet"] = dg.MetadataValue.md(
-            f"![{photo_set.asset}]({_link(stage, photo_set.companions['preview'].key)})"
-        )
-    shown.update(more)
-    if photo_set.photos:
-        shown["photo_table"] = _photo_table(photo_set.photos)
     if photo_set.rejected:
         shown["rejected"] = len(photo_set.rejected)
         shown["rejected_files"] = _rejected_table(photo_set)
     if photo_set.stage.messages:
         shown["messages"] = dg.MetadataValue.md("\n".join(f"- {message}" for message in photo_set.stage.messages))
-    for deliverable in photo_set.deliverables:
-        if deliverable.media_type in LINKED:
-            shown[f"open {deliverable.name}"] = dg.MetadataValue.url(_link(stage, deliverable.key))
+    if "preview" in photo_set.companions:
+        picture = _link(stage, photo_set.companions["preview"].key)
+        shown["contact_sheet"] = dg.MetadataValue.md(f"![{photo_set.asset}]({picture})")
+    if photo_set.photos:
+        shown["photo_table"] = _photo_table(photo_set.photos)
     shown["report"] = dg.MetadataValue.url(_link(stage, f"listings/{photo_set.listing_id}/report.json"))
     return shown
 
 
+# What an ops person can act on; every other metric is in report.json.
+SHOWN_METRICS = (
+    "vertical_angle_before_deg",
+    "vertical_residual_deg",
+    "neutral_cast_before",
+    "neutral_cast_after",
+    "luma_median_before",
+    "luma_median_after",
+)
 LINKED = frozenset({"text/html", "video/mp4", "application/zip"})
 
 
@@ -48,32 +58,28 @@ def _link(stage: StageRun, key: str) -> str:
 
 
 def _photo_table(photos: Sequence[Photo]) -> dg.MetadataValue:
-    measured = sorted({name for photo in photos for name in photo.metrics})[:6]
+    """Return one row a photo; a column in which nothing stands yet at this stage is left out."""
+    rows = [_row(photo) for photo in photos]
     columns = [
-        dg.TableColumn("photo"),
-        dg.TableColumn("files"),
-        dg.TableColumn("room"),
-        dg.TableColumn("size"),
-        dg.TableColumn("done to it"),
-        dg.TableColumn("verdict"),
-        dg.TableColumn("look at"),
-        *(dg.TableColumn(name, "float") for name in measured),
+        name for name in dict.fromkeys(name for row in rows for name in row) if any(row.get(name) for row in rows)
     ]
-    records = [dg.TableRecord(_row(photo, measured)) for photo in photos]
-    return dg.MetadataValue.table(records, dg.TableSchema(columns=columns))
+    records = [dg.TableRecord({name: row.get(name, "") for name in columns}) for row in rows]
+    return dg.MetadataValue.table(records, dg.TableSchema(columns=[dg.TableColumn(name) for name in columns]))
 
 
-def _row(photo: Photo, measured: Sequence[str]) -> dict[str, str | float]:
+def _row(photo: Photo) -> dict[str, str]:
     verdicts = [f"{verdict.gate}: {verdict.outcome}{_score(verdict.score)}" for verdict in photo.verdicts]
+    named = photo.room.decided_by != "nobody"
     return {
-        "photo": photo.photo_id,
         "files": ", ".join(source.name for source in photo.sources),
-        "room": f"{photo.room.type} ({photo.room.decided_by}, {photo.room.confidence:.2f})",
+        "room": f"{photo.room.type} ({photo.room.decided_by}, {photo.room.confidence:.2f})" if named else "",
         "size": f"{photo.image.width} × {photo.image.height}",
         "done to it": ", ".join(operation.name for operation in photo.operations),
+        "not staged because": str(photo.facts.get("not_staged", "")),
         "verdict": "; ".join(verdicts),
         "look at": "; ".join(photo.notes),
-        **{name: round(photo.metrics[name], 3) if name in photo.metrics else "" for name in measured},
+        **{name.replace("_", " "): f"{photo.metrics[name]:.2f}" for name in SHOWN_METRICS if name in photo.metrics},
+        "photo": photo.photo_id,
     }
 
 

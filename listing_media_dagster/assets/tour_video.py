@@ -6,11 +6,12 @@ from pathlib import Path
 
 import dagster as dg
 
+from listing_media_dagster.assets.contact import SHEET_PX
 from listing_media_dagster.assets.shown import stage_metadata
 from listing_media_dagster.assets.stage_asset import stage_asset
 from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.listing import Deliverable, PhotoSet, StoredImage, StoredObject
-from listing_media_dagster.photo.encode import encode_jpeg
+from listing_media_dagster.photo.encode import encode_jpeg, resize_to_long_edge
 from listing_media_dagster.settings import settings
 from listing_media_dagster.store.photo_sets import MediaStoreResource
 from listing_media_dagster.tour.render import poster, render_tour
@@ -34,9 +35,9 @@ def tour_video(
         )
     storyboard = _storyboard(clip_scores, shown)
     film, segments, seconds = _film(storyboard, shown, stage)
-    still = stage.media.write(
-        stage.key("poster.jpg"), encode_jpeg(poster(storyboard, lambda photo_id: stage.pixels(shown[photo_id])), 90)
-    )
+    frame = poster(storyboard, lambda photo_id: stage.pixels(shown[photo_id]))
+    still = stage.media.write(stage.key("poster.jpg"), encode_jpeg(frame, 90))
+    preview = stage.media.write(stage.key("preview.jpg"), encode_jpeg(resize_to_long_edge(frame, SHEET_PX), 85))
     photo_set = PhotoSet(
         listing=clip_scores.listing,
         asset=stage.asset,
@@ -44,7 +45,7 @@ def tour_video(
             Deliverable(**film.model_dump(), name="tour.mp4", media_type="video/mp4", description="Tour video"),
             Deliverable(**still.model_dump(), name="poster.jpg", media_type="image/jpeg", description="Still"),
         ),
-        companions={**segments, "preview": still},
+        companions={**segments, "preview": preview},
     )
     photo_set = stage.finish(photo_set)
     return dg.MaterializeResult(

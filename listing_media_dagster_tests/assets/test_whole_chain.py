@@ -110,7 +110,8 @@ def test_one_photo_more_costs_one_photo(one_more):
 def test_a_package_made_again_leaves_no_file_of_the_old_order_behind(one_more):
     pipeline, _, _ = one_more
     package = pipeline.photo_set("listing_package")
-    claimed = {file.key for file in package.deliverables} | {"listings/house-1/listing_package/manifest.json"}
+    claimed = {file.key for file in (*package.deliverables, *package.companions.values())}
+    claimed |= {"listings/house-1/listing_package/manifest.json"}
     assert {found.key for found in pipeline.store.list("listings/house-1/listing_package/")} == claimed
 
 
