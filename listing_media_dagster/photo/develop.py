@@ -33,6 +33,7 @@ class DevelopPlan:
 
     gains: linear R, G, B factors of the global white balance. local_gains: coded factors for R and B on top, or None.
     black: coded level mapped to 0. strength: (slope, offset) of the tone curve's strength over brightness, or None;
+    highlights: (factor, offset) on that strength by the pixel's own level, two float32 tables (256,), or None.
     passes: how often the curve is applied. lift_saturation: chroma kept by a pixel lifted without end. chroma_kept: map
     of the share of chroma kept by place, or None. The noise sigmas are 8-bit levels to remove (0 = off).
     sharpen_core: detail in 8-bit levels that is left alone.
@@ -42,6 +43,7 @@ class DevelopPlan:
     local_gains: tuple[FloatArray, FloatArray] | None = None
     black: float = 0.0
     strength: tuple[FloatArray, FloatArray] | None = None
+    highlights: tuple[FloatArray, FloatArray] | None = None
     passes: int = 2
     lift_saturation: float = 1.0
     chroma_kept: FloatArray | None = None
@@ -129,7 +131,7 @@ def _develop_strip(
     if plan.luma_noise > 0 or plan.chroma_noise > 0:
         _denoise(planes, plan)
     if plan.balances or plan.strength is not None:
-        _apply_tone(planes, coded if plan.balances else None, first, frame, plan, buffers)
+        _apply_tone(planes, coded, first, frame, plan, buffers)
     made = np.asarray(cv2.merge([cv2.convertScaleAbs(plane, alpha=255.0) for plane in planes]))
     return _sharpen(made, plan) if plan.sharpen > 0 else made
 
@@ -168,7 +170,7 @@ _CEILING = (0.5 + np.arange(256, dtype=np.float32) / 510.0).astype(np.float32)
 
 def _apply_tone(
     planes: list[FloatArray],
-    coded: Sequence[Any] | None,
+    coded: Sequence[Any],
     first: int,
     frame: tuple[int, int],
     plan: DevelopPlan,
@@ -177,8 +179,8 @@ def _apply_tone(
     rows = planes[0].shape[0]
     brightest, toned, one, other = (buffers.plane(name, rows) for name in ("brightest", "toned", "one", "other"))
     cv2.max(cv2.max(planes[0], planes[1], dst=brightest), planes[2], dst=brightest)
-    if coded is not None:
-        before = cv2.max(cv2.max(coded[0], coded[1]), coded[2])
+    before = cv2.max(cv2.max(coded[0], coded[1]), coded[2])
+    if plan.balances:
         cv2.min(brightest, cv2.LUT(before, _CEILING, dst=one), dst=toned)
     else:
         toned[:] = brightest
@@ -186,6 +188,9 @@ def _apply_tone(
         strength = stretch(plan.strength[0], first, frame, one)
         cv2.multiply(strength, toned, dst=strength)
         cv2.add(strength, stretch(plan.strength[1], first, frame, other), dst=strength)
+        if plan.highlights is not None:
+            cv2.multiply(strength, cv2.LUT(before, plan.highlights[0], dst=other), dst=strength)
+            cv2.add(strength, cv2.LUT(before, plan.highlights[1], dst=other), dst=strength)
         np.clip(strength, -0.95, 0.95, out=strength)
         for _ in range(plan.passes):
             cv2.multiply(toned, toned, dst=other)

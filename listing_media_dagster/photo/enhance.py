@@ -30,7 +30,14 @@ from listing_media_dagster.photo.look import (
 )
 from listing_media_dagster.photo.mixed_light import local_cast
 from listing_media_dagster.photo.quality import neutral_consistency
-from listing_media_dagster.photo.tone import ToneDecision, ToneTargets, decide_tone, guided_coefficients, local_strength
+from listing_media_dagster.photo.tone import (
+    ToneDecision,
+    ToneTargets,
+    decide_tone,
+    guided_coefficients,
+    highlight_tables,
+    local_strength,
+)
 from listing_media_dagster.photo.white_balance import (
     Surfaces,
     lab_of_neutral,
@@ -128,6 +135,7 @@ def _plan(
     level = np.clip(level_now.astype(np.float32) / 255.0 - black, 0.0, 1.0) / (1.0 - black)
     paint = None if exterior or estimate.monochrome else _white_paint(surfaces, level)
     slope, offset = local_strength(level, decision, sky if exterior else None, paint)
+    factor, held_back = highlight_tables(decision)
     # what the eye sees after the lift is what has to be calmed and what may be sharpened
     visible = estimate.noise_luma * (1.0 + 0.7 * decision.passes * max(decision.exposure, 0.0))
     return (
@@ -136,6 +144,7 @@ def _plan(
             local_gains=local,
             black=black,
             strength=(slope * np.float32(strength), offset * np.float32(strength)),
+            highlights=(factor, held_back * np.float32(strength)),
             passes=decision.passes,
             lift_saturation=1.0 - 0.50 * strength,
             chroma_kept=None if paint is None else (1.0 - 0.55 * strength * paint).astype(np.float32),

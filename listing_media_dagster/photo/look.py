@@ -56,13 +56,14 @@ class LookEstimate(BaseModel):
     noise_chroma: float
     sharpness: float
     sky_share: float
+    sky_depth: float
     green_share: float
     night: bool
 
     @property
     def exterior_likelihood(self) -> float:
-        """0..1 from blue sky at the top edge and vegetation; used only where nobody said what the photo shows."""
-        return min(self.sky_share / 0.08, 1.0) * 0.6 + min(self.green_share / 0.10, 1.0) * 0.4
+        """0..1; used only where nobody said what the photo shows."""
+        return exterior_likelihood(self.sky_share, self.sky_depth, self.green_share)
 
 
 class ListingLook(BaseModel):
@@ -83,10 +84,13 @@ def estimate_look(rgb: Bytes) -> LookEstimate:
     """Measure the light, levels and noise of `rgb` (uint8 (H, W, 3), sRGB, upright, any size)."""
     small = quality.small_copy(rgb)
     sky, green = find_sky(small), green_share(small)
-    sky_share = float((sky > 0.5).mean())
+    sky_share, sky_depth = float((sky > 0.5).mean()), _blueness(small, sky)
     spread = brightest_channel(small).astype(np.int16) - darkest_channel(small)
     monochrome = float(np.percentile(spread, 99)) <= 4.0
-    surfaces = read_surfaces(small).without(sky > 0.3)
+    outdoors = exterior_likelihood(sky_share, sky_depth, green) >= 0.5
+    surfaces = read_surfaces(small)
+    if outdoors:
+        surfaces = surfaces.without(sky > 0.3)
     light = estimate_illuminant(surfaces)
     chroma = (light.log_rg, light.log_bg)
     mixed = 0.0
@@ -94,7 +98,8 @@ def estimate_look(rgb: Bytes) -> LookEstimate:
         warmth, _ = warmth_and_tint(*cv2.split(local_cast(small, surfaces.under(*chroma))))
         low, high = np.percentile(warmth[::4, ::4], [5, 95])
         mixed = float(high - low)
-    levels = measure_levels(brightest_channel(small), darkest_channel(small) >= 248, sky, surfaces)
+    counted_out = sky if outdoors else np.zeros_like(sky)
+    levels = measure_levels(brightest_channel(small), darkest_channel(small) >= 248, counted_out, surfaces)
     tiles = quality.native_tiles(rgb)
     noise_luma, noise_chroma = quality.noise_sigma(tiles)
     highlights, shadows = quality.clipped_shares(rgb)
@@ -112,6 +117,7 @@ def estimate_look(rgb: Bytes) -> LookEstimate:
         noise_chroma=round(noise_chroma, 2),
         sharpness=round(quality.sharpness(tiles), 2),
         sky_share=round(sky_share, 3),
+        sky_depth=round(sky_depth, 2),
         green_share=round(green, 3),
         night=levels.median < 0.30 and levels.white < 0.85,
     )
@@ -125,7 +131,7 @@ def agree_on_look(estimates: Mapping[str, LookEstimate], previous: ListingLook |
     """
     inside = [e for _, e in sorted(estimates.items()) if e.exterior_likelihood < 0.5 and not e.monochrome]
     outside = [e for _, e in sorted(estimates.items()) if e.exterior_likelihood >= 0.5 and not e.monochrome]
-    median = float(np.median([e.median for e in inside])) if inside else 0.66
+    median = float(np.median([e.median for e in inside])) if inside else 0.64
     consensus = ListingLook(
         interior_light=_consensus_light(inside),
         exterior_light=_consensus_light(outside),
@@ -147,11 +153,22 @@ def light_to_correct(estimate: LookEstimate, look: ListingLook, exterior: bool) 
     prior = look.exterior_light if exterior else look.interior_light
     trust = estimate.confidence
     warmth, tint = warmth_and_tint(*_mix(prior, estimate.illuminant, trust))
-    full = (0.95 if not exterior else 0.15 if estimate.night else 0.5) * (0.4 + 0.6 * trust)
+    # where the photo says little, the other photos of the home are fair evidence
+    trust = max(trust, 0.5) if prior != (0.0, 0.0) else trust
+    full = (0.97 if not exterior else 0.15 if estimate.night else 0.5) * min(0.3 + 0.85 * trust, 1.0)
     knee = 0.12 if exterior else 0.34
-    beyond = 0.4 + 0.45 * trust * trust
+    beyond = 0.4 + 0.5 * trust * trust
     kept = math.copysign(min(abs(float(warmth)), knee) + beyond * max(abs(float(warmth)) - knee, 0.0), float(warmth))
     return chroma_of(full * kept, full * float(np.clip(tint, -0.12, 0.12)))
+
+
+def exterior_likelihood(sky_share: float, sky_depth: float, green_share: float) -> float:
+    """How likely a photo was taken outdoors, 0..1, from blue sky at its top edge and vegetation.
+
+    sky_depth: mean -b* of the sky. A white ceiling in the shade is faintly blue as well: alone, only deep blue counts.
+    """
+    deep = min(max((sky_depth - 8.0) / 8.0, 0.0), 1.0)
+    return min(sky_share / 0.08, 1.0) * (0.35 + 0.25 * deep) + min(green_share / 0.10, 1.0) * 0.4
 
 
 def find_sky(small: Bytes, overcast: bool = False) -> FloatArray:
@@ -171,6 +188,12 @@ def find_sky(small: Bytes, overcast: bool = False) -> FloatArray:
     big = [label for label in at_top if stats[label, cv2.CC_STAT_AREA] > 0.01 * mask.size]
     chosen = cv2.morphologyEx(np.isin(labels, big).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
     return np.asarray(cv2.GaussianBlur(chosen.astype(np.float32), (0, 0), 2.0), np.float32)
+
+
+def _blueness(small: Bytes, sky: FloatArray) -> float:
+    lab = cv2.cvtColor(small.astype(np.float32) / 255.0, cv2.COLOR_RGB2Lab)
+    inside = sky > 0.5
+    return float(-lab[..., 2][inside].mean()) if inside.any() else 0.0
 
 
 def green_share(small: Bytes) -> float:

@@ -91,7 +91,7 @@ def decide_tone(
         shadow_lift=0.52 / passes,
         paint_lift=0.48 / passes,
         paint_level=min(white, 0.93),
-        highlight_restraint=0.45,
+        highlight_restraint=0.90 / passes,
         sky_restraint=0.0,
     )
 
@@ -110,6 +110,24 @@ def _decide_outdoors(median: float, white: float, black: float, targets: ToneTar
         highlight_restraint=0.10,
         sky_restraint=0.0 if night else 0.10,
     )
+
+
+def highlight_tables(decision: ToneDecision) -> tuple[FloatArray, FloatArray]:
+    """(factor, offset) applied to the curve's strength by the pixel's own level: two tables, float32 (256,).
+
+    What is brighter than the room's white paint is a window or a lamp: it stays as it was seen, its top held back. This
+    knows only brightness, never the neighbourhood, which could draw a halo; and the resulting curve always rises.
+    """
+    level = np.arange(256, dtype=np.float32) / 255.0
+    window = _ramp(level, decision.paint_level + 0.02, min(decision.paint_level + 0.25, 1.02))
+    factor = 1.0 - 0.85 * window
+    restraint = decision.highlight_restraint
+    while True:
+        offset = -restraint * window * _ramp(level, 0.60, 0.95)
+        toned = tone_curve(level, decision.exposure * factor + offset, decision.passes)
+        if restraint < 0.02 or float(np.diff(toned).min()) > 0.25 / 255.0:
+            return factor.astype(np.float32), offset.astype(np.float32)
+        restraint *= 0.8
 
 
 def guided_coefficients(
@@ -148,10 +166,6 @@ def local_strength(
     strength = decision.exposure + decision.shadow_lift * shadow
     if paint is not None:
         strength = strength + decision.paint_lift * paint * np.clip((0.88 - base) / 0.25, 0.0, 1.0)
-    # What is brighter than the room's white paint is a window or a lamp: it stays as it was seen, its top held back.
-    # The test knows only brightness, never the neighbourhood: that could draw a halo.
-    window = _ramp(base, decision.paint_level + 0.03, min(decision.paint_level + 0.20, 1.0))
-    strength = strength * (1.0 - 0.85 * window) - decision.highlight_restraint * window * _ramp(base, 0.70, 0.90)
     if sky is not None:
         restrained = min(decision.exposure, 0.0) - decision.sky_restraint * _ramp(base, 0.35, 0.8)
         strength = strength * (1.0 - sky) + sky * restrained

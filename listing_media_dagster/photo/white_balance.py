@@ -104,7 +104,8 @@ def read_surfaces(small: Bytes) -> Surfaces:
     usable = (brightest_channel(small) < 252) & (darkest_channel(small) > 10)
     if not usable.any():
         return Surfaces(log_rg, log_bg, np.zeros(small.shape[:2], np.float32))
-    bright = max(float(np.percentile(luminance[usable][::4], 95)), 1e-3)
+    # the 85th percentile is walls and ceiling; above lie windows
+    bright = max(float(np.percentile(luminance[usable][::4], 85)), 1e-3)
     relative = np.clip(luminance / bright, 0.0, 1.2)
     coded = cv2.GaussianBlur(small, (0, 0), 1.0)
     across = brightest_channel(cv2.convertScaleAbs(cv2.Sobel(coded, cv2.CV_16S, 1, 0)))
@@ -138,11 +139,12 @@ def estimate_illuminant(surfaces: Surfaces) -> Illuminant:
     wide = _densest_neutral(surfaces, spread=2.0)
     warmth, _ = warmth_and_tint(surfaces.log_rg, surfaces.log_bg)
     own, _ = warmth_and_tint(np.array(wide.log_rg), np.array(wide.log_bg))
-    seen = surfaces.plain > 1e-3
     contrary = (np.abs(warmth) < 0.55 * abs(float(own))) | (warmth * np.sign(own) < 0)
-    share = float((contrary & seen).sum()) / max(int(seen.sum()), 1)
-    wide = Illuminant(wide.log_rg, wide.log_bg, wide.confidence * (0.3 + 0.7 * math.exp(-share / 0.02)))
-    return wide if wide.confidence > first.confidence else first
+    share = float((surfaces.plain * contrary).sum()) / max(float(surfaces.plain.sum()), 1e-6)
+    # a window with daylight is contrary too, and rarely a fifth of what counts
+    doubt = min(max((share - 0.08) / 0.20, 0.0), 1.0)
+    wide = Illuminant(wide.log_rg, wide.log_bg, wide.confidence * (1.0 - 0.75 * doubt))
+    return wide if wide.confidence > first.confidence + 0.15 else first
 
 
 def _densest_neutral(surfaces: Surfaces, spread: float) -> Illuminant:
