@@ -11,8 +11,10 @@ from typing import Protocol
 from listing_media_dagster.listing_yaml import FILE_NAME
 from listing_media_dagster.store.media_store import MediaStore
 
+INBOX = "inbox/"
 READY_MARKER = "_READY"
-LEFT_BEHIND_BY_COMPUTERS = frozenset({"thumbs.db", "desktop.ini", ".ds_store", READY_MARKER.lower(), FILE_NAME})
+# Written by computers rather than people; a Finder window opened on a drop mustn't make it a new one.
+LEFT_BY_COMPUTERS = frozenset({"thumbs.db", "desktop.ini", ".ds_store"})
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,12 @@ class InboxDrop:
 
     def __init__(self, media: MediaStore, listing_id: str) -> None:
         self._media = media
-        self._prefix = f"inbox/{listing_id}/"
+        self._prefix = f"{INBOX}{listing_id}/"
         self.where = self._prefix
 
     def files(self) -> list[DropFile]:
         names = ((found.key.removeprefix(self._prefix), found.size) for found in self._media.list(self._prefix))
-        return [DropFile(name, size) for name, size in names if _is_delivered(name)]
+        return [DropFile(name, size) for name, size in names if _is_photo_or_companion(name)]
 
     def open_local(self, name: str) -> AbstractContextManager[Path]:
         return self._media.open_local(self._prefix + name)
@@ -67,7 +69,7 @@ class FolderDrop:
         for path in self._root.rglob("*"):
             name = path.relative_to(self._root).as_posix()
             # A link could lead anywhere on this machine; a pipe or device could block the run for ever.
-            if path.is_file() and not path.is_symlink() and _is_delivered(name):
+            if path.is_file() and not path.is_symlink() and _is_photo_or_companion(name):
                 yield DropFile(name, path.stat().st_size)
 
     def open_local(self, name: str) -> AbstractContextManager[Path]:
@@ -78,8 +80,12 @@ class FolderDrop:
         return path.read_bytes() if path.is_file() else None
 
 
-def _is_delivered(name: str) -> bool:
-    """Say whether a person put the file there, rather than their computer."""
+def is_left_by_computer(name: str) -> bool:
+    """Say whether a computer rather than a person put the file there."""
     path = PurePosixPath(name)
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return not hidden and path.name.lower() not in LEFT_BEHIND_BY_COMPUTERS
+    return hidden or path.name.lower() in LEFT_BY_COMPUTERS
+
+
+def _is_photo_or_companion(name: str) -> bool:
+    return not is_left_by_computer(name) and name not in (READY_MARKER, FILE_NAME)

@@ -33,6 +33,7 @@ from listing_media_dagster.photo.duplicates import find_duplicates
 from listing_media_dagster.photo.isolation import inspect_photos
 from listing_media_dagster.photo.metadata import PhotoFacts
 from listing_media_dagster.settings import settings
+from listing_media_dagster.store.objects import key_problem
 from listing_media_dagster.store.photo_sets import MediaStoreResource
 
 FILES_AT_A_TIME = 32
@@ -60,7 +61,8 @@ def raw_photos(
     stage = StageRun.begin(context, media)
     drop = _drop(config, stage)
     listing = _listing(drop, listing_id, stage)
-    files, rejected = _within_count(drop.files(), settings().max_files)
+    files, unusable = _usable_names(drop.files())
+    files, too_many = _within_count(files, settings().max_files)
     companions = _keep_companions(drop, files, listing, stage)
     photo_files = [file for file in files if file.name not in companions]
 
@@ -71,7 +73,7 @@ def raw_photos(
         listing=listing,
         asset=stage.asset,
         photos=tuple(photos),
-        rejected=(*rejected, *refused, *superseded),
+        rejected=(*unusable, *too_many, *refused, *superseded),
         companions=companions,
     )
     check = _check(photo_set)
@@ -107,6 +109,19 @@ def _listing(drop: Drop, listing_id: str, stage: StageRun) -> Listing:
         return parse_listing_yaml(text, listing_id)
     except BadListing as bad:
         raise dg.Failure(f"{drop.where}: {bad}", allow_retries=False) from None
+
+
+def _usable_names(files: list[DropFile]) -> tuple[list[DropFile], list[RejectedFile]]:
+    """Leave out files whose names no store can hold, such as those with a tab in them."""
+    problems = {file: problem for file in files if (problem := key_problem(file.name))}
+    refused = [
+        RejectedFile(
+            name=file.name.encode(errors="backslashreplace").decode(),
+            reason=f"its name can't be used: {problem}; rename it",
+        )
+        for file, problem in problems.items()
+    ]
+    return [file for file in files if file not in problems], refused
 
 
 def _within_count(files: list[DropFile], limit: int) -> tuple[list[DropFile], list[RejectedFile]]:

@@ -8,17 +8,13 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from pathlib import PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from listing_media_dagster.assets.drop import INBOX, READY_MARKER, is_left_by_computer
 from listing_media_dagster.listing import BadListing, check_listing_id, is_listing_id
 from listing_media_dagster.store.media_store import ListedObject, key_problem
 
-INBOX = "inbox/"
-READY_MARKER = "_READY"
-# Written by computers rather than people; a Finder window opened on a drop mustn't make it a new one.
-LEFT_BY_COMPUTERS = frozenset({"thumbs.db", "desktop.ini", ".ds_store"})
 REPORTED_PROBLEMS = 500
 
 
@@ -107,12 +103,6 @@ class TickPlan:
     waiting: Mapping[str, str]
     problems: tuple[str, ...]
     cursor: UploadCursor
-
-
-def is_left_by_computer(name: str) -> bool:
-    path = PurePosixPath(name)
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return hidden or path.name.lower() in LEFT_BY_COMPUTERS
 
 
 def group_drops(objects: Iterable[ListedObject]) -> tuple[list[Drop], list[str]]:

@@ -80,7 +80,7 @@ class PhotoSets:
         return report.model_dump(mode="json")
 
 
-class MediaStoreResource(dg.ConfigurableResource):
+class MediaStoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # annotating it breaks nesting
     """The media store of this installation, as `LISTING_MEDIA_STORE` and its neighbours describe it."""
 
     url: str = Field(default="", description="overrides LISTING_MEDIA_STORE")

@@ -80,6 +80,16 @@ def test_what_computers_leave_behind_and_links_are_no_files_of_the_drop(pipeline
     assert statuses(pipeline) == {"kitchen.jpg": "accepted"}
 
 
+def test_a_file_whose_name_no_store_can_hold_is_rejected_by_name(pipeline, tmp_path):
+    drop = write_rooms(tmp_path / "drop", ["kitchen.jpg"])
+    (drop / "tab\there.jpg").write_bytes((drop / "kitchen.jpg").read_bytes())
+    (drop / "caf\udce9.jpg").write_bytes((drop / "kitchen.jpg").read_bytes())
+    assert pipeline.run("raw_photos", source=drop).success
+    refused = {file["file"]: file["reason"] for file in pipeline.report()["files"] if file["status"] == "rejected"}
+    assert set(refused) == {"tab\there.jpg", "caf\\udce9.jpg"}
+    assert all("rename it" in reason for reason in refused.values())
+
+
 def test_the_inbox_adds_to_what_was_delivered_before_and_a_new_upload_replaces_its_namesake(pipeline, tmp_path):
     first = write_rooms(tmp_path / "first", ["kitchen.jpg", "bath.jpg"])
     for path in first.iterdir():
