@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 FloatArray = NDArray[Any]  # float32; OpenCV's stubs promise no more than "some number"
 Bytes = NDArray[Any]  # uint8
 
-_STRIP_ROWS = 112
-_PAD_ROWS = 8
-_PAD_ROWS_DENOISE = 24
+_BLOCK = 8
+_STRIP_ROWS = 14 * _BLOCK
+_PAD_ROWS = _BLOCK
+_PAD_ROWS_DENOISE = 3 * _BLOCK
 # Effective exponent of the sRGB curve above the shadows: a linear gain w is close to w ** (1 / 2.25) on coded values.
 CODED_EXPONENT = 1.0 / 2.25
 _WEIGHTS = (0.299, 0.587, 0.114)
@@ -57,6 +58,12 @@ class DevelopPlan:
     def balances(self) -> bool:
         return self.gains != (1.0, 1.0, 1.0) or self.local_gains is not None
 
+    @property
+    def maps(self) -> dict[str, FloatArray]:
+        pairs = (self.local_gains, ("red", "blue")), (self.strength, ("slope", "offset"))
+        named = {name: plane for planes, names in pairs if planes for name, plane in zip(names, planes, strict=True)}
+        return named if self.chroma_kept is None else {**named, "chroma": self.chroma_kept}
+
 
 class _Buffers:
     """Float planes of one strip, handed out by name and used again for the next strip."""
@@ -79,12 +86,13 @@ def develop(rgb: Bytes, plan: DevelopPlan) -> Bytes:
     height, width = rgb.shape[:2]
     result = np.empty_like(rgb)
     tables = _channel_tables(plan)
+    maps = {name: _Stretched(small, (height, width)) for name, small in plan.maps.items()}
     pad = _PAD_ROWS_DENOISE if plan.luma_noise > 0 or plan.chroma_noise > 0 else _PAD_ROWS
     buffers = _Buffers(_STRIP_ROWS + 2 * pad, width)
     for top in range(0, height, _STRIP_ROWS):
         bottom = min(top + _STRIP_ROWS, height)
         first, last = max(0, top - pad), min(height, bottom + pad)
-        strip = _develop_strip(np.ascontiguousarray(rgb[first:last]), first, (height, width), plan, tables, buffers)
+        strip = _develop_strip(np.ascontiguousarray(rgb[first:last]), first, plan, maps, tables, buffers)
         result[top:bottom] = strip[top - first : bottom - first]
     return result
 
@@ -97,41 +105,49 @@ def _channel_tables(plan: DevelopPlan) -> list[FloatArray]:
     return [(anchored * gain**CODED_EXPONENT + _FLOOR).astype(np.float32) for gain in plan.gains]
 
 
-def stretch(small: FloatArray, first_row: int, frame: tuple[int, int], out: FloatArray) -> FloatArray:
-    """Rows `first_row`… of `small` enlarged to `frame` (height, width), pixel centres aligned, written to `out`."""
-    scale_y, scale_x = small.shape[0] / frame[0], small.shape[1] / frame[1]
-    matrix = np.array(
-        [[scale_x, 0.0, 0.5 * scale_x - 0.5], [0.0, scale_y, (first_row + 0.5) * scale_y - 0.5]], np.float64
-    )
-    cv2.warpAffine(
-        small,
-        matrix,
-        (frame[1], out.shape[0]),
-        dst=out,
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return out
+class _Stretched:
+    """A small map (h, w), float32, readable at full size in blocks of `_BLOCK` rows, pixel centres aligned."""
+
+    def __init__(self, small: FloatArray, frame: tuple[int, int]) -> None:
+        # Rows are brought to one for each block first, with one beyond either end: then a strip is a plain enlargement.
+        blocks = -(-frame[0] // _BLOCK) + 2
+        scale = _BLOCK * small.shape[0] / frame[0]
+        matrix = np.array([[1.0, 0.0, 0.0], [0.0, scale, -0.5 * scale - 0.5]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        size = (small.shape[1], blocks)
+        self._rows = cv2.warpAffine(small, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        self._width = frame[1]
+
+    def rows(self, first: int, count: int) -> FloatArray:
+        """`count` rows from row `first`, a multiple of `_BLOCK`: float32 (count, width)."""
+        begin, end = first // _BLOCK, -(-(first + count) // _BLOCK)
+        size = (self._width, (end - begin + 2) * _BLOCK)
+        large = cv2.resize(self._rows[begin : end + 2], size, interpolation=cv2.INTER_LINEAR)
+        return np.asarray(large[_BLOCK : _BLOCK + count])
 
 
 def _develop_strip(
-    source: Bytes, first: int, frame: tuple[int, int], plan: DevelopPlan, tables: list[FloatArray], buffers: _Buffers
+    source: Bytes,
+    first: int,
+    plan: DevelopPlan,
+    maps: dict[str, _Stretched],
+    tables: list[FloatArray],
+    buffers: _Buffers,
 ) -> Bytes:
     rows = source.shape[0]
     coded = cv2.split(source)
     planes = [buffers.plane(name, rows) for name in ("red", "green", "blue")]
     for plane, levels, table in zip(planes, coded, tables, strict=True):
         cv2.LUT(levels, table, dst=plane)
-    scratch = buffers.plane("scratch", rows)
     if plan.local_gains is not None:
-        for plane, gain in zip((planes[0], planes[2]), plan.local_gains, strict=True):
-            cv2.multiply(plane, stretch(gain, first, frame, scratch), dst=plane)
+        cv2.multiply(planes[0], maps["red"].rows(first, rows), dst=planes[0])
+        cv2.multiply(planes[2], maps["blue"].rows(first, rows), dst=planes[2])
     if plan.balances:
         _keep_blown_white(planes, coded)
     if plan.luma_noise > 0 or plan.chroma_noise > 0:
         _denoise(planes, plan)
     if plan.balances or plan.strength is not None:
-        _apply_tone(planes, coded, first, frame, plan, buffers)
+        _apply_tone(planes, coded, first, plan, maps, buffers)
     made = np.asarray(cv2.merge([cv2.convertScaleAbs(plane, alpha=255.0) for plane in planes]))
     return _sharpen(made, plan) if plan.sharpen > 0 else made
 
@@ -167,13 +183,19 @@ _STEP_246 = (_RAMP_246_255 > 0).astype(np.uint8)
 # White balance may not spend more than half of a pixel's headroom: no channel is pushed into clipping.
 _CEILING = (0.5 + np.arange(256, dtype=np.float32) / 510.0).astype(np.float32)
 
+# Nor may a lift: whatever the strength, a level below white stays below it, and a rising one stays rising.
+_LEVELS = np.arange(256, dtype=np.float32) / 255.0
+_LIFT_CEILING = np.maximum.accumulate(1.0 - (1.0 - _LEVELS) * (0.2 + 0.3 * _ramp_table(217.0, 255.0))).astype(
+    np.float32
+)
+
 
 def _apply_tone(
     planes: list[FloatArray],
     coded: Sequence[Any],
     first: int,
-    frame: tuple[int, int],
     plan: DevelopPlan,
+    maps: dict[str, _Stretched],
     buffers: _Buffers,
 ) -> None:
     rows = planes[0].shape[0]
@@ -185,9 +207,8 @@ def _apply_tone(
     else:
         toned[:] = brightest
     if plan.strength is not None:
-        strength = stretch(plan.strength[0], first, frame, one)
-        cv2.multiply(strength, toned, dst=strength)
-        cv2.add(strength, stretch(plan.strength[1], first, frame, other), dst=strength)
+        strength = cv2.multiply(maps["slope"].rows(first, rows), toned, dst=one)
+        cv2.add(strength, maps["offset"].rows(first, rows), dst=strength)
         if plan.highlights is not None:
             cv2.multiply(strength, cv2.LUT(before, plan.highlights[0], dst=other), dst=strength)
             cv2.add(strength, cv2.LUT(before, plan.highlights[1], dst=other), dst=strength)
@@ -197,6 +218,7 @@ def _apply_tone(
             cv2.subtract(toned, other, dst=other)
             cv2.multiply(other, strength, dst=other)
             cv2.add(toned, other, dst=toned)
+        cv2.min(toned, cv2.LUT(before, _LIFT_CEILING, dst=other), dst=toned)
     gain = cv2.divide(toned, brightest, dst=one)
     if plan.lift_saturation >= 1.0 and plan.chroma_kept is None:
         for plane in planes:
@@ -207,7 +229,7 @@ def _apply_tone(
     np.minimum(keep, 1.0, out=keep)
     cv2.addWeighted(keep, 1.0 - plan.lift_saturation, keep, 0.0, plan.lift_saturation, dst=keep)
     if plan.chroma_kept is not None:
-        cv2.multiply(keep, stretch(plan.chroma_kept, first, frame, brightest), dst=keep)
+        cv2.multiply(keep, maps["chroma"].rows(first, rows), dst=keep)
     grey = _luma(planes, brightest)
     scaled = cv2.multiply(gain, keep, dst=keep)
     shared = cv2.subtract(gain, scaled, dst=gain)

@@ -45,6 +45,7 @@ from listing_media_dagster.photo.white_balance import (
     neutral_weight,
     read_surfaces,
     surface_weight,
+    to_lab,
 )
 
 __all__ = [
@@ -87,7 +88,7 @@ def enhance(
         return Enhanced(rgb=rgb.copy(), operations=(), metrics={})
     exterior = estimate.exterior_likelihood >= 0.5 if is_exterior is None else is_exterior
     small = quality.small_copy(rgb)
-    sky = find_sky(small, overcast=True) if exterior else np.zeros(small.shape[:2], np.float32)
+    sky = find_sky(to_lab(small), overcast=True) if exterior else np.zeros(small.shape[:2], np.float32)
     surfaces = read_surfaces(small).without(sky > 0.3)
     plan, light, decision = _plan(small, surfaces, sky, estimate, look, strength, exterior)
     result = develop(rgb, plan)

@@ -21,6 +21,7 @@ from listing_media_dagster.photo.white_balance import (
     estimate_illuminant,
     neutral_weight,
     read_surfaces,
+    to_lab,
     warmth_and_tint,
 )
 
@@ -83,8 +84,9 @@ class ListingLook(BaseModel):
 def estimate_look(rgb: Bytes) -> LookEstimate:
     """Measure the light, levels and noise of `rgb` (uint8 (H, W, 3), sRGB, upright, any size)."""
     small = quality.small_copy(rgb)
-    sky, green = find_sky(small), green_share(small)
-    sky_share, sky_depth = float((sky > 0.5).mean()), _blueness(small, sky)
+    lab = to_lab(small)
+    sky, green = find_sky(lab), green_share(lab)
+    sky_share, sky_depth = float((sky > 0.5).mean()), _blueness(lab, sky)
     spread = brightest_channel(small).astype(np.int16) - darkest_channel(small)
     monochrome = float(np.percentile(spread, 99)) <= 4.0
     outdoors = exterior_likelihood(sky_share, sky_depth, green) >= 0.5
@@ -171,12 +173,12 @@ def exterior_likelihood(sky_share: float, sky_depth: float, green_share: float) 
     return min(sky_share / 0.08, 1.0) * (0.35 + 0.25 * deep) + min(green_share / 0.10, 1.0) * 0.4
 
 
-def find_sky(small: Bytes, overcast: bool = False) -> FloatArray:
-    """Likelihood of sky, float32 (h, w) 0..1: smooth, blue, and joined to the top edge of the frame.
+def find_sky(lab: FloatArray, overcast: bool = False) -> FloatArray:
+    """Likelihood of sky, float32 (h, w) 0..1, in `lab` (CIELAB, float32 (h, w, 3), small copy).
 
+    Sky is smooth, blue, and joined to the top edge of the frame.
     overcast: also take bright grey for sky; only sensible when the photo is known to be taken outdoors.
     """
-    lab = cv2.cvtColor(small.astype(np.float32) / 255.0, cv2.COLOR_RGB2Lab)
     grey = cv2.GaussianBlur(lab[..., 0], (0, 0), 1.5)
     rough = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)) / 8.0
     blue = (lab[..., 2] < -7.0) & (lab[..., 1] < 12.0) & (lab[..., 0] > 8.0)
@@ -184,21 +186,19 @@ def find_sky(small: Bytes, overcast: bool = False) -> FloatArray:
     mask: Bytes = (candidate & (rough < 2.5)).astype(np.uint8)
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
-    at_top = set(np.unique(labels[: max(2, small.shape[0] // 50)])) - {0}
+    at_top = set(np.unique(labels[: max(2, lab.shape[0] // 50)])) - {0}
     big = [label for label in at_top if stats[label, cv2.CC_STAT_AREA] > 0.01 * mask.size]
     chosen = cv2.morphologyEx(np.isin(labels, big).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
     return np.asarray(cv2.GaussianBlur(chosen.astype(np.float32), (0, 0), 2.0), np.float32)
 
 
-def _blueness(small: Bytes, sky: FloatArray) -> float:
-    lab = cv2.cvtColor(small.astype(np.float32) / 255.0, cv2.COLOR_RGB2Lab)
+def _blueness(lab: FloatArray, sky: FloatArray) -> float:
     inside = sky > 0.5
     return float(-lab[..., 2][inside].mean()) if inside.any() else 0.0
 
 
-def green_share(small: Bytes) -> float:
+def green_share(lab: FloatArray) -> float:
     """Share of the frame that is the green of grass and leaves."""
-    lab = cv2.cvtColor(small.astype(np.float32) / 255.0, cv2.COLOR_RGB2Lab)
     return float(((lab[..., 1] < -7.0) & (lab[..., 2] > 6.0) & (lab[..., 0] > 12.0)).mean())
 
 

@@ -119,15 +119,16 @@ def highlight_tables(decision: ToneDecision) -> tuple[FloatArray, FloatArray]:
     knows only brightness, never the neighbourhood, which could draw a halo; and the resulting curve always rises.
     """
     level = np.arange(256, dtype=np.float32) / 255.0
-    window = _ramp(level, decision.paint_level + 0.02, min(decision.paint_level + 0.25, 1.02))
-    factor = 1.0 - 0.85 * window
-    restraint = decision.highlight_restraint
+    start, hold, width = decision.paint_level + 0.02, 1.0, 0.23
     while True:
-        offset = -restraint * window * _ramp(level, 0.60, 0.95)
+        window = _ramp(level, start, min(start + width, 1.02))
+        factor = 1.0 - 0.85 * hold * window
+        offset = -decision.highlight_restraint * hold * window * _ramp(level, 0.60, 0.95)
         toned = tone_curve(level, decision.exposure * factor + offset, decision.passes)
-        if restraint < 0.02 or float(np.diff(toned).min()) > 0.25 / 255.0:
+        if hold < 0.01 or float(np.diff(toned).min()) > 0.25 / 255.0:
             return factor.astype(np.float32), offset.astype(np.float32)
-        restraint *= 0.8
+        # too steep a fall: spread it over more of the range first, then hold back less
+        width, hold = (width + 0.15, hold) if start + width < 1.0 else (width, 0.8 * hold)
 
 
 def guided_coefficients(

@@ -27,6 +27,12 @@ _MAGENTA = (0.866, 0.50)
 _CODED = np.arange(256) / 255.0
 _LINEAR = np.where(_CODED <= 0.04045, _CODED / 12.92, ((_CODED + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
+# linear sRGB to XYZ relative to the D65 white point
+_RGB_TO_XYZ = np.array(
+    [[0.4339539, 0.3762150, 0.1898430], [0.2126729, 0.7151522, 0.0721750], [0.0177578, 0.1094766, 0.8727756]],
+    np.float32,
+)
+
 _WARM_SIGMA = 0.24
 _COOL_SIGMA = 0.16
 _TINT_SIGMA = 0.07
@@ -55,6 +61,14 @@ def log_chroma(linear: FloatArray) -> tuple[FloatArray, FloatArray]:
     """`(ln R/G, ln B/G)` of linear light, steadied near black."""
     red, green, blue = cv2.split(cv2.log(linear + np.float32(0.002)))
     return cv2.subtract(red, green), cv2.subtract(blue, green)
+
+
+def to_lab(rgb: Bytes) -> FloatArray:
+    """CIELAB (D65), float32 (h, w, 3), of `rgb` (uint8, sRGB). OpenCV's own conversion first spends 60 ms on tables."""
+    xyz = cv2.transform(to_linear(rgb), _RGB_TO_XYZ)
+    root = cv2.pow(np.maximum(xyz, np.float32(0.008856)), 1.0 / 3.0)
+    x, y, z = cv2.split(np.where(xyz > np.float32(0.008856), root, np.float32(7.787) * xyz + np.float32(16.0 / 116.0)))
+    return np.asarray(cv2.merge([116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]))
 
 
 def warmth_and_tint(log_rg: FloatArray, log_bg: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -190,13 +204,6 @@ def lab_of_neutral(log_rg: float, log_bg: float, lightness: float = 85.0) -> tup
     linear = np.array([math.exp(log_rg), 1.0, math.exp(log_bg)])
     luminance = ((lightness + 16.0) / 116.0) ** 3
     linear *= luminance / float(linear @ np.array([0.2126, 0.7152, 0.0722]))
-    # sRGB primaries to XYZ, relative to D65
-    xyz = (
-        np.array(
-            [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
-        )
-        @ linear
-        / np.array([0.95047, 1.0, 1.08883])
-    )
+    xyz = _RGB_TO_XYZ.astype(float) @ linear
     f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16.0 / 116.0)
     return float(500.0 * (f[0] - f[1])), float(200.0 * (f[1] - f[2]))
