@@ -182,6 +182,7 @@ class _Plates:
     def __init__(self, load_image: LoadImage, capacity: int) -> None:
         self._load_image, self._capacity = load_image, capacity
         self._guard = threading.Lock()
+        self._making = threading.Lock()  # one full-resolution photo in memory at a time
         self._plates: OrderedDict[PhotoClip, Future[Plate]] = OrderedDict()
 
     def of(self, clip: PhotoClip) -> Plate:
@@ -196,7 +197,8 @@ class _Plates:
             self._plates.move_to_end(clip)
         if mine:
             try:
-                future.set_result(self._make(clip))
+                with self._making:
+                    future.set_result(self._make(clip))
             except BaseException as error:
                 future.set_exception(error)
                 raise

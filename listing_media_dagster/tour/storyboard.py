@@ -25,7 +25,7 @@ from listing_media_dagster.tour.camera import (
     mat_for,
 )
 
-PICTURE_VERSION = "1"  # bump when the same storyboard gives other pixels or another encoding
+PICTURE_VERSION = "2"  # bump when the same storyboard gives other pixels or another encoding
 DISSOLVE_SECONDS = 0.8
 SHORTEST_PACE = 1.2  # s a photo; below it nothing stands still between two dissolves
 CARD_SECONDS = 2.4  # held, before the dissolve begins
