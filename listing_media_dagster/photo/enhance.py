@@ -169,8 +169,8 @@ def _white_paint(surfaces: Surfaces, level: FloatArray) -> FloatArray:
     height = np.linspace(0.0, 1.0, level.shape[0], dtype=np.float32)[:, None]
     likely = np.maximum(likely, np.clip(1.3 - 2.2 * height, 0.0, 0.75) * neutral_weight(surfaces, spread=2.5))
     # Texture and trim leave gaps along every edge of a wall: close them, then let the map follow brightness edges.
-    closed = cv2.morphologyEx(likely, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
-    slope, offset = guided_coefficients(level, closed, 6, 0.002)
+    closed = cv2.morphologyEx(likely, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9)))
+    slope, offset = guided_coefficients(level, closed, 16, 0.002)
     return np.asarray(np.clip(slope * level + offset, 0.0, 1.0), np.float32)
 
 
