@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -10,6 +10,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 
 from listing_media_dagster.settings import settings
+
+if TYPE_CHECKING:
+    from listing_media_dagster.models.catalogue import CatalogueEntry
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 say = Console(stderr=True)
@@ -81,7 +84,7 @@ def pull_or_say_why_not(model: str, console: Console) -> bool:
     return True
 
 
-def _entry(model: str):  # type: ignore[no-untyped-def]  # CatalogueEntry, imported only when asked for
+def _entry(model: str) -> CatalogueEntry:
     from listing_media_dagster.models.catalogue import catalogue_entry
 
     try:

@@ -15,7 +15,8 @@ class Settings(BaseSettings):
 
     store: str = Field("./media", description="where media lies: a local folder or s3://bucket/prefix")
     media_url: str = Field(
-        "http://127.0.0.1:3001", description="where people's browsers reach the store's files (`make ui` serves them there)"
+        "http://127.0.0.1:3001",
+        description="where browsers reach the store's files; `make ui` serves them there",
     )
     s3_endpoint: str | None = Field(None, description="of an S3 server that isn't AWS, such as http://127.0.0.1:8333")
     s3_region: str = "us-east-1"

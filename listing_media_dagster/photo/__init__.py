@@ -1,1 +1,1 @@
-"""What a camera file needs to become a listing photo: decoding, brackets, geometry, colour and tone, privacy, encoding."""
+"""What a camera file needs to become a listing photo: decoding, brackets, geometry, colour, tone, privacy, encoding."""

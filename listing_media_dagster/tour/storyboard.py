@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from listing_media_dagster.listing import RoomType, fingerprint
+from listing_media_dagster.listing import WALK_ORDER, RoomType, fingerprint
 from listing_media_dagster.tour.camera import (
     CameraPath,
     Crop,
@@ -32,39 +32,7 @@ CARD_SECONDS = 2.4  # held, before the dissolve begins
 BLACK_SECONDS = 0.3
 FADE_SECONDS = 0.6  # from or to black
 
-_WALK = (
-    RoomType.EXTERIOR_FRONT,
-    RoomType.ENTRY,
-    RoomType.HALLWAY,
-    RoomType.LIVING_ROOM,
-    RoomType.FAMILY_ROOM,
-    RoomType.DINING_ROOM,
-    RoomType.KITCHEN,
-    RoomType.STAIRS,
-    RoomType.PRIMARY_BEDROOM,
-    RoomType.BEDROOM,
-    RoomType.CHILDRENS_ROOM,
-    RoomType.PRIMARY_BATHROOM,
-    RoomType.BATHROOM,
-    RoomType.HOME_OFFICE,
-    RoomType.LAUNDRY,
-    RoomType.CLOSET,
-    RoomType.BASEMENT,
-    RoomType.ATTIC,
-    RoomType.GARAGE,
-    RoomType.OTHER,  # and unknown
-    RoomType.BALCONY,
-    RoomType.DECK,
-    RoomType.PATIO,
-    RoomType.POOL,
-    RoomType.YARD,
-    RoomType.EXTERIOR_SIDE,
-    RoomType.EXTERIOR_BACK,
-    RoomType.VIEW,
-    RoomType.AERIAL,
-    RoomType.FLOOR_PLAN,
-)
-_PLACE = {room: place for place, room in enumerate(_WALK)} | {RoomType.UNKNOWN: _WALK.index(RoomType.OTHER)}
+_PLACE = {room: place for place, room in enumerate(WALK_ORDER)}
 
 
 @dataclass(frozen=True)
