@@ -108,4 +108,28 @@ def to_full_size(light: Image, low: Surfaces, high: Surfaces) -> Image:
             weight = near * (facing**16 * np.exp(-offset / 0.012) + 1e-5)
             total += weight[..., None] * light[ys][:, xs]
             weights += weight
-    return total / weights[..., None]
+    return mend_edges(total / weights[..., None], high)
+
+
+def mend_edges(light: Image, seen: Surfaces) -> Image:
+    """Give pixels that straddle two surfaces, so that their averaged geometry fits neither, the light around them."""
+    pure = single_surface(seen)
+    around = cv2.GaussianBlur(light * pure[..., None], (0, 0), 1.2)
+    share = cv2.GaussianBlur(pure, (0, 0), 1.2)
+    usable = (pure < 0.5) & (share > 0.02)
+    return np.where(usable[..., None], around / np.maximum(share, 1e-3)[..., None], light).astype(np.float32)
+
+
+def single_surface(seen: Surfaces) -> Image:
+    """1.0 where a pixel (H, W) lies on one surface, 0.0 where it is off the planes on both sides of it."""
+    result = np.ones_like(seen.hit)
+    steps = [np.linalg.norm(np.gradient(seen.position, axis=axis), axis=-1) for axis in (0, 1)]
+    scale = 0.1 * np.minimum(steps[0], steps[1]) + 0.0005
+    for dy, dx in ((0, 1), (1, 0)):
+        off = []
+        for way in (1, -1):
+            gap = _shift(seen.position, way * dy, way * dx) - seen.position
+            turn = np.einsum("hwc,hwc->hw", _shift(seen.normal, way * dy, way * dx), seen.normal)
+            off.append((np.abs(np.einsum("hwc,hwc->hw", gap, seen.normal)) > scale) | (turn < 0.96))
+        result[off[0] & off[1]] = 0.0
+    return result

@@ -282,19 +282,19 @@ def garden(sun: Sequence[float] = (0.62, 0.72, -0.55), seed: int = 700) -> Scene
     pieces = [g.quad("lawn", (-80, 0, -80), (160, 0, 0), (0, 0, 160), (0, 1, 0))]
     rng = np.random.default_rng(seed)
     for i, angle in enumerate(np.arange(0, 360, 19.0)):
-        radius, direction = rng.uniform(14.5, 24), np.radians(angle + rng.uniform(-5, 5))
+        radius, direction = rng.uniform(19.5, 32), np.radians(angle + rng.uniform(-5, 5))
         spot = (np.sin(direction) * radius, -0.1, -np.cos(direction) * radius)
         tall, wide, leaf = rng.uniform(5.5, 9.5), rng.uniform(2.2, 3.4), ("leaf", "leaf dark")[i % 2]
         pieces += planting.tree(spot, tall, wide, seed + 40 + i, leaf, 18000, 0.24)
     for low, high in (
-        ((-13, 0, -13), (13, 1.7, -12.2)),
-        ((12.2, 0, -13), (13, 1.7, 13)),
-        ((-13, 0, -13), (-12.2, 1.7, 13)),
-        ((-13, 0, 12.2), (13, 1.7, 13)),
+        ((-18, 0, -18), (18, 1.35, -17.2)),
+        ((17.2, 0, -18), (18, 1.35, 18)),
+        ((-18, 0, -18), (-17.2, 1.35, 18)),
+        ((-18, 0, 17.2), (18, 1.35, 18)),
     ):
-        pieces += planting.hedge(low, high, seed + 5, density=260, size=0.13)
+        pieces += planting.hedge(low, high, seed + 5, density=300, size=0.11)
     for i in range(14):
-        angle, radius = np.radians(i * 26 + 9), 9.5 + (i % 3)
+        angle, radius = np.radians(i * 26 + 9), 13.0 + 1.3 * (i % 3)
         pieces += planting.shrub(
             (np.sin(angle) * radius, 0, -np.cos(angle) * radius),
             1.3 + 0.3 * (i % 2),

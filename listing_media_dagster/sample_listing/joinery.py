@@ -175,7 +175,6 @@ def skirting(length: float, gaps: Sequence[tuple[float, float]] = (), height: fl
         if start > at + 0.01:
             pieces.append(g.box("trim", (at, 0.002, -0.016), (start, height, 0.0), 0.003))
             pieces.append(g.box("trim", (at, height - 0.002, -0.010), (start, height + 0.018, 0.0), 0.004))
-            pieces.append(g.box("trim", (at, 0.0005, -0.026), (start, 0.016, 0.0), 0.007))
         at = stop
     return pieces
 

@@ -55,12 +55,14 @@ def _shot(
 
 
 PICTURES = (
-    Picture("DSC_0412.JPG", rooms.living_room, _shot(2.3, 14, Fraction(1, 20), 12, (1.05, 1.0, 0.88)), {"sun": 0.45}),
+    Picture(
+        "DSC_0412.JPG", rooms.living_room, _shot(1.9, 14, Fraction(1, 20), 12, (1.05, 1.0, 0.88)), {"sun": 0.45}, 1.6
+    ),
     Picture("03-kitchen.jpg", rooms.kitchen, _shot(2.5, 21, Fraction(1, 15), 13, (1.08, 1.0, 0.84)), {"sun": 0.3}),
     Picture("DSC_0421.JPG", rooms.bedroom, _shot(2.4, 30, Fraction(1, 15), 14, (0.96, 1.0, 1.08)), {"sun": 0.35}),
     Picture("bathroom.jpg", rooms.bathroom, _shot(2.6, 36, Fraction(1, 10), 15, (1.10, 1.0, 0.80)), {}, 3.5, 40.0),
     Picture(
-        BRACKET[1][0], rooms.dining_room, _shot(2.6, 44, Fraction(1, 10), 16, (1.03, 1.0, 0.93)), {"sun": 0.35}, 4.0
+        BRACKET[1][0], rooms.dining_room, _shot(1.7, 44, Fraction(1, 10), 16, (1.03, 1.0, 0.93)), {"sun": 0.35}, 3.6
     ),
     Picture(
         PHONE_SHOT,
@@ -73,7 +75,6 @@ PICTURES = (
             (1.10, 1.0, 0.78),
             iso=640,
             f_number=1.8,
-            focal_35mm=26.0,
             model="Sample Phone",
             orientation=6,
             vignette=0.3,
@@ -85,16 +86,14 @@ PICTURES = (
         2000,
     ),
 )
-FRONT_SHOT = _shot(
-    1.15, 0, Fraction(1, 250), 11, (0.97, 1.0, 1.06), iso=100, f_number=8.0, focal_35mm=22.0, vignette=0.4
-)
+FRONT_SHOT = _shot(1.15, 0, Fraction(1, 250), 11, (0.97, 1.0, 1.06), iso=100, f_number=8.0, vignette=0.4)
 
 
 def quality_of(width: int, portrait: bool, draft: bool, outdoors: bool = False) -> Quality:
     """Samples for a picture whose long edge is `width` px; a draft takes about a fifth of the time."""
     width = width // 2 if draft else width
     size = (width * 2 // 3, width) if portrait else (width, width * 2 // 3)
-    spp = {"day": 36, "sun": 20, "lamp": 20, "sky": 24}
+    spp = {"day": 24, "sun": 12, "lamp": 14, "sky": 16}
     return Quality(
         size, 3, 2 if draft else 4, {k: max(4, v // 3) if draft else v for k, v in spp.items()}, 4 if outdoors else 7
     )
@@ -157,21 +156,22 @@ def bracket_frames(radiance: Image, shot: Shot, focal_px: float) -> dict[str, by
             taken=shot.taken + timedelta(seconds=stops // 2 + 1),
             seed=shot.seed * 10 + stops,
         )
-        frames[name] = develop.jpeg(develop.expose(develop.shaken(radiance, focal_px, *turn), frame), frame, 84)
+        frames[name] = develop.jpeg(develop.expose(develop.shaken(radiance, focal_px, *turn), frame), frame, 87)
     return frames
 
 
 def files_of(picture: Picture, radiance: Image, camera: Camera) -> dict[str, bytes]:
     """The files that this picture delivers: one, or three for the bracket, and the broken copy of the living room."""
     height, width = radiance.shape[:2]
+    shot = replace(picture.shot, focal_35mm=camera.focal_35mm)
     if picture.file == BRACKET[1][0]:
-        return bracket_frames(radiance, picture.shot, camera.focal_px(width, height))
-    pixels = develop.expose(radiance, picture.shot)
-    if picture.shot.orientation == 6:  # the sensor lay on its side: viewers turn the pixels clockwise
+        return bracket_frames(radiance, shot, camera.focal_px(width, height))
+    pixels = develop.expose(radiance, shot)
+    if shot.orientation == 6:  # the sensor lay on its side: viewers turn the pixels clockwise
         pixels = np.ascontiguousarray(np.rot90(pixels))
-    files = {picture.file: develop.jpeg(pixels, picture.shot, 85)}
+    files = {picture.file: develop.jpeg(pixels, shot, 88)}
     if picture.room is rooms.living_room:
-        again = replace(picture.shot, seed=picture.shot.seed + 500, taken=picture.shot.taken + timedelta(seconds=6))
+        again = replace(shot, seed=shot.seed + 500, taken=shot.taken + timedelta(seconds=6))
         whole = develop.jpeg(develop.expose(radiance, again), again, 82)
         files[BROKEN] = whole[: int(len(whole) * BROKEN_SHARE)]
     return files
@@ -219,8 +219,8 @@ def make(output: Path, draft: bool = False, only: frozenset[str] = frozenset()) 
     if not only or "01-front.jpg" in only:
         started = time.process_time()
         radiance, camera = front_radiance(draft)
-        pixels = develop.expose(radiance, FRONT_SHOT)
-        keep({"01-front.jpg": develop.jpeg(pixels, FRONT_SHOT, 84)}, radiance, camera, None, started)
+        shot = replace(FRONT_SHOT, focal_35mm=camera.focal_35mm)
+        keep({"01-front.jpg": develop.jpeg(develop.expose(radiance, shot), shot, 86)}, radiance, camera, None, started)
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ class Room:
     scene: Scene
     camera: Camera
     size: tuple[float, float, float]  # width, height, depth m
-    garden_position: tuple[float, float, float] = (0.0, 1.5, 0.0)
+    garden_position: tuple[float, float, float] = (0.0, 2.0, 0.0)
 
 
 def common_materials(seed: int, wall: Sequence[float] = (0.74, 0.72, 0.68)) -> dict[str, Material]:
@@ -164,7 +164,7 @@ def bedroom() -> Room:
     }
     scene = Scene(tuple(pieces), materials, **daylight((-0.55, 0.75, -0.62)))
     camera = Camera((3.35, 1.42, 4.45), -19.0, -2.2, -0.8, 18.0)
-    return Room("bedroom", scene, camera, (width, height, depth), (3.0, 1.9, 1.0))
+    return Room("bedroom", scene, camera, (width, height, depth), (3.0, 2.2, 1.0))
 
 
 def kitchen() -> Room:
@@ -229,7 +229,7 @@ def kitchen() -> Room:
     }
     scene = Scene(tuple(pieces), materials, **daylight((0.72, 0.62, -0.3), (60.0, 44.0, 27.0)))
     camera = Camera((3.5, 1.40, 4.65), -27.0, -2.8, 0.9, 17.0)
-    return Room("kitchen", scene, camera, (width, height, depth), (-2.0, 1.6, 2.0))
+    return Room("kitchen", scene, camera, (width, height, depth), (-2.0, 2.0, 2.0))
 
 
 def dining_room() -> Room:
@@ -268,7 +268,7 @@ def dining_room() -> Room:
     }
     scene = Scene(tuple(pieces), materials, **daylight((-0.45, 0.60, -0.8), (7.0, 5.2, 3.2)))
     camera = Camera((3.95, 1.45, 4.72), -21.0, -3.0, 0.6, 18.0)
-    return Room("dining_room", scene, camera, (width, height, depth), (0.5, 1.6, -1.0))
+    return Room("dining_room", scene, camera, (width, height, depth), (0.5, 1.9, -1.0))
 
 
 def hallway() -> Room:
@@ -334,7 +334,7 @@ def hallway() -> Room:
     }
     scene = Scene(tuple(pieces), materials, **daylight(None, (14.0, 9.8, 5.6)))
     camera = Camera((0.98, 1.45, 6.35), -1.5, -3.2, 1.1, 26.0, portrait=True)
-    return Room("hallway", scene, camera, (width, height, depth), (2.0, 1.6, 3.0))
+    return Room("hallway", scene, camera, (width, height, depth), (2.0, 2.0, 3.0))
 
 
 def bathroom() -> Room:

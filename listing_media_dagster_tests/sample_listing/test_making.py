@@ -12,7 +12,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from listing_media_dagster.sample_listing import denoise, develop, geometry, joinery, make, render, rooms, scene, textures
+from listing_media_dagster.sample_listing import (
+    denoise,
+    develop,
+    geometry,
+    joinery,
+    make,
+    render,
+    rooms,
+    scene,
+    textures,
+)
 
 ROOMS = (rooms.living_room, rooms.bedroom, rooms.kitchen, rooms.dining_room, rooms.hallway, rooms.bathroom)
 
