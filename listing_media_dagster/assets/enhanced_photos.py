@@ -72,7 +72,7 @@ def enhanced_photos(
         parameters={"look": look.model_dump(mode="json"), "strength": strength},
     )
     photo_set = with_contact_sheet(photo_set, stage)
-    check = _whites_check(_white_spread(inputs.values(), stage), _white_spread(photos, stage))
+    check = _whites_check(*_white_spread(inputs.values(), photos, stage))
     photo_set = stage.finish(photo_set, [check])
     return dg.MaterializeResult(
         value=photo_set, metadata=stage_metadata(photo_set, stage, strength=strength), check_results=[check]
@@ -120,9 +120,11 @@ def _is_exterior(photo: Photo) -> bool | None:
     return None if photo.room.type in (RoomType.UNKNOWN, RoomType.OTHER) else photo.room.type in EXTERIORS
 
 
-def _white_spread(photos: Iterable[Photo], stage: StageRun) -> float:
-    """Return how far apart the photos' neutrals lie, in ΔE; see `neutral_consistency`."""
-    return neutral_consistency([stage.pixels(photo.image, at_most=640) for photo in photos])
+def _white_spread(before: Iterable[Photo], after: Iterable[Photo], stage: StageRun) -> tuple[float, float]:
+    """Return how far apart the photos' neutrals lay and lie, in ΔE, measured on the same surfaces."""
+    earlier = [stage.pixels(photo.image, at_most=640) for photo in before]
+    later = [stage.pixels(photo.image, at_most=640) for photo in after]
+    return neutral_consistency(earlier), neutral_consistency(later, surfaces_of=earlier)
 
 
 def _whites_check(before: float, after: float) -> dg.AssetCheckResult:
