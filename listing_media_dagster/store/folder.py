@@ -7,15 +7,19 @@ name.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from listing_media_dagster.store.objects import PARTIAL_PREFIX, ListedObject, Names, ObjectMissing, StoreError
 
 CHUNK_BYTES = 4 * 2**20
+OPEN_ATTEMPTS = 20
 
 
 class Folder:
@@ -69,26 +73,37 @@ class Folder:
         target = self.path(key)
         if target.is_dir():
             raise StoreError(f"{key} in {self.root} is a folder: remove or rename it to write that file")
-        while True:
-            partial = target.parent / f"{PARTIAL_PREFIX}{secrets.token_hex(8)}"
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with partial.open("xb") as file:
-                    for chunk in chunks:
-                        file.write(chunk)
-                    file.flush()
-                    os.fsync(file.fileno())
-                publish(partial, target)
-                status = target.stat()
-                break
-            except FileNotFoundError:
-                # Another process pruned the empty folder between mkdir and open: once more, nothing was read yet.
-                if target.parent.exists():
-                    raise
-            finally:
-                partial.unlink(missing_ok=True)
+        partial = target.parent / f"{PARTIAL_PREFIX}{secrets.token_hex(8)}"
+        try:
+            with self._opened(partial) as file:
+                for chunk in chunks:
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            publish(partial, target)
+            status = target.stat()
+        except FileExistsError:
+            raise  # `create` found the key taken
+        except OSError as error:
+            if error.filename and not Path(error.filename).is_relative_to(self.root):
+                raise  # it is the source that can't be read
+            raise StoreError(f"can't write {key} in {self.root}: {_remedy(error)}") from None
+        finally:
+            _forget(partial)
         _sync_folder(target.parent)
         return _listed(key, status)
+
+    @staticmethod
+    def _opened(partial: Path) -> BinaryIO:
+        """Open a new file, again if another process pruned its empty folder between mkdir and open."""
+        for attempt in range(1, OPEN_ATTEMPTS + 1):
+            try:
+                partial.parent.mkdir(parents=True, exist_ok=True)
+                return partial.open("xb")
+            except FileNotFoundError:
+                if attempt == OPEN_ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
 
     def copy(self, source: str, target: str) -> None:
         self._put(target, self.chunks(source), os.replace)
@@ -139,6 +154,22 @@ class Folder:
             return []
         names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=not folder)]
         return sorted(name for name in names if name.startswith(start))
+
+
+def _remedy(error: OSError) -> str:
+    """Say what the operating system said and what a person can do about it."""
+    said = error.strerror or str(error) or type(error).__name__
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{said}; free some space, or let LISTING_MEDIA_STORE name a folder on another disk"
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"{said}; let this user write there, or let LISTING_MEDIA_STORE name another folder"
+    return f"{said}; check that LISTING_MEDIA_STORE names a folder on a disk that is mounted"
+
+
+def _forget(partial: Path) -> None:
+    """Remove an unfinished file; where that isn't possible the error that left it unfinished says more."""
+    with suppress(OSError):
+        partial.unlink(missing_ok=True)
 
 
 def _is_file(status: os.stat_result) -> bool:

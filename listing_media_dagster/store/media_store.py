@@ -8,6 +8,7 @@ until its etag or size changes.
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 import threading
 from collections import OrderedDict
@@ -315,7 +316,7 @@ def _folder_of(url: str) -> Path:
         if parts.netloc not in ("", "localhost"):
             raise StoreError(f"{url!r} names a folder on another machine: use file:///path, a plain path or s3://…")
         return Path(unquote(parts.path))
-    if "://" in url:
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", url):  # also s3:/bucket; one letter is a drive
         raise StoreError(f"{url!r} isn't a store: use a folder (./media, file:///path) or s3://bucket/prefix")
     if not url:
         raise StoreError("the store's URL is empty: set LISTING_MEDIA_STORE to a folder or s3://bucket/prefix")

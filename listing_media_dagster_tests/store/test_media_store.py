@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import random
@@ -321,7 +322,7 @@ def test_a_file_url_and_a_path_name_the_same_folder(tmp_path: Path) -> None:
     assert by_path.url == by_url.url
 
 
-@pytest.mark.parametrize("url", ["", "ftp://host/x", "file://server/share", "s3://", "s3:///prefix"])
+@pytest.mark.parametrize("url", ["", "ftp://host/x", "file://server/share", "s3://", "s3:///prefix", "s3:/bucket/x"])
 def test_urls_that_name_no_store_are_refused(url: str) -> None:
     with pytest.raises(StoreError):
         MediaStore(url)
@@ -397,3 +398,33 @@ def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="is a folder"):
         store.write("listings/h/report.json", b"{}")
     assert not store.exists("listings/h/report.json")
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [(errno.ENOSPC, "free some space"), (errno.EROFS, "let this user write there"), (errno.EIO, "is mounted")],
+)
+def test_a_disk_that_cannot_be_written_is_said_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    store = MediaStore(str(tmp_path))
+    store.write("listings/h/report.json", b"old")
+
+    def failing(_descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(StoreError, match=f"can't write listings/h/report.json in .*{remedy}"):
+        store.write("listings/h/report.json", b"new")
+    assert store.read("listings/h/report.json") == b"old"
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["report.json"]
+
+
+def test_a_folder_that_cannot_be_made_is_given_up_at_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MediaStore(str(tmp_path / "media"))
+    monkeypatch.setattr(Path, "mkdir", lambda *_how, **_more: None)  # as in /proc: nobody objects, nothing is there
+    with pytest.raises(StoreError, match="can't write a/b"):
+        store.write("a/b", b"1")
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="can't write a/b"):
+        MediaStore(str(tmp_path / "file")).write("a/b", b"1")
