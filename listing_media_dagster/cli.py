@@ -10,15 +10,39 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from listing_media_dagster import cli_models
 from listing_media_dagster.cli_progress import showing_progress
 from listing_media_dagster.listing import BadListing, check_listing_id
-from listing_media_dagster.settings import settings
+from listing_media_dagster.settings import Settings, settings
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__, add_completion=False)
+
+class _Commands(typer.core.TyperGroup):
+    """Answers what a person can put right (a store, a setting) with one line and exit code 1, not with a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        from listing_media_dagster.store.objects import StoreError
+
+        try:
+            return super().invoke(ctx)
+        except StoreError as unusable:
+            _complain(str(unusable))
+        except ValidationError as invalid:
+            if invalid.title != Settings.__name__:
+                raise
+            for error in invalid.errors():
+                name = "_".join(str(part) for part in error["loc"]).upper()
+                _complain(f"LISTING_MEDIA_{name} can't be {error['input']!r}: {error['msg']}")
+        raise typer.Exit(1)
+
+
+app = typer.Typer(
+    cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__, add_completion=False
+)
 app.add_typer(cli_models.app, name="models")
 say = Console(stderr=True)
 
@@ -60,7 +84,7 @@ def demo(
         cli_models.pull_or_say_why_not("clip-vit-b32", say)
     folder = photos or sample_folder()
     if not folder.is_dir():
-        say.print(f"[red]{folder} is no folder; give the folder that holds the photos of one home")
+        _complain(f"{folder} is no folder; give the folder that holds the photos of one home")
         raise typer.Exit(1)
     listing_id = "sample-home" if photos is None else _listing_id("", folder)
     succeeded = _run_listing(folder, listing_id)
@@ -80,7 +104,7 @@ def submit(photos: Photos, listing: ListingId = "", store: Store = None) -> None
     for file in drop.files():
         with drop.open_local(file.name) as path:
             media.write(f"{inbox}/{file.name}", path)
-        say.print(f"  {file.name}")
+        say.print(f"  {file.name}", markup=False, highlight=False)
     if (text := drop.listing_yaml()) is not None:
         media.write(f"{inbox}/{FILE_NAME}", text)
     media.write(f"{inbox}/{READY_MARKER}", b"")
@@ -151,12 +175,16 @@ def check_id(text: str) -> str:
     try:
         return check_listing_id(text)
     except BadListing as bad:
-        say.print(f"[red]{bad}")
+        _complain(str(bad))
         raise typer.Exit(1) from None
 
 
 def _listing_id(given: str, photos: Path) -> str:
     return check_id(given or re.sub(r"[^A-Za-z0-9_-]+", "-", photos.resolve().name).strip("-_")[:64] or "listing")
+
+
+def _complain(sentence: str) -> None:
+    say.print(f"[red]{escape(sentence)}[/]", highlight=False, soft_wrap=True)
 
 
 def _use_store(url: str | None) -> None:
@@ -188,7 +216,8 @@ def _prepare_dagster_home() -> None:
 
 def _run_listing(photos: Path, listing_id: str, *, style: str | None = None, strength: float | None = None) -> bool:
     _prepare_dagster_home()
-    say.print(f"[bold]{listing_id}[/]  {photos}")
+    _media().exists(f"listings/{listing_id}/report.json")  # a store that can't be reached is said before any work
+    say.print(f"[bold]{listing_id}[/]  {escape(str(photos))}", highlight=False)
     with showing_progress(say):
         import dagster as dg
 
@@ -210,7 +239,7 @@ def _run_listing(photos: Path, listing_id: str, *, style: str | None = None, str
             )
     for event in result.all_events:
         if event.is_step_failure:
-            say.print(f"[red]{event.step_key} failed:[/] {_why(event)}", highlight=False)
+            say.print(f"[red]{event.step_key} failed:[/] {escape(_why(event))}", highlight=False, soft_wrap=True)
     return bool(result.success)
 
 
@@ -252,12 +281,12 @@ def _show_listing(report: dict[str, Any]) -> None:
     for status, colour in (("rejected", "red"), ("flagged", "yellow")):
         for file in files:
             if file["status"] == status:
-                out.print(f"  [{colour}]{status}[/] {file['file']}: {file['reason']}", highlight=False)
+                out.print(f"  [{colour}]{status}[/] {escape(file['file'])}: {escape(file['reason'])}", highlight=False)
     accepted = sum(file["status"] != "rejected" for file in files)
     out.print(f"  {accepted} of {len(files)} files accepted, {len(report['photos'])} photos")
     for check in report["checks"]:
         colour = {"passed": "green", "warned": "yellow", "failed": "red"}[check["outcome"]]
-        out.print(f"  [{colour}]{check['outcome']}[/] {check['check']}: {check['detail']}", highlight=False)
+        out.print(f"  [{colour}]{check['outcome']}[/] {check['check']}: {escape(check['detail'])}", highlight=False)
     seconds = ", ".join(f"{asset} {stage['seconds']:.1f} s" for asset, stage in report["stages"].items())
     out.print(f"  {seconds}", highlight=False)
     package = f"listings/{report['listing_id']}/listing_package/"
@@ -265,7 +294,9 @@ def _show_listing(report: dict[str, Any]) -> None:
         opened = deliverable["media_type"] in ("text/html", "video/mp4", "application/zip")
         if opened and deliverable["key"].startswith(package):
             words = deliverable["description"] or deliverable["name"]
-            out.print(f"  [bold]{words}[/]: {_where(deliverable['key'])}", highlight=False, soft_wrap=True)
+            out.print(
+                f"  [bold]{escape(words)}[/]: {escape(_where(deliverable['key']))}", highlight=False, soft_wrap=True
+            )
 
 
 def _where(key: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 LOGGER = "listing_media_dagster.progress"
@@ -20,12 +21,12 @@ def showing_progress(console: Console) -> Iterator[None]:
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("[dim]{task.fields[what]}"),
+        TextColumn("{task.fields[what]}", style="dim", markup=False),
     )
     logger = logging.getLogger(LOGGER)
     with Progress(*columns, console=console) as bars:
         handler = _Bars(bars)
-        level, propagate = logger.level, logger.propagate
+        level = logger.level
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         try:
@@ -33,7 +34,6 @@ def showing_progress(console: Console) -> Iterator[None]:
         finally:
             logger.removeHandler(handler)
             logger.setLevel(level)
-            logger.propagate = propagate
 
 
 class _Bars(logging.Handler):
@@ -45,7 +45,7 @@ class _Bars(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         fields = record.__dict__
         if "message_of" in fields:
-            self._bars.console.print(f"[yellow]{record.getMessage()}", highlight=False)
+            self._bars.console.print(f"[yellow]{escape(record.getMessage())}[/]", highlight=False)
         elif "asset" in fields:
             asset = fields["asset"]
             if asset not in self._tasks:

@@ -16,9 +16,11 @@ def listing_media(tmp_path):
     environment |= {"DAGSTER_HOME": str(tmp_path), "LISTING_MEDIA_STORE": str(tmp_path / "media"), "COLUMNS": "200"}
     environment["HF_HOME"] = environment["LISTING_MEDIA_MODELS_DIR"] = str(tmp_path / "no-models")
 
-    def run(*words):
+    def run(*words, **variables):
         command = [sys.executable, "-m", "listing_media_dagster.cli", *map(str, words)]
-        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=240)
+        return subprocess.run(
+            command, capture_output=True, text=True, env=environment | variables, cwd=tmp_path, timeout=240
+        )
 
     return run
 
@@ -77,3 +79,36 @@ def test_an_unknown_model_is_answered_with_the_known_ones(listing_media):
     done = listing_media("models", "check", "clip-vit-b99")
     assert done.returncode == 1
     assert "clip-vit-b32" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("store", "said"),
+    [
+        ("s3:/bucket", "'s3:/bucket' isn't a store: use a folder (./media, file:///path) or s3://bucket/prefix"),
+        ("s3://", "'s3://' names no bucket"),
+        ("/dev/null/media", "can't write listings/h1/"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_answered_with_one_line(listing_media, tmp_path, store, said):
+    done = listing_media("run", write_rooms(tmp_path / "drop", ["a.jpg"]), "--listing", "h1", "--store", store)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_setting_that_cannot_be_read_is_named(listing_media):
+    done = listing_media("status", LISTING_MEDIA_WORKERS="many", LISTING_MEDIA_S3_SECRET_ACCESS_KEY="hunter2")
+    assert done.returncode == 1
+    assert done.stderr.startswith("LISTING_MEDIA_WORKERS can't be 'many': ")
+    assert "hunter2" not in done.stderr + done.stdout
+
+
+def test_names_that_look_like_markup_are_printed_as_they_are(listing_media, tmp_path):
+    drop = write_rooms(tmp_path / "[red]odd[" / "x]", ["[bold]k.jpg"])
+    (drop / "[b]").mkdir()
+    (drop / "[b]" / "i].txt").write_text("no photo")
+    done = listing_media("run", drop, "--listing", "h1")
+    assert done.returncode == 0, done.stderr
+    assert "rejected [b]/i].txt: " in done.stdout
+    assert "[red]odd[/x]" in done.stderr
