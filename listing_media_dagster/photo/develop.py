@@ -33,16 +33,18 @@ class DevelopPlan:
     """Everything `develop` needs. Maps are float32 (h, w) on a small copy and are stretched over the frame.
 
     gains: linear R, G, B factors of the global white balance. local_gains: coded factors for R and B on top, or None.
-    black: coded level mapped to 0. strength: (slope, offset) of the tone curve's strength over brightness, or None;
-    highlights: (factor, offset) on that strength by the pixel's own level, two float32 tables (256,), or None.
-    passes: how often the curve is applied. lift_saturation: chroma kept by a pixel lifted without end. chroma_kept: map
-    of the share of chroma kept by place, or None. The noise sigmas are 8-bit levels to remove (0 = off).
-    sharpen_core: detail in 8-bit levels that is left alone.
+    black: coded level mapped to 0. white: 8-bit level at which the photo's lamps and windows are cut off. strength:
+    (slope, offset) of the tone curve's strength over brightness, or None; highlights: (factor, offset) on that
+    strength by the pixel's own level, two float32 tables (256,), or None. passes: how often the curve is applied.
+    lift_saturation: chroma kept by a pixel lifted without end. chroma_kept: map of the share of chroma kept by place,
+    or None. The noise sigmas are 8-bit levels to remove (0 = off). sharpen_core: detail in 8-bit levels that is left
+    alone.
     """
 
     gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
     local_gains: tuple[FloatArray, FloatArray] | None = None
     black: float = 0.0
+    white: int = 255
     strength: tuple[FloatArray, FloatArray] | None = None
     highlights: tuple[FloatArray, FloatArray] | None = None
     passes: int = 2
@@ -102,7 +104,13 @@ def _channel_tables(plan: DevelopPlan) -> list[FloatArray]:
     # A toe instead of a cut: what is darker than twice the black level bends towards 0 and never reaches it.
     toe = level * level / (4.0 * max(plan.black, 1e-6))
     anchored = np.where(level < 2.0 * plan.black, toe, level - plan.black) / (1.0 - plan.black)
-    return [(anchored * gain**CODED_EXPONENT + _FLOOR).astype(np.float32) for gain in plan.gains]
+    return [balanced_levels(anchored, gain) + np.float32(_FLOOR) for gain in plan.gains]
+
+
+def balanced_levels(coded: FloatArray, gain: float) -> FloatArray:
+    """sRGB-coded levels (0..1, any shape) with their linear light times `gain`: float32, above 1 where it overflows."""
+    linear = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4) * gain
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1.0 / 2.4) - 0.055).astype(np.float32)
 
 
 class _Stretched:
@@ -143,7 +151,7 @@ def _develop_strip(
         cv2.multiply(planes[0], maps["red"].rows(first, rows), dst=planes[0])
         cv2.multiply(planes[2], maps["blue"].rows(first, rows), dst=planes[2])
     if plan.balances:
-        _keep_blown_white(planes, coded)
+        _keep_blown_white(planes, coded, plan.white)
     if plan.luma_noise > 0 or plan.chroma_noise > 0:
         _denoise(planes, plan)
     if plan.balances or plan.strength is not None:
@@ -152,7 +160,7 @@ def _develop_strip(
     return _sharpen(made, plan) if plan.sharpen > 0 else made
 
 
-def _keep_blown_white(planes: list[FloatArray], coded: Sequence[Any]) -> None:
+def _keep_blown_white(planes: list[FloatArray], coded: Sequence[Any], white: int) -> None:
     """Where channels are at their end their ratio is no colour: such pixels go to white instead of a false tint.
 
     Correcting (255, 255, 200) as if it were a colour gives the cyan and magenta rims seen around over-exposed lamps.
@@ -160,14 +168,15 @@ def _keep_blown_white(planes: list[FloatArray], coded: Sequence[Any]) -> None:
     # Blue is left out of the test for a clipped channel: pale skies clip blue first, and their colour is true.
     highest = cv2.max(coded[0], coded[1])
     lowest = cv2.min(cv2.min(coded[0], coded[1]), coded[2])
-    suspect = cv2.min(cv2.LUT(highest, _STEP_246), cv2.LUT(lowest, _STEP_160))
+    cut_off, filled = _ramp_table(white - 9.0, white), _ramp_table(white - 95.0, white - 9.0)
+    suspect = cv2.min(cv2.LUT(highest, (cut_off > 0).astype(np.uint8)), cv2.LUT(lowest, (filled > 0).astype(np.uint8)))
     if cv2.countNonZero(suspect) == 0:
         return
     where = np.nonzero(suspect)
-    blown = _RAMP_160_246[lowest[where]] * _RAMP_246_255[highest[where]]
-    white = highest[where] * np.float32(1.0 / 255.0) * blown
+    blown = filled[lowest[where]] * cut_off[highest[where]]
+    level = highest[where] * np.float32(1.0 / 255.0) * blown
     for plane in planes:
-        plane[where] = plane[where] * (1.0 - blown) + white
+        plane[where] = plane[where] * (1.0 - blown) + level
 
 
 def _ramp_table(start: float, end: float) -> FloatArray:
@@ -176,10 +185,6 @@ def _ramp_table(start: float, end: float) -> FloatArray:
     return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
 
 
-_RAMP_160_246 = _ramp_table(160.0, 246.0)
-_RAMP_246_255 = _ramp_table(246.0, 255.0)
-_STEP_160 = (_RAMP_160_246 > 0).astype(np.uint8)
-_STEP_246 = (_RAMP_246_255 > 0).astype(np.uint8)
 # White balance may not spend more than half of a pixel's headroom: no channel is pushed into clipping.
 _CEILING = (0.5 + np.arange(256, dtype=np.float32) / 510.0).astype(np.float32)
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from listing_media_dagster.listing import Operation, OperationName
 from listing_media_dagster.photo import quality
 from listing_media_dagster.photo.channels import brightest_channel, darkest_channel
-from listing_media_dagster.photo.develop import CODED_EXPONENT, DevelopPlan, develop
+from listing_media_dagster.photo.develop import CODED_EXPONENT, DevelopPlan, balanced_levels, develop
 from listing_media_dagster.photo.look import (
     ListingLook,
     LookEstimate,
@@ -40,12 +40,15 @@ from listing_media_dagster.photo.tone import (
 )
 from listing_media_dagster.photo.white_balance import (
     Surfaces,
+    chroma_of,
     lab_of_neutral,
     mean_chroma,
     neutral_weight,
     read_surfaces,
     surface_weight,
     to_lab,
+    warmth_and_tint,
+    white_level,
 )
 
 __all__ = [
@@ -59,7 +62,7 @@ __all__ = [
     "neutral_consistency",
 ]
 
-ENHANCE_VERSION = "1"
+ENHANCE_VERSION = "2"
 
 FloatArray = NDArray[Any]  # float32; OpenCV's stubs promise no more than "some number"
 Bytes = NDArray[Any]  # uint8
@@ -108,7 +111,7 @@ def _plan(
     light = light_to_correct(estimate, look, exterior)
     gains = _gains(light[0] * strength, light[1] * strength)
     blown = darkest_channel(small) >= 248
-    balanced = _scaled(small, np.array(gains, np.float32) ** CODED_EXPONENT)
+    balanced = _balanced(small, gains)
     surfaces = surfaces.under(light[0] * strength, light[1] * strength)
     local = None
     if not estimate.monochrome and not exterior and estimate.mixed_light > 0.03:
@@ -134,7 +137,7 @@ def _plan(
     )
     black = decision.black * strength
     level = np.clip(level_now.astype(np.float32) / 255.0 - black, 0.0, 1.0) / (1.0 - black)
-    paint = None if exterior or estimate.monochrome else _white_paint(surfaces, level)
+    paint = None if exterior or estimate.monochrome else _white_paint(surfaces, level, light)
     slope, offset = local_strength(level, decision, sky if exterior else None, paint)
     factor, held_back = highlight_tables(decision)
     # what the eye sees after the lift is what has to be calmed and what may be sharpened
@@ -144,6 +147,7 @@ def _plan(
             gains=gains,
             local_gains=local,
             black=black,
+            white=white_level(small) or 255,
             strength=(slope * np.float32(strength), offset * np.float32(strength)),
             highlights=(factor, held_back * np.float32(strength)),
             passes=decision.passes,
@@ -162,9 +166,14 @@ def _plan(
     )
 
 
-def _white_paint(surfaces: Surfaces, level: FloatArray) -> FloatArray:
-    """Likelihood of white paint without texture, float32 (h, w) 0..1: its last trace of colour is light, not paint."""
+def _white_paint(surfaces: Surfaces, level: FloatArray, light: tuple[float, float]) -> FloatArray:
+    """Likelihood of white paint without texture, float32 (h, w) 0..1: its last trace of colour is light, not paint.
+
+    light: the cast taken out of the surfaces. Daylight that strays into a lamp-lit room lies between it and neutral.
+    """
     likely = np.minimum(1.5 * neutral_weight(surfaces, spread=0.8), 1.0)
+    if (lamp := float(warmth_and_tint(np.array(light[0]), np.array(light[1]))[0])) > 0.2:
+        likely = np.maximum(likely, _daylit_paint(surfaces, lamp))
     # A ceiling under warm lamps is further from neutral; a part of that is taken out, less and less down the walls.
     height = np.linspace(0.0, 1.0, level.shape[0], dtype=np.float32)[:, None]
     likely = np.maximum(likely, np.clip(1.3 - 2.2 * height, 0.0, 0.75) * neutral_weight(surfaces, spread=2.5))
@@ -172,6 +181,24 @@ def _white_paint(surfaces: Surfaces, level: FloatArray) -> FloatArray:
     closed = cv2.morphologyEx(likely, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9)))
     slope, offset = guided_coefficients(level, closed, 16, 0.002)
     return np.asarray(np.clip(slope * level + offset, 0.0, 1.0), np.float32)
+
+
+def _daylit_paint(surfaces: Surfaces, lamp: float) -> FloatArray:
+    """Likelihood of bright white paint that is bluish only by daylight, float32 (h, w) 0..1, in a room lit by a lamp.
+
+    lamp: warmth of the light taken out. Blue paint is darker than white, and mostly bluer than daylight.
+    """
+    warmth, _ = warmth_and_tint(surfaces.log_rg, surfaces.log_bg)
+    back = np.clip(-warmth, 0.0, lamp)
+    whitened = surfaces.under(*(back * np.float32(-part) for part in chroma_of(1.0, 0.0)))
+    bright = np.clip((surfaces.plain - 0.25) / 0.5, 0.0, 1.0)
+    return np.asarray(np.minimum(1.5 * neutral_weight(whitened), 1.0) * bright, np.float32)
+
+
+def _balanced(small: Bytes, gains: tuple[float, float, float]) -> Bytes:
+    level = np.arange(256, dtype=np.float32) / 255.0
+    tables = [np.clip(balanced_levels(level, gain) * 255.0 + 0.5, 0, 255).astype(np.uint8) for gain in gains]
+    return np.asarray(cv2.LUT(small, cv2.merge(tables).reshape(1, 256, 3)), np.uint8)
 
 
 def _scaled(small: Bytes, gains: FloatArray) -> Bytes:

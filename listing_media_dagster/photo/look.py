@@ -25,7 +25,7 @@ from listing_media_dagster.photo.white_balance import (
     warmth_and_tint,
 )
 
-LOOK_VERSION = "1"
+LOOK_VERSION = "2"
 
 FloatArray = NDArray[Any]  # float32
 Bytes = NDArray[Any]  # uint8
@@ -147,8 +147,8 @@ def agree_on_look(estimates: Mapping[str, LookEstimate], previous: ListingLook |
 def light_to_correct(estimate: LookEstimate, look: ListingLook, exterior: bool) -> tuple[float, float]:
     """The cast to take out, `(ln R/G, ln B/G)`: the photo's own estimate, leaning on the listing's where it is weak.
 
-    Pure. Weak evidence and very strong casts are corrected in part only: a candle-lit room keeps some of its warmth and
-    a painted wall its paint. Outdoors the camera is right more often than the estimate, so little is taken.
+    Pure. Weak evidence, most of all for a strong cast, is followed in part only: a painted wall keeps its paint.
+    Outdoors the camera is right more often than the estimate, so little is taken.
     """
     if estimate.monochrome:
         return 0.0, 0.0
@@ -159,7 +159,7 @@ def light_to_correct(estimate: LookEstimate, look: ListingLook, exterior: bool) 
     trust = max(trust, 0.5) if prior != (0.0, 0.0) else trust
     full = (0.97 if not exterior else 0.15 if estimate.night else 0.5) * min(0.3 + 0.85 * trust, 1.0)
     knee = 0.12 if exterior else 0.34
-    beyond = 0.4 + 0.5 * trust * trust
+    beyond = 0.4 + 0.58 * trust * trust
     kept = math.copysign(min(abs(float(warmth)), knee) + beyond * max(abs(float(warmth)) - knee, 0.0), float(warmth))
     return chroma_of(full * kept, full * float(np.clip(tint, -0.12, 0.12)))
 

@@ -57,7 +57,7 @@ def light_drift(small: Bytes, surfaces: Surfaces) -> FloatArray:
     usable = (level < 250) & (darkest > 12)
     level = level.astype(np.float32)
     offsets = [reduced(surfaces.log_rg), reduced(surfaces.log_bg)]
-    grid = Surfaces(offsets[0], offsets[1], reduced(surfaces.plain))
+    grid = Surfaces(offsets[0], offsets[1], reduced(surfaces.luminance), reduced(surfaces.plain))
     anchor = np.where(usable, surface_weight(grid, 0.0, 0.0), 0.0) * 0.5 + 1e-4
     links, pulls = [], np.stack([anchor * np.clip(plane, -0.2, 0.2) * (anchor > 1e-3) for plane in offsets], axis=2)
     for one, other in _NEIGHBOURS:

@@ -38,6 +38,8 @@ _COOL_SIGMA = 0.16
 _TINT_SIGMA = 0.07
 _BIN = 0.02
 _CLUSTER = 0.07
+_LOWEST_WHITE = 220
+_LAMP_TRUST = 0.95
 _R_RANGE = (-0.70, 1.10)
 _B_RANGE = (-1.50, 0.80)
 _BINS = (round((_R_RANGE[1] - _R_RANGE[0]) / _BIN), round((_B_RANGE[1] - _B_RANGE[0]) / _BIN))
@@ -91,11 +93,13 @@ def chroma_of(warmth: float, tint: float) -> tuple[float, float]:
 class Surfaces:
     """What the pixels of a small copy say about white paint; every map is float32 (h, w).
 
-    log_rg, log_bg: log chromaticity. plain: 0..1.2, larger for bright, smooth, properly exposed surfaces.
+    log_rg, log_bg: log chromaticity. luminance: linear, 0..1. plain: 0..1.2, larger for bright, smooth, properly
+    exposed surfaces.
     """
 
     log_rg: FloatArray
     log_bg: FloatArray
+    luminance: FloatArray
     plain: FloatArray
 
     def under(self, light_rg: float | FloatArray, light_bg: float | FloatArray) -> Surfaces:
@@ -115,9 +119,9 @@ def read_surfaces(small: Bytes) -> Surfaces:
     linear = to_linear(small)
     log_rg, log_bg = log_chroma(linear)
     luminance = cv2.transform(linear, np.array([[0.2126, 0.7152, 0.0722]], np.float32))
-    usable = (brightest_channel(small) < 252) & (darkest_channel(small) > 10)
+    usable = (brightest_channel(small) < 252) & (darkest_channel(small) > 10) & ~_sources(small)
     if not usable.any():
-        return Surfaces(log_rg, log_bg, np.zeros(small.shape[:2], np.float32))
+        return Surfaces(log_rg, log_bg, luminance, np.zeros(small.shape[:2], np.float32))
     # the 85th percentile is walls and ceiling; above lie windows
     bright = max(float(np.percentile(luminance[usable][::4], 85)), 1e-3)
     relative = np.clip(luminance / bright, 0.0, 1.2)
@@ -125,7 +129,35 @@ def read_surfaces(small: Bytes) -> Surfaces:
     across = brightest_channel(cv2.convertScaleAbs(cv2.Sobel(coded, cv2.CV_16S, 1, 0)))
     down = brightest_channel(cv2.convertScaleAbs(cv2.Sobel(coded, cv2.CV_16S, 0, 1)))
     flat = cv2.LUT(cv2.add(across, down), np.exp(-np.arange(256, dtype=np.float32) / 24.0))
-    return Surfaces(log_rg, log_bg, np.asarray(relative * np.sqrt(relative) * flat * usable, np.float32))
+    return Surfaces(log_rg, log_bg, luminance, np.asarray(relative * np.sqrt(relative) * flat * usable, np.float32))
+
+
+def white_level(small: Bytes) -> int | None:
+    """Level at which the lamps and windows of `small` (uint8 (h, w, 3), sRGB) are cut off, or None if nothing is.
+
+    255 in a camera's picture and often less in an edited or merged one. What is cut off shows no colour, whatever the
+    light's: as a reference for white it would be wrong in every warm room.
+    """
+    darkest = darkest_channel(small)
+    counts = np.bincount(darkest.ravel(), minlength=256)
+    reached = np.cumsum(counts[::-1])[::-1]
+    top = int(np.flatnonzero(reached >= max(0.0005 * darkest.size, 12.0)).max(initial=0))
+    # painted white shades off gradually; only what is cut off piles up with next to nothing below
+    piled, below = int(reached[max(top - 3, 0)]), int(counts[max(top - 15, 0) : max(top - 5, 0)].sum())
+    if top < _LOWEST_WHITE or below > 0.5 * piled:
+        return None
+    # a flat pale sky piles up as well, but has a colour
+    colour = (brightest_channel(small) - darkest)[darkest >= top - 3]
+    return top if float(colour.mean()) <= 3.0 else None
+
+
+def _sources(small: Bytes) -> NDArray[np.bool_]:
+    """Where lamps and windows are cut off, with a narrow rim: bool (h, w)."""
+    white = white_level(small)
+    if white is None:
+        return np.zeros(small.shape[:2], np.bool_)
+    cut_off = (darkest_channel(small) >= white - 3).astype(np.uint8)
+    return np.asarray(cv2.dilate(cut_off, np.ones((5, 5), np.uint8)) > 0)
 
 
 def neutral_weight(surfaces: Surfaces, spread: float = 1.0) -> FloatArray:
@@ -145,20 +177,57 @@ def estimate_illuminant(surfaces: Surfaces) -> Illuminant:
     The densest cluster of likely neutral pixels in log chromaticity wins. A photo without smooth, bright, nearly
     neutral surfaces gets confidence 0.
     """
-    first = _densest_neutral(surfaces, spread=1.0)
-    if first.confidence >= 0.35:
-        return first
+    first = _lamp_lit(surfaces, _densest_neutral(surfaces, spread=1.0))
     # Strong tungsten or shade pushes every surface out of the usual range: look wider. A painted wall does the same,
     # but then other things in the room keep their neutral or cooler colours, and the wall is not to be believed.
     wide = _densest_neutral(surfaces, spread=2.0)
-    warmth, _ = warmth_and_tint(surfaces.log_rg, surfaces.log_bg)
-    own, _ = warmth_and_tint(np.array(wide.log_rg), np.array(wide.log_bg))
-    contrary = (np.abs(warmth) < 0.55 * abs(float(own))) | (warmth * np.sign(own) < 0)
+    if first.confidence >= 0.35:
+        # a lamp's cut-off glare or a patch of daylight may not speak for a room that is lamp-lit beyond doubt
+        wide = _lamp_lit(surfaces, replace(wide, confidence=0.0))
+        return wide if wide.confidence > first.confidence + 0.15 else first
+    contrary = _contrary(surfaces, wide)
     share = float((surfaces.plain * contrary).sum()) / max(float(surfaces.plain.sum()), 1e-6)
     # a window with daylight is contrary too, and rarely a fifth of what counts
     doubt = min(max((share - 0.08) / 0.20, 0.0), 1.0)
-    wide = Illuminant(wide.log_rg, wide.log_bg, wide.confidence * (1.0 - 0.75 * doubt))
+    wide = _lamp_lit(surfaces, replace(wide, confidence=wide.confidence * (1.0 - 0.75 * doubt)))
     return wide if wide.confidence > first.confidence + 0.15 else first
+
+
+def _contrary(surfaces: Surfaces, light: Illuminant) -> NDArray[np.bool_]:
+    """Where surfaces are far more neutral than `light`, or coloured the other way: bool (h, w)."""
+    warmth, _ = warmth_and_tint(surfaces.log_rg, surfaces.log_bg)
+    own, _ = warmth_and_tint(np.array(light.log_rg), np.array(light.log_bg))
+    return np.asarray((np.abs(warmth) < 0.55 * abs(float(own))) | (warmth * np.sign(own) < 0))
+
+
+def _lamp_lit(surfaces: Surfaces, light: Illuminant) -> Illuminant:
+    """`light` with more confidence where a lamp's colour explains a warm frame better than coloured paint does.
+
+    Under a warm lamp nothing in the room is both neutral and as bright as its walls, wood is warmer still, and most of
+    what is plain has the one colour. Beside yellow paint, white trim is neutral and brighter; and paint as warm as wood
+    leaves the floor no warmer than the wall.
+    """
+    warmth, tint = warmth_and_tint(np.array(light.log_rg), np.array(light.log_bg))
+    total = float(surfaces.plain.sum())
+    if light.confidence >= _LAMP_TRUST or not 0.2 < warmth < 1.5 or total < 1e-3:
+        return light
+    distance = (surfaces.log_rg - light.log_rg) ** 2 + (surfaces.log_bg - light.log_bg) ** 2
+    alike = surfaces.plain * cv2.exp(distance * (-0.5 / (2 * _CLUSTER) ** 2))
+    reach = (0, 0), 0.06 * max(alike.shape)
+    around = cv2.GaussianBlur(alike, *reach)
+    nearby = cv2.GaussianBlur(alike * surfaces.luminance, *reach) / (around + np.float32(1e-4))
+    white = _contrary(surfaces, light) & (surfaces.luminance > 0.85 * nearby) & (around > 0.02)
+    own, _ = warmth_and_tint(surfaces.log_rg, surfaces.log_bg)
+    warmer = float(((own > warmth + 0.35) & (surfaces.luminance > 0.002)).mean())
+    trust = _LAMP_TRUST * _rise(float(alike.sum()) / total, 0.35, 0.60)
+    trust *= 1.0 - _rise(float((surfaces.plain * white).sum()) / total, 0.015, 0.06)
+    trust *= 0.5 + 0.5 * _rise(warmer, 0.005, 0.025)
+    return replace(light, confidence=max(light.confidence, trust * math.exp(-0.5 * (float(tint) / 0.14) ** 2)))
+
+
+def _rise(value: float, start: float, end: float) -> float:
+    """0 below `start`, 1 above `end`, straight between."""
+    return min(max((value - start) / (end - start), 0.0), 1.0)
 
 
 def _densest_neutral(surfaces: Surfaces, spread: float) -> Illuminant:

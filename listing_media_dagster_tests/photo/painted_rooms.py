@@ -15,6 +15,7 @@ DAYLIGHT = (1.0, 1.0, 1.0)
 SHADE = (0.86, 0.98, 1.18)
 OAK = (0.42, 0.24, 0.11)
 RED = (0.42, 0.05, 0.05)
+GOLD = (0.62, 0.44, 0.17)
 BLUE = (0.06, 0.13, 0.42)
 
 
@@ -72,6 +73,56 @@ def paint_room(
         wall=(int(0.44 * width), int(0.30 * height), int(0.12 * width), int(0.35 * height)),
         floor=(int(0.5 * width), int(0.8 * height), int(0.4 * width), int(0.15 * height)),
         window=frame,
+    )
+
+
+@dataclass(frozen=True)
+class PaintedHallway:
+    """rgb: uint8 (H, W, 3), sRGB. Boxes (x, y, width, height) in px; `lamp` is cut off at the photo's white."""
+
+    rgb: NDArray[np.uint8]
+    ceiling: tuple[int, int, int, int]
+    wall: tuple[int, int, int, int]
+    trim: tuple[int, int, int, int]
+    lamp: tuple[int, int, int, int]
+    floor: tuple[int, int, int, int]
+
+
+def paint_hallway(
+    *,
+    paint: tuple[float, float, float] = WHITE,
+    trim: tuple[float, float, float] = WHITE,
+    light: tuple[float, float, float] = DAYLIGHT,
+    exposure: float = 0.45,
+    white: int = 255,
+) -> PaintedHallway:
+    """A hallway without daylight: ceiling and walls of one paint, trim, an oak floor, a grey runner, a round lamp.
+
+    paint, trim: linear reflectance. light, exposure: as for `paint_room`. white: 8-bit level at which the lamp is cut
+    off, as an edited photo's may be.
+    """
+    height, width = 720, 480
+    chance = np.random.default_rng(8)
+    wall = np.empty((height, width, 3), np.float32)
+    wall[:] = paint
+    boards = 0.8 + 0.4 * chance.random((height - 500, width // 12))
+    wall[500:] = np.array(OAK) * np.repeat(boards, 12, axis=1)[:, :, None]
+    wall[500:, 180:300] = (0.30, 0.30, 0.30)
+    wall[480:500] = trim
+    for left in (40, 410):
+        wall[220:500, left : left + 30] = trim
+    across, down = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-0.6, 1.4, height))
+    glow = 0.55 + 0.45 * np.exp(-(across**2 + down**2) / 0.8)[..., None]
+    rgb = to_srgb(wall / WHITE[0] * exposure * glow * np.array(light) + chance.normal(0, 0.002, wall.shape))
+    rgb = np.minimum(rgb, white - 12).astype(np.uint8)
+    cv2.circle(rgb, (240, 216), 26, (white, white, white), -1)
+    return PaintedHallway(
+        rgb,
+        ceiling=(80, 20, 320, 120),
+        wall=(100, 300, 80, 150),
+        trim=(44, 260, 22, 180),
+        lamp=(228, 204, 24, 24),
+        floor=(40, 560, 120, 120),
     )
 
 

@@ -21,14 +21,17 @@ from listing_media_dagster.photo.enhance import (
     estimate_look,
     neutral_consistency,
 )
+from listing_media_dagster.photo.white_balance import white_level
 from listing_media_dagster_tests.photo.painted_rooms import (
     BLUE,
+    GOLD,
     RED,
     SHADE,
     WARM_WHITE_LAMP,
     WHITE,
     chroma_of,
     lab_of,
+    paint_hallway,
     paint_house,
     paint_room,
     to_srgb,
@@ -323,6 +326,68 @@ def test_a_white_wall_under_lamps_is_told_from_a_yellow_wall_in_daylight() -> No
     painted = paint_room(wall=tuple(0.8 * part / 1.4 for part in WARM_WHITE_LAMP), exposure=0.5)
     assert chroma_of(lab_of(made_of(lamp_lit.rgb).rgb, lamp_lit.wall)) < 5
     assert chroma_of(lab_of(made_of(painted.rgb).rgb, painted.wall)) > 12
+
+
+@pytest.mark.parametrize("white", [255, 245])
+@pytest.mark.parametrize("light", [WARM_WHITE_LAMP, (1.25, 1.0, 0.60), (1.18, 1.0, 0.62)])
+def test_a_white_hallway_lit_by_nothing_but_lamps_becomes_white(light: tuple[float, float, float], white: int) -> None:
+    hallway = paint_hallway(light=light, white=white)
+    assert chroma_of(lab_of(hallway.rgb, hallway.wall)) > 15
+    made = made_of(hallway.rgb).rgb
+    for surface in (hallway.ceiling, hallway.wall, hallway.trim):
+        assert chroma_of(lab_of(made, surface)) < 5
+    assert chroma_of(lab_of(made, hallway.floor)) > 15
+
+
+def test_a_gold_hallway_with_white_trim_stays_gold() -> None:
+    hallway = paint_hallway(paint=GOLD)
+    made = made_of(hallway.rgb).rgb
+    for surface in (hallway.ceiling, hallway.wall):
+        assert chroma_of(lab_of(made, surface)) > 0.8 * chroma_of(lab_of(hallway.rgb, surface)) > 20
+    assert chroma_of(lab_of(made, hallway.trim)) < 5
+
+
+def test_a_gold_hallway_under_a_lamp_keeps_its_paint_and_loses_the_lamp() -> None:
+    hallway = paint_hallway(paint=GOLD, light=(1.25, 1.0, 0.65))
+    made = made_of(hallway.rgb).rgb
+    assert chroma_of(lab_of(made, hallway.wall)) > 20
+    assert chroma_of(lab_of(made, hallway.trim)) < 0.5 * chroma_of(lab_of(hallway.rgb, hallway.trim))
+
+
+@pytest.mark.parametrize("white", [255, 245])
+def test_a_lamp_cut_off_at_the_photos_own_white_stays_white(white: int) -> None:
+    hallway = paint_hallway(light=WARM_WHITE_LAMP, white=white)
+    assert chroma_of(lab_of(made_of(hallway.rgb).rgb, hallway.lamp)) < 2
+
+
+def test_the_photo_says_where_its_lamps_are_cut_off() -> None:
+    for white in (255, 245, 236):
+        assert white_level(paint_hallway(white=white).rgb) == white
+    assert white_level(paint_room(exposure=0.5).rgb) is None
+    pale_sky = np.full((200, 300, 3), 120, np.uint8)
+    pale_sky[:100] = (228, 236, 246)
+    assert white_level(pale_sky) is None
+
+
+def test_a_lamp_lit_hallway_agrees_with_the_daylit_rooms_of_its_listing() -> None:
+    photos = listing_of([(1.0, 1.0, 1.0), (1.1, 1.0, 0.9), SHADE])
+    photos["hallway"] = paint_hallway(light=WARM_WHITE_LAMP, white=245).rgb
+    estimates = {key: estimate_look(rgb) for key, rgb in photos.items()}
+    look = agree_on_look(estimates)
+    made = [enhance(rgb, estimates[key], look, is_exterior=False).rgb for key, rgb in photos.items()]
+    before = neutral_consistency(list(photos.values()))
+    assert before > 12
+    assert neutral_consistency(made, surfaces_of=list(photos.values())) < 3
+
+
+@needs_real_photos
+def test_gold_walls_beside_white_doors_stay_gold() -> None:
+    rgb = open_photo(DATA / "listings" / "house-042" / "42_kitchen.jpg")
+    height, width = rgb.shape[:2]
+    made = made_of(rgb).rgb
+    for x, y in ((0.55, 0.08), (0.87, 0.25)):
+        gold = (round(x * width), round(y * height), width // 20, height // 20)
+        assert chroma_of(lab_of(made, gold)) > 0.75 * chroma_of(lab_of(rgb, gold)) > 15
 
 
 @needs_real_photos
