@@ -61,7 +61,7 @@ def materials(seed: int) -> dict[str, Material]:
         "drape": Material((0.30, 0.295, 0.285)),
         "dark": Material((0.03, 0.03, 0.032), gloss=0.3),
         "brass": Material((0.75, 0.55, 0.25), gloss=0.25, metal=True),
-        "path": Material(t.tiles(1024, seed + 3, (4, 4), (0.40, 0.385, 0.36), (0.20, 0.19, 0.17), 0.03, 0.07)[0], 1.5),
+        "path": Material(t.tiles(1024, seed + 3, (4, 4), (0.42, 0.39, 0.345), (0.27, 0.25, 0.21), 0.022, 0.05)[0], 1.5),
         "step": Material(t.concrete(512, seed + 4), 2.0),
         "soil": Material(t.foliage(256, seed + 5, (0.035, 0.025, 0.017), (0.11, 0.08, 0.055)), 1.0),
         "lawn": Material(t.grass(1024, seed + 6), 6.0),
@@ -195,8 +195,8 @@ def house() -> list[Part]:
     pieces += g.moved(_window(-3.95, 0.95, -1.55, 2.55, 3, 1), offset=(0, 0, out))
     pieces += g.moved(_window(-3.1, 3.85, -2.4, 4.75, 1, 1), offset=(0, 0, out))
     # porch
-    pieces += g.moved(_front_door(0.35, 1.33, 0.36, 2.46), offset=(0, 0, 0.08))
-    pieces.append(g.box("siding", (-0.85, 0.3, 0), (2.5, eaves, 0.02)))
+    pieces += g.moved(_front_door(0.35, 1.33, 0.36, 2.46), offset=(0, 0, 0.13))
+    pieces.append(g.box("siding", (-0.85, 0.3, 0), (2.5, eaves, 0.07)))
     pieces.append(g.box("step", (-0.85, -0.2, 0), (2.6, 0.34, 1.55), 0.015))
     pieces.append(g.box("step", (-0.1, -0.2, 1.5), (1.8, 0.17, 1.9), 0.012))
     for x in (2.4,):
@@ -206,7 +206,7 @@ def house() -> list[Part]:
     slope = g.quad("roof", (-0.95, 2.88, 1.85), (3.75, 0, 0), (0, 0.85, -1.95))
     pieces += [slope, g.box("trim", (-0.95, 2.78, 1.8), (2.8, 2.9, 1.87), 0.01)]
     pieces.append(g.box("soil", (0.36, 0.34, 0.5), (1.32, 0.355, 1.05), 0.004))  # door mat
-    pieces += [g.box("dark", (1.99 + 0.09 * i, 1.62, 0.02), (2.05 + 0.09 * i, 1.76, 0.03), 0.003) for i in range(2)]
+    pieces += [g.box("dark", (1.99 + 0.09 * i, 1.62, 0.07), (2.05 + 0.09 * i, 1.76, 0.08), 0.003) for i in range(2)]
     for x in (-0.42, 2.1):  # planters beside the door
         pieces.append(
             g.lathe(
@@ -216,8 +216,8 @@ def house() -> list[Part]:
             )
         )
         pieces += planting.shrub((x, 0.66, 0.45), 0.42, 0.48, int(900 + 10 * x), count=2200)
-    pieces.append(g.box("dark", (1.78, 2.0, 0.04), (1.9, 2.28, 0.16), 0.01))
-    pieces.append(g.box("lamp", (1.795, 2.04, 0.06), (1.885, 2.2, 0.18), 0.01))
+    pieces.append(g.box("dark", (1.78, 2.0, 0.07), (1.9, 2.28, 0.2), 0.01))
+    pieces.append(g.box("lamp", (1.795, 2.04, 0.1), (1.885, 2.2, 0.22), 0.01))
     pieces += _window(3.25, 1.0, 5.15, 2.5, 2, 1, shutters=True)
     pieces += [g.tube("trim", [(x, 2.75, 0.1), (x, 0.0, 0.1)], 0.04, 12) for x in (x1 - 0.1, -0.8)]
     pieces.append(g.box("brick", (3.9, 3.5, -5.0), (4.75, 7.05, -4.35), 0.01))
@@ -269,11 +269,11 @@ def front() -> tuple[Scene, Camera]:
     camera = Camera((3.4, 1.62, 12.4), -13.0, 3.0, -0.6, 22.0)
     spots = planting.lawn_spots((-13, 0.6), (11, 12.5), camera.position, 12000, seed + 90)
     across, away = spots[:, 0], spots[:, 2]
-    paved = (across > 0.17) & (across < 1.73)
+    paved = (across > 0.17) & (across < 1.52)
     left_bed = (away < 2.42) & (across > -5.65) & (across < -0.65)
     planted = left_bed | ((away < 1.12) & (across > -0.9) & (across < 6.95))
     pieces.append(planting.lawn_blades(spots[~paved & ~planted], camera.position, seed + 91))
-    scene = Scene(tuple(pieces), materials(seed), **daylight(SUN, SKY_SEED))
+    scene = Scene(tuple(pieces), materials(seed), **daylight(SUN, SKY_SEED, strength=4.4))
     return scene, camera
 
 

@@ -58,7 +58,9 @@ PICTURES = (
     Picture(
         "DSC_0412.JPG", rooms.living_room, _shot(1.9, 14, Fraction(1, 20), 12, (1.05, 1.0, 0.88)), {"sun": 0.45}, 1.6
     ),
-    Picture("03-kitchen.jpg", rooms.kitchen, _shot(2.5, 21, Fraction(1, 15), 13, (1.08, 1.0, 0.84)), {"sun": 0.3}),
+    Picture(
+        "03-kitchen.jpg", rooms.kitchen, _shot(3.4, 21, Fraction(1, 15), 13, (1.06, 1.0, 0.87)), {"lamp": 1.9}, 1.3
+    ),
     Picture("DSC_0421.JPG", rooms.bedroom, _shot(2.4, 30, Fraction(1, 15), 14, (0.96, 1.0, 1.08)), {"sun": 0.35}),
     Picture("bathroom.jpg", rooms.bathroom, _shot(2.6, 36, Fraction(1, 10), 15, (1.10, 1.0, 0.80)), {}, 3.5, 40.0),
     Picture(
@@ -86,7 +88,7 @@ PICTURES = (
         2000,
     ),
 )
-FRONT_SHOT = _shot(1.15, 0, Fraction(1, 250), 11, (0.97, 1.0, 1.06), iso=100, f_number=8.0, vignette=0.4)
+FRONT_SHOT = _shot(0.92, 0, Fraction(1, 250), 11, (0.97, 1.0, 1.05), iso=100, f_number=8.0, vignette=0.4)
 
 
 def quality_of(width: int, portrait: bool, draft: bool, outdoors: bool = False) -> Quality:
@@ -95,7 +97,7 @@ def quality_of(width: int, portrait: bool, draft: bool, outdoors: bool = False) 
     size = (width * 2 // 3, width) if portrait else (width, width * 2 // 3)
     spp = {"day": 24, "sun": 12, "lamp": 14, "sky": 16}
     return Quality(
-        size, 3, 2 if draft else 4, {k: max(4, v // 3) if draft else v for k, v in spp.items()}, 4 if outdoors else 7
+        size, 3, 2 if draft else 6, {k: max(4, v // 3) if draft else v for k, v in spp.items()}, 4 if outdoors else 7
     )
 
 

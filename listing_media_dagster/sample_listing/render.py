@@ -198,7 +198,7 @@ def surfaces(scene: Scene, camera: Camera, size: tuple[int, int], spp: int, seed
                     "aovs": "albedo:albedo,normal:sh_normal,position:position",
                     "first": {"type": "path", "max_depth": 1},
                 },
-                "sensor": _film(camera, *size),
+                "sensor": {**_film(camera, *size), "sampler": {"type": "multijitter"}},
                 "miss": {"type": "constant", "radiance": {"type": "rgb", "value": [0.0, 0.0, 1.0]}},
                 **_shapes(scene, shining, Path(folder)),
             }
