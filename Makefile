@@ -6,11 +6,11 @@ PHOTOS ?=
 NO_PULL ?=
 export DAGSTER_HOME := $(CURDIR)/.dagster
 
-.PHONY: demo test ui lint bench services clean-demo
+.PHONY: demo test ui lint bench services
 .DEFAULT_GOAL := demo
 
 .venv/installed: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11 to 3.13 is needed: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	touch $@

@@ -121,12 +121,15 @@ def status(listing: Annotated[str, typer.Argument(help="one listing; default: al
         return
     table = Table("listing", "last stage", "photos", "rejected", "deliverables")
     for listing_id in media.list_folders("listings/"):
-        report = _report(listing_id)
+        report = _find_report(listing_id)
+        if report is None:
+            table.add_row(listing_id, "nothing yet", "", "", "")
+            continue
         stages = list(report["stages"])
         rejected = sum(file["status"] == "rejected" for file in report["files"])
         table.add_row(
             listing_id,
-            stages[-1] if stages else "nothing yet",
+            stages[-1],
             str(len(report["photos"])),
             str(rejected),
             str(len(report["deliverables"])),
@@ -250,23 +253,30 @@ def _why(event: Any) -> str:
     error = failure.error
     while error is not None and error.cause is not None:
         error = error.cause
-    return str(error.message).strip() if error is not None else "see the run's log"
+    if error is None:
+        return "see the run's log"
+    said = str(error.message).strip()
+    return said.partition(": ")[2] if error.cls_name in ("StoreError", "ObjectMissing") else said
+
+
+def _find_report(listing_id: str) -> dict[str, Any] | None:
+    key = f"listings/{listing_id}/report.json"
+    media = _media()
+    report: dict[str, Any] | None = json.loads(media.read(key)) if media.exists(key) else None
+    return report
 
 
 def _report(listing_id: str) -> dict[str, Any]:
-    key = f"listings/{listing_id}/report.json"
-    media = _media()
-    if not media.exists(key):
-        say.print(f"[red]there is no listing {listing_id!r} in {settings().store}")
+    report = _find_report(listing_id)
+    if report is None:
+        _complain(f"there is no listing {listing_id!r} in {settings().store}")
         raise typer.Exit(1)
-    report: dict[str, Any] = json.loads(media.read(key))
     return report
 
 
 def _conclude(listing_id: str, *, as_json: bool, succeeded: bool) -> None:
-    key = f"listings/{listing_id}/report.json"
-    if _media().exists(key):
-        report = _report(listing_id)
+    report = _find_report(listing_id)
+    if report is not None:
         if as_json:
             sys.stdout.write(json.dumps(report, indent=1) + "\n")
         else:

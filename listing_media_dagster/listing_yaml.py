@@ -19,8 +19,7 @@ def parse_listing_yaml(text: bytes, listing_id: str) -> Listing:
 
     Raises `BadListing` naming the line, the key and what would be right.
     """
-    if len(text) > MAX_BYTES:
-        raise BadListing(f"{FILE_NAME} is {len(text)} bytes; {MAX_BYTES} are plenty. Is it the right file?")
+    check_size(len(text))
     try:
         _refuse_aliases(text)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -49,6 +48,12 @@ def parse_listing_yaml(text: bytes, listing_id: str) -> Listing:
         return Listing.model_validate({**values, "id": listing_id})
     except ValidationError as invalid:
         raise BadListing("; ".join(_explain(error, root) for error in invalid.errors())) from None
+
+
+def check_size(size: int) -> None:
+    """Raise `BadListing` for a file too large to be a listing.yaml, before anybody reads it."""
+    if size > MAX_BYTES:
+        raise BadListing(f"{FILE_NAME} is {size} bytes; {MAX_BYTES} are plenty. Is it the right file?")
 
 
 def _refuse_aliases(text: bytes) -> None:

@@ -34,7 +34,9 @@ class Settings(BaseSettings):
     # Quality gate.
     clip_threshold: float = Field(0.75, ge=0, le=2.5, description="CLIPScore = 2.5·max(cos, 0), OpenAI ViT-B/32 only")
     clip_min_pass_share: float = Field(0.5, ge=0, le=1, description="share of gated images that must pass")
-    clip_strict: bool = Field(False, description="any gated image below the threshold blocks the listing")
+    clip_strict: bool = Field(
+        False, description="a gated image that is below the threshold, or was not scored, blocks the listing"
+    )
     clip_gate: Literal["altered", "all"] = Field(
         "altered", description="which images the threshold gates: generated ones, or photographs as well"
     )

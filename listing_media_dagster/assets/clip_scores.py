@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from listing_media_dagster.assets.clip import NoScorer, load_scorer
+from listing_media_dagster.assets.contact import with_contact_sheet
 from listing_media_dagster.assets.shown import stage_metadata
 from listing_media_dagster.assets.stage_asset import stage_asset
 from listing_media_dagster.assets.stage_run import StageRun
@@ -39,7 +40,7 @@ def clip_scores(
         photos = _scored(staged_photos.photos, str(staged_photos.parameters.get("style", "")), scorer, stage)
     photo_set = PhotoSet(listing=staged_photos.listing, asset=stage.asset, photos=tuple(photos))
     check = clip_check(photos, settings())
-    photo_set = stage.finish(photo_set, [check])
+    photo_set = stage.finish(with_contact_sheet(photo_set, stage), [check])
     scores = [verdict.score for photo in photos for verdict in photo.verdicts if verdict.score is not None]
     mean = {"mean_score": round(sum(scores) / len(scores), 3)} if scores else {}
     return dg.MaterializeResult(
@@ -131,7 +132,8 @@ def clip_check(photos: Sequence[Photo], at: Settings) -> dg.AssetCheckResult:
         severity, ok = dg.AssetCheckSeverity.WARN, False
         text = f"{withheld} of {len(scored)} gated images are below {at.clip_threshold:g}: their base is delivered"
     elif unscored := [verdict for verdict in verdicts if verdict.outcome == "not_scored"]:
-        severity, ok = dg.AssetCheckSeverity.WARN, False
+        blocked = at.clip_strict and any(verdict.gates for verdict in unscored)
+        severity, ok = (dg.AssetCheckSeverity.ERROR if blocked else dg.AssetCheckSeverity.WARN), False
         text = f"{len(unscored)} images not scored: {unscored[0].reason}"
     else:
         severity, ok = dg.AssetCheckSeverity.WARN, True

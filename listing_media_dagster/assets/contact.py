@@ -15,7 +15,7 @@ SHEET_PX = 600  # as wide as the metadata column of the UI; anything wider is cu
 def with_contact_sheet(photo_set: PhotoSet, stage: StageRun) -> PhotoSet:
     """Return the photo set with a contact sheet as its `preview`; the earlier one is kept if no photo changed."""
     shown = stage.fingerprint(
-        sheet=[(photo.image.sha256, photo.room.type, photo.is_altered) for photo in photo_set.photos]
+        sheet=[(photo.image.sha256, photo.room.type, _badges(photo)) for photo in photo_set.photos]
     )
     if stage.previous and stage.previous.parameters.get("preview_of") == shown:
         earlier = stage.previous.companions.get("preview")

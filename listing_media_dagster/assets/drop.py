@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from listing_media_dagster.listing_yaml import FILE_NAME
+from listing_media_dagster.listing_yaml import FILE_NAME, check_size
 from listing_media_dagster.store.media_store import MediaStore
 
 INBOX = "inbox/"
@@ -52,7 +52,11 @@ class InboxDrop:
 
     def listing_yaml(self) -> bytes | None:
         key = self._prefix + FILE_NAME
-        return self._media.read(key) if self._media.exists(key) else None
+        found = self._media.stat(key)
+        if found is None:
+            return None
+        check_size(found.size)
+        return self._media.read(key)
 
 
 class FolderDrop:
@@ -77,7 +81,10 @@ class FolderDrop:
 
     def listing_yaml(self) -> bytes | None:
         path = self._root / FILE_NAME
-        return path.read_bytes() if path.is_file() else None
+        if path.is_symlink() or not path.is_file():
+            return None
+        check_size(path.stat().st_size)
+        return path.read_bytes()
 
 
 def is_left_by_computer(name: str) -> bool:

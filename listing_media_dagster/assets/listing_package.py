@@ -114,17 +114,12 @@ def _earlier_files(stage: StageRun) -> dict[str, StoredObject]:
 
 
 def _publish(package: PackageResult, stage: StageRun) -> tuple[Deliverable, ...]:
-    """Copy the finished package into the store, then remove what an earlier package had and this one has not.
+    """Copy the finished package into the store.
 
-    The gallery goes last but for the zip: whoever opens it meanwhile finds the files it speaks of.
+    The gallery and the zip go last: whoever opens them meanwhile finds the files they speak of.
     """
     files = sorted(package.files, key=lambda file: (file.media_type == "application/zip", file.name == "index.html"))
-    deliverables = tuple(_stored(file, stage) for file in files)
-    kept = {deliverable.key for deliverable in deliverables}
-    for old in stage.previous.deliverables if stage.previous else ():
-        if old.key not in kept:
-            stage.media.delete(old.key)
-    return deliverables
+    return tuple(_stored(file, stage) for file in files)
 
 
 def _stored(file: PackageFile, stage: StageRun) -> Deliverable:

@@ -8,7 +8,7 @@ from itertools import groupby
 import dagster as dg
 
 from listing_media_dagster.assets.contact import with_contact_sheet
-from listing_media_dagster.assets.raw_photos import intake_limits
+from listing_media_dagster.assets.intake import intake_limits
 from listing_media_dagster.assets.rooms import decide_rooms
 from listing_media_dagster.assets.shown import stage_metadata
 from listing_media_dagster.assets.stage_asset import stage_asset

@@ -13,7 +13,6 @@ from listing_media_dagster.photo.room_type import room_from_file_name
 def decide_rooms(photos: Sequence[Photo], listing: Listing, stage: StageRun) -> list[Photo]:
     """Return the photos with their rooms: listing.yaml before file name before CLIP, else unknown."""
     rooms = {photo.photo_id: room_as_named(photo, listing) for photo in photos}
-    _warn_of_strangers(photos, listing, stage)
     unnamed = [photo for photo in photos if rooms[photo.photo_id].type is RoomType.UNKNOWN]
     rooms.update(_recognise(unnamed, stage))
     return [photo.model_copy(update={"room": rooms[photo.photo_id]}) for photo in photos]
@@ -28,16 +27,10 @@ def room_as_named(photo: Photo, listing: Listing) -> Room:
     return max(stated, key=lambda room: room.confidence, default=Room())
 
 
-def _warn_of_strangers(photos: Sequence[Photo], listing: Listing, stage: StageRun) -> None:
-    strangers = set(listing.rooms) - {name for photo in photos for name in photo.names}
-    if strangers:
-        stage.say(f"listing.yaml names rooms for files that are not among the photos: {', '.join(sorted(strangers))}")
-
-
 def _recognise(photos: Sequence[Photo], stage: StageRun) -> dict[str, Room]:
     """Ask CLIP, if its weights are there, about the photos nobody named; what it said before is kept."""
-    known = {photo.photo_id: photo.room for photo in (stage.previous.photos if stage.previous else ())}
-    images = {photo.photo_id: photo.image.sha256 for photo in (stage.previous.photos if stage.previous else ())}
+    known = {photo.photo_id: photo.room for photo in stage.previous_photos}
+    images = {photo.photo_id: photo.image.sha256 for photo in stage.previous_photos}
     rooms = {
         photo.photo_id: known[photo.photo_id]
         for photo in photos

@@ -58,6 +58,10 @@ class StageRun:
             previous=media.photo_sets().find(listing_id, asset),
         )
 
+    @property
+    def previous_photos(self) -> tuple[Photo, ...]:
+        return self.previous.photos if self.previous else ()
+
     def key(self, name: str) -> str:
         """Return the store key of a file of this stage."""
         return f"{folder(self.listing_id, self.asset)}/{name}"

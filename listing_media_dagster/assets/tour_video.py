@@ -94,9 +94,6 @@ def _film(
         )
         film = stage.media.write(stage.key("tour.mp4"), output)
     stage.computed, stage.reused = result.encoded_segments, result.reused_segments
-    for role, stored in kept.items():
-        if role not in segments:
-            stage.media.delete(stored.key)
     return film, segments, round(result.seconds, 2)
 
 

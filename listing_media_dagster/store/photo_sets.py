@@ -34,6 +34,12 @@ def claims(photo_set: PhotoSet) -> Iterator[StoredObject]:
     yield from photo_set.companions.values()
 
 
+def _own_keys(photo_set: PhotoSet) -> set[str]:
+    """Return the claimed keys in the stage's own folder: it may also claim what an earlier stage made."""
+    own = f"{folder(photo_set.listing_id, photo_set.asset)}/"
+    return {claim.key for claim in claims(photo_set) if claim.key.startswith(own)}
+
+
 class PhotoSets:
     """The photo sets of one media store: what each stage of each listing last claimed."""
 
@@ -67,10 +73,18 @@ class PhotoSets:
         return photo_set
 
     def save(self, photo_set: PhotoSet) -> None:
-        """Write the manifest, then bring the listing's report.json up to date with it."""
-        key = manifest_key(photo_set.listing_id, photo_set.asset)
-        self._media.write(key, photo_set.model_dump_json(indent=1, exclude_defaults=True).encode())
-        self.write_report(photo_set.listing_id)
+        """Write the manifest and the listing's report.json, then remove what only the manifest before it claimed.
+
+        In this order a run that dies in between leaves files too many, never a claim too many. Originals stay for ever.
+        """
+        listing_id, asset = photo_set.listing_id, photo_set.asset
+        before = self.find(listing_id, asset)
+        manifest = photo_set.model_dump_json(indent=1, exclude_defaults=True)
+        self._media.write(manifest_key(listing_id, asset), manifest.encode())
+        self.write_report(listing_id)
+        if before is not None and asset != ASSETS[0]:
+            for key in sorted(_own_keys(before) - _own_keys(photo_set)):
+                self._media.delete(key)
 
     def write_report(self, listing_id: str) -> dict[str, Any]:
         """Write and return the machine-readable summary of all stages so far."""

@@ -148,6 +148,18 @@ def test_a_score_keeps_what_it_was_made_with(pipeline, living_room, staging, sco
     assert {"caption", "cosine", "weights_sha256", "formula"} <= set(verdict.evidence)
 
 
+def test_a_photograph_is_gated_too_where_the_installation_wants_it(pipeline, living_room, scoring, monkeypatch):
+    drop = living_room
+    assert pipeline.run(*UNTIL_GATE[:-1], source=drop).success
+    encoded = np.frombuffer(pipeline.store.read(pipeline.photo_set("staged_photos").photos[0].image.key), np.uint8)
+    picture = cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    scoring(Lesson(picture, "any", 0.1), Lesson(draw_room(99), "any", 0.6))
+    monkeypatch.setattr(clip_scores, "settings", lambda: Settings(clip_gate="all"))
+    result = pipeline.run(*UNTIL_GATE, source=drop)
+    assert not result.success
+    assert pipeline.photo_set("clip_scores").photos[0].publishable_image is None
+
+
 def verdict(outcome, gates=True):
     return Verdict(gate="clip", outcome=outcome, gates=gates, reason="why")
 
@@ -161,6 +173,7 @@ def verdict(outcome, gates=True):
         (["passed", "failed"], {"clip_strict": True}, False, "ERROR"),
         (["passed", "failed"], {"clip_min_pass_share": 0.6}, False, "ERROR"),
         (["not_scored"], {}, False, "WARN"),
+        (["not_scored"], {"clip_strict": True}, False, "ERROR"),
         ([], {}, True, "WARN"),
     ],
 )

@@ -140,6 +140,73 @@ def test_the_same_file_twice_is_flagged_and_becomes_one_picture(pipeline, tmp_pa
     assert len(pipeline.photo_set("preprocessed_photos").photos) == 1
 
 
+def test_the_same_file_in_another_folder_or_with_another_ending_is_still_answered_for(pipeline, tmp_path):
+    drop = write_rooms(tmp_path / "drop", ["front.jpg"])
+    (drop / "more").mkdir()
+    for twin in ("more/front.jpg", "Front.JPEG"):
+        (drop / twin).write_bytes((drop / "front.jpg").read_bytes())
+    assert pipeline.run("raw_photos", source=drop).success
+    assert statuses(pipeline) == dict.fromkeys(["front.jpg", "more/front.jpg", "Front.JPEG"], "flagged")
+    assert len(pipeline.photo_set("raw_photos").photos) == 1
+
+
+def test_a_logo_that_is_no_picture_is_rejected_and_the_listing_goes_on(pipeline, tmp_path):
+    drop = write_rooms(tmp_path / "drop", ["kitchen.jpg"])
+    (drop / "logo.png").write_text("<script>alert(1)</script>")
+    (drop / "listing.yaml").write_text("agent: {logo: logo.png}\n")
+    assert pipeline.run("raw_photos", source=drop).success
+    assert statuses(pipeline) == {"kitchen.jpg": "accepted", "logo.png": "rejected"}
+    assert not pipeline.photo_set("raw_photos").companions
+
+
+def test_a_name_in_listing_yaml_that_no_file_has_is_said(pipeline, tmp_path):
+    drop = write_rooms(tmp_path / "drop", ["kitchen.jpg"])
+    (drop / "listing.yaml").write_text("exclude: [kitchn.jpg]\nrooms: {kitchen.jpg: kitchen, hall.jpg: hallway}\n")
+    result = pipeline.run("raw_photos", source=drop)
+    (check,) = result.get_asset_check_evaluations()
+    assert not check.passed
+    assert "exclude: kitchn.jpg" in check.description
+    assert "rooms: hall.jpg" in check.description
+    assert "kitchen.jpg)" not in check.description.replace("kitchn", "")
+
+
+def test_a_file_over_the_size_limit_is_refused_unread(pipeline, tmp_path, monkeypatch):
+    from listing_media_dagster.assets import intake
+    from listing_media_dagster.assets.drop import DropFile
+
+    usable, refused = intake.refuse_unread([DropFile("a.jpg", 10), DropFile("huge.jpg", 50 * 2**30)])
+    assert [file.name for file in usable] == ["a.jpg"]
+    assert "51200 MB, the limit is 200 MB" in refused[0].reason
+
+
+def test_a_rejection_of_an_earlier_drop_stays_in_the_report_until_it_is_answered(pipeline, tmp_path):
+    first = write_rooms(tmp_path / "first", ["kitchen.jpg"])
+    pipeline.store.write(f"inbox/{LISTING}/kitchen.jpg", first / "kitchen.jpg")
+    pipeline.store.write(f"inbox/{LISTING}/bath.jpg", b"not a picture")
+    assert pipeline.run("raw_photos").success
+    pipeline.store.delete(f"inbox/{LISTING}/kitchen.jpg")
+    pipeline.store.delete(f"inbox/{LISTING}/bath.jpg")
+    assert pipeline.run("raw_photos").success
+    assert statuses(pipeline) == {"kitchen.jpg": "accepted", "bath.jpg": "rejected"}
+    pipeline.store.write(f"inbox/{LISTING}/bath.jpg", write_rooms(tmp_path / "b", ["bath.jpg"]) / "bath.jpg")
+    assert pipeline.run("raw_photos").success
+    assert statuses(pipeline) == {"kitchen.jpg": "accepted", "bath.jpg": "accepted"}
+
+
+def test_originals_read_by_an_older_version_are_read_again(pipeline, tmp_path, monkeypatch):
+    from listing_media_dagster.photo import decode
+
+    room = write_rooms(tmp_path / "d", ["kitchen.jpg"]) / "kitchen.jpg"
+    pipeline.store.write(f"inbox/{LISTING}/kitchen.jpg", room)
+    assert pipeline.run("raw_photos").success
+    pipeline.store.delete(f"inbox/{LISTING}/kitchen.jpg")
+    monkeypatch.setattr(decode, "VERSION", "next")
+    assert pipeline.run("raw_photos").success
+    assert pipeline.photo_set("raw_photos").stage.computed == 1
+    assert pipeline.run("raw_photos").success
+    assert pipeline.photo_set("raw_photos").stage.computed == 0
+
+
 def test_logo_and_music_named_in_listing_yaml_are_kept_aside_not_rejected(pipeline, tmp_path):
     drop = write_rooms(tmp_path / "drop", ["kitchen.jpg", "logo.png"])
     (drop / "tune.ogg").write_bytes(b"OggS")
