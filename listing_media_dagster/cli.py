@@ -8,6 +8,7 @@ import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 from pydantic import ValidationError
@@ -163,7 +164,8 @@ def serve_media(
     from listing_media_dagster.store.media_server import serve
 
     _use_store(store)
-    serve(_media(), host, port)
+    public = urlsplit(settings().media_url).hostname
+    serve(_media(), host, port, allowed_hosts=(public,) if public else ())
 
 
 @app.command("report-schema", hidden=True)
@@ -255,6 +257,8 @@ def _why(event: Any) -> str:
         error = error.cause
     if error is None:
         return "see the run's log"
+    if error.cls_name == "DagsterExecutionInterruptedError":
+        return "interrupted; the same command goes on where it stopped"
     said = str(error.message).strip()
     return said.partition(": ")[2] if error.cls_name in ("StoreError", "ObjectMissing") else said
 

@@ -1,5 +1,7 @@
 """What every asset of the pipeline has in common: one listing a partition, a photo set as its value, its checks."""
 
+import functools
+import random
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -8,9 +10,12 @@ import dagster as dg
 
 from listing_media_dagster.listing import PhotoSet
 from listing_media_dagster.partitions import listings
+from listing_media_dagster.store.objects import StoreError
 
 GROUP = "listing_media"
 OWNERS = ("team:listing-media",)
+RETRIES = 3
+FIRST_PAUSE_SECONDS = 2.0
 PhotoSetType = dg.PythonObjectDagsterType(PhotoSet, name="PhotoSet", description="a listing's photos after one stage")
 
 
@@ -55,8 +60,24 @@ def stage_asset(
             io_manager_key="photo_sets",
             dagster_type=PhotoSetType,
             op_tags={"listing_media/gpu": gpu} if gpu else {},
-            # Files and servers fail for a moment; whether a photo is good is never a matter of trying again.
-            retry_policy=dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL),
-        )(function)
+        )(trying_again(function))
 
     return decorate
+
+
+def trying_again(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function` so that the step is tried again, with growing pauses, when files or servers fail it.
+
+    Whether a photo is good is never a matter of trying again. Dagster's own `RetryPolicy` would also try again after a
+    person has pressed Ctrl-C or terminated the run.
+    """
+
+    @functools.wraps(function)
+    def run(context: dg.AssetExecutionContext, *given: Any, **named: Any) -> Any:
+        try:
+            return function(context, *given, **named)
+        except (StoreError, OSError) as failed:
+            pause = random.uniform(0, FIRST_PAUSE_SECONDS * 2**context.retry_number)
+            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=pause) from failed
+
+    return run
