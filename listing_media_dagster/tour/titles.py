@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ _FONTS = Path(__file__).parent / "fonts"
 _SERIF, _SANS = "GentiumPlus-Regular.ttf", "Lato-Regular.ttf"
 _WIDEST = 0.82  # of the frame's width: the title-safe area
 _SMALLEST = 0.6  # of a line's design size; below it the line is broken instead
+_MOST_LETTERS = 120  # of a card's line: more could only be read as a texture
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,9 @@ def lay_out_card(kicker: str, title: str, detail: str, size: tuple[int, int]) ->
     """Set the three lines (any may be empty) centred in a frame of `size` (width, height) px, with a rule above
     `detail`.
 
-    Lines too long for the title-safe area are set smaller, then broken.
+    Lines too long for the title-safe area are set smaller, then broken, at last cut short.
     """
+    kicker, title, detail = (_settable(line) for line in (kicker, title, detail))
     width, height = size
     unit = min(height, 0.75 * width) / 1080
     blocks: list[tuple[NDArray[np.uint8], float, float]] = []  # mask, space above it, delay
@@ -67,6 +70,24 @@ def lay_out_card(kicker: str, title: str, detail: str, size: tuple[int, int]) ->
         layers.append(_on_even_grid(mask, round((width - mask.shape[1]) / 2), round(top), delay))
         top += mask.shape[0]
     return tuple(layers)
+
+
+def _settable(line: str) -> str:
+    """Return `line` as one line that can be read, without signs that no typeface of ours has a shape for."""
+    kept = "".join(
+        " " if sign.isspace() else sign
+        for sign in line
+        if sign.isspace() or (unicodedata.category(sign) not in ("Cc", "Cf") and not _is_emoji(sign))
+    )
+    words = " ".join(kept.split())
+    if len(words) <= _MOST_LETTERS:
+        return words
+    cut = words[: _MOST_LETTERS - 1]
+    return f"{cut.rpartition(' ')[0] or cut}…"
+
+
+def _is_emoji(sign: str) -> bool:
+    return 0x1F000 <= ord(sign) < 0x20000 or 0xFE00 <= ord(sign) <= 0xFE0F
 
 
 def _on_even_grid(mask: NDArray[np.uint8], x: int, y: int, delay: float) -> TextLayer:

@@ -9,7 +9,9 @@ LONG = "Penthouse Residence at the Old Harbour Customs House, Staircase B, Apart
 
 
 @pytest.mark.parametrize("size", [(1920, 1080), (1080, 1920), (640, 360)])
-@pytest.mark.parametrize("title", ["8 Oak Ln", "1284 Juniper Ridge Road", LONG, LONG.replace(" ", ""), "Ž"])
+@pytest.mark.parametrize(
+    "title", ["8 Oak Ln", "1284 Juniper Ridge Road", LONG, LONG.replace(" ", ""), "Ž", "x" * 5000, "word " * 999]
+)
 def test_lines_stay_in_the_safe_area_and_apart(size, title):
     layers = lay_out_card("Open house on Sunday from two to five o'clock", title, "Santa Rosa, CA 95404", size)
     lowest = 0
@@ -39,3 +41,11 @@ def test_letters_outside_ascii_have_their_own_glyphs():
 
 def test_nothing_said_nothing_drawn():
     assert lay_out_card("", "", "", (640, 360)) == ()
+
+
+def test_what_has_no_shape_leaves_no_box():
+    plain, decorated = (
+        lay_out_card("", text, "", (640, 360))[0] for text in ("Elm House", "🏠 Elm\u202e\nHouse\x07 🏡\ufe0f")
+    )
+    assert np.array_equal(plain.mask, decorated.mask)
+    assert lay_out_card("🏠", "\n", "\u200f", (640, 360)) == ()
