@@ -212,6 +212,7 @@ class StoredObject(Noun):
     key: str
     sha256: Sha256
     size: int = Field(ge=0)
+    etag: str | None = Field(default=None, description="of a bucket: equal etags are equal bytes, unread")
 
 
 class StoredImage(StoredObject):

@@ -1,6 +1,6 @@
 """enhanced_photos: the unaltered base of every delivery: one white across the listing, good light, no invention."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import dagster as dg
 from pydantic import Field, ValidationError
@@ -19,8 +19,8 @@ from listing_media_dagster.photo.enhance import (
     agree_on_look,
     enhance,
     estimate_look,
-    neutral_consistency,
 )
+from listing_media_dagster.photo.quality import NeutralCast, mean_pairwise_distance
 from listing_media_dagster.store.photo_sets import MediaStoreResource
 
 BASE_QUALITY = 95
@@ -72,7 +72,7 @@ def enhanced_photos(
         parameters={"look": look.model_dump(mode="json"), "strength": strength},
     )
     photo_set = with_contact_sheet(photo_set, stage)
-    check = _whites_check(*_white_spread(inputs.values(), photos, stage))
+    check = _whites_check(_white_spread(photos, "before"), _white_spread(photos, "after"))
     photo_set = stage.finish(photo_set, [check])
     return dg.MaterializeResult(
         value=photo_set, metadata=stage_metadata(photo_set, stage, strength=strength), check_results=[check]
@@ -120,11 +120,15 @@ def _is_exterior(photo: Photo) -> bool | None:
     return None if photo.room.type in (RoomType.UNKNOWN, RoomType.OTHER) else photo.room.type in EXTERIORS
 
 
-def _white_spread(before: Iterable[Photo], after: Iterable[Photo], stage: StageRun) -> tuple[float, float]:
-    """Return how far apart the photos' neutrals lay and lie, in ΔE, measured on the same surfaces."""
-    earlier = [stage.pixels(photo.image, at_most=640) for photo in before]
-    later = [stage.pixels(photo.image, at_most=640) for photo in after]
-    return neutral_consistency(earlier), neutral_consistency(later, surfaces_of=earlier)
+def _white_spread(photos: Sequence[Photo], when: str) -> float:
+    """Return how far apart the photos' neutral surfaces lie "before" or "after", in ΔE, as `enhance` measured them."""
+    measured = [photo.metrics for photo in photos if f"neutral_a_{when}" in photo.metrics]
+    return mean_pairwise_distance(
+        [
+            NeutralCast(metrics[f"neutral_a_{when}"], metrics[f"neutral_b_{when}"], metrics["neutral_confidence"])
+            for metrics in measured
+        ]
+    )
 
 
 def _whites_check(before: float, after: float) -> dg.AssetCheckResult:

@@ -57,6 +57,8 @@ def preprocessed_photos(
     stage = StageRun.begin(context, media)
     detectors = privacy.load_detectors()
     takes = {take.reference.photo_id: take for take in takes_of(raw_photos.photos, raw_photos.listing)}
+    if not takes:
+        raise dg.Failure(_nothing_left(raw_photos), allow_retries=False)
     versions = [module.VERSION for module in (colour_profile, decode, fusion, perspective, privacy, encode)]
     wanted = {
         photo_id: stage.fingerprint(
@@ -79,6 +81,12 @@ def preprocessed_photos(
         metadata=stage_metadata(photo_set, stage, bracket_sets=sum(len(take.frames) > 1 for take in takes.values())),
         check_results=[check],
     )
+
+
+def _nothing_left(raw_photos: PhotoSet) -> str:
+    if not raw_photos.photos:
+        return f"raw_photos of {raw_photos.listing_id} holds no photos: materialize it with photos in the inbox"
+    return f"listing.yaml excludes all {len(raw_photos.photos)} photos: take at least one off its `exclude`"
 
 
 def takes_of(photos: Iterable[Photo], listing: Listing) -> list[Take]:

@@ -73,7 +73,8 @@ def raw_photos(
     check = _check(photo_set, unmatched)
     photo_set = stage.finish(photo_set, [check])
     if not photo_set.photos:
-        media.photo_sets().save(photo_set)  # so that the report says what was wrong with each file
+        # So that the report says what was wrong with each file; photos taken in before stay what they were.
+        media.photo_sets().save(photo_set.model_copy(update={"photos": stage.previous_photos}))
         raise dg.Failure(_nothing_to_work_with(drop, photo_set), allow_retries=False)
     return dg.MaterializeResult(value=photo_set, metadata=stage_metadata(photo_set, stage), check_results=[check])
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from listing_media_dagster.assets.clip import NoScorer, load_scorer
 from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.listing import Listing, Photo, Room, RoomType
 from listing_media_dagster.photo.room_type import room_from_file_name
 
+# Enough to keep the encoder busy; pictures are held in memory so many at a time.
+PHOTOS_AT_A_TIME = 16
+
 
 def decide_rooms(photos: Sequence[Photo], listing: Listing, stage: StageRun) -> list[Photo]:
     """Return the photos with their rooms: listing.yaml before file name before CLIP, else unknown."""
-    rooms = {photo.photo_id: room_as_named(photo, listing) for photo in photos}
-    unnamed = [photo for photo in photos if rooms[photo.photo_id].type is RoomType.UNKNOWN]
-    rooms.update(_recognise(unnamed, stage))
-    return [photo.model_copy(update={"room": rooms[photo.photo_id]}) for photo in photos]
+    named = [photo.model_copy(update={"room": room_as_named(photo, listing)}) for photo in photos]
+    unnamed = [photo for photo in named if photo.room.type is RoomType.UNKNOWN]
+    recognised = {photo.photo_id: photo for photo in _recognise(unnamed, stage)}
+    return [recognised.get(photo.photo_id, photo) for photo in named]
 
 
 def room_as_named(photo: Photo, listing: Listing) -> Room:
@@ -27,18 +30,27 @@ def room_as_named(photo: Photo, listing: Listing) -> Room:
     return max(stated, key=lambda room: room.confidence, default=Room())
 
 
-def _recognise(photos: Sequence[Photo], stage: StageRun) -> dict[str, Room]:
-    """Ask CLIP, if its weights are there, about the photos nobody named; what it said before is kept."""
-    known = {photo.photo_id: photo.room for photo in stage.previous_photos}
-    images = {photo.photo_id: photo.image.sha256 for photo in stage.previous_photos}
-    rooms = {
-        photo.photo_id: known[photo.photo_id]
-        for photo in photos
-        if images.get(photo.photo_id) == photo.image.sha256 and known[photo.photo_id].decided_by == "CLIP"
-    }
-    asked = [photo for photo in photos if photo.photo_id not in rooms]
-    scorer = load_scorer() if asked else NoScorer("nobody asked")
+def _recognise(photos: Sequence[Photo], stage: StageRun) -> Iterator[Photo]:
+    """Ask CLIP, if its weights are there, about the photos nobody named; what it answered before is kept."""
+    scorer = load_scorer() if photos else NoScorer("nobody asked")
     if isinstance(scorer, NoScorer):
-        return rooms
-    pixels = (stage.pixels(photo.image, at_most=448) for photo in asked)
-    return rooms | dict(zip((photo.photo_id for photo in asked), scorer.classify_room(list(pixels)), strict=True))
+        return
+    asked = []
+    for photo in photos:
+        before = stage.previous.photo(photo.photo_id) if stage.previous else None
+        answer = before.facts.get("clip_answer") if before else None
+        of = [photo.image.sha256, scorer.identity.weights_sha256]
+        if answer and answer["of"] == of:
+            yield _answered(photo, Room.model_validate(answer["room"]), of)
+        else:
+            asked.append((photo, of))
+    for start in range(0, len(asked), PHOTOS_AT_A_TIME):
+        batch = asked[start : start + PHOTOS_AT_A_TIME]
+        rooms = scorer.classify_room([stage.pixels(photo.image, at_most=448) for photo, _ in batch])
+        for (photo, of), room in zip(batch, rooms, strict=True):
+            yield _answered(photo, room, of)
+
+
+def _answered(photo: Photo, room: Room, of: list[str]) -> Photo:
+    answer = {"of": of, "room": room.model_dump(mode="json")}
+    return photo.model_copy(update={"room": room, "facts": {**photo.facts, "clip_answer": answer}})

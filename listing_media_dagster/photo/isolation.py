@@ -34,6 +34,7 @@ Outcome = PhotoFacts | BadPhoto
 
 _THIS = "listing_media_dagster.photo.isolation"
 _START_SECONDS = 60.0
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV")
 _LONGEST_REPLY = 4 * 2**20
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _FROM_OUTSIDE = {
@@ -151,7 +152,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for the caller, who ends the workers
-            env={**os.environ, **_worker_environment()},
+            env=_worker_environment(),
         )
         self._questions, self._answers = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)
         try:
@@ -216,10 +217,15 @@ def _took_too_long(limits: IntakeLimits) -> str:
 
 
 def _worker_environment() -> dict[str, str]:
-    """One thread for the maths libraries (each would reserve address space), and the package findable as it is here."""
+    """Return what a worker needs, and none of the secrets that this process may hold in its environment.
+
+    One thread for the maths libraries (each would reserve address space), and the package findable as it is here.
+    """
     home = str(Path(listing_media_dagster.__file__).parent.parent)
     search = os.pathsep.join(part for part in (home, os.environ.get("PYTHONPATH", "")) if part)
-    return {"PYTHONPATH": search, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+    needed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    limits = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+    return {**needed, **limits, "PYTHONPATH": search}
 
 
 # --- inside the process ------------------------------------------------------------------------------------------

@@ -90,6 +90,9 @@ def create_app(store: MediaStore, *, allowed_hosts: tuple[str, ...] = ()) -> Sta
         return HTMLResponse(await run_in_threadpool(_index_page, store, number), headers={"Cache-Control": "no-store"})
 
     async def media(request: Request) -> Response:
+        if re.match(r"[^/]+/raw_photos/", request.path_params["path"]):
+            # Originals carry positions and unblurred faces, and companions are whatever a stranger delivered.
+            return PlainTextResponse("What was delivered is not served; it lies in the media store.", 404)
         key = PUBLIC + request.path_params["path"]
         return await run_in_threadpool(_answer, store, key, request.method, request.headers)
 

@@ -34,10 +34,8 @@ def claims(photo_set: PhotoSet) -> Iterator[StoredObject]:
     yield from photo_set.companions.values()
 
 
-def _own_keys(photo_set: PhotoSet) -> set[str]:
-    """Return the claimed keys in the stage's own folder: it may also claim what an earlier stage made."""
-    own = f"{folder(photo_set.listing_id, photo_set.asset)}/"
-    return {claim.key for claim in claims(photo_set) if claim.key.startswith(own)}
+class ClaimBroken(StoreError):
+    """The store no longer holds what a manifest says; trying again doesn't help, materializing the asset does."""
 
 
 class PhotoSets:
@@ -59,32 +57,34 @@ class PhotoSets:
     def load(self, listing_id: str, asset: str) -> PhotoSet:
         """Return what the stage last wrote after checking that every object is there with its digest.
 
-        Raises `StoreError` naming what is missing or changed and which asset to materialize.
+        Raises `ClaimBroken` naming what is missing or changed and which asset to materialize.
         """
         photo_set = self.find(listing_id, asset)
         remedy = f"materialize {asset} for partition {listing_id} again"
         if photo_set is None:
-            raise StoreError(f"{manifest_key(listing_id, asset)} is missing or unreadable; {remedy}")
+            raise ClaimBroken(f"{manifest_key(listing_id, asset)} is missing or unreadable; {remedy}")
         problems = self._media.verify(claims(photo_set))
         if problems:
-            raise StoreError(
+            raise ClaimBroken(
                 f"{asset} of {listing_id} no longer matches the store: {'; '.join(problems[:5])}; {remedy}"
             )
         return photo_set
 
     def save(self, photo_set: PhotoSet) -> None:
-        """Write the manifest and the listing's report.json, then remove what only the manifest before it claimed.
+        """Write the manifest and the listing's report.json, then remove what else lies in the stage's folder.
 
-        In this order a run that dies in between leaves files too many, never a claim too many. Originals stay for ever.
+        In this order a run that dies in between leaves files too many, never a claim too many, and the next run removes
+        them: a customer who copies the package's folder gets the package alone. Originals stay for ever.
         """
         listing_id, asset = photo_set.listing_id, photo_set.asset
-        before = self.find(listing_id, asset)
         manifest = photo_set.model_dump_json(indent=1, exclude_defaults=True)
         self._media.write(manifest_key(listing_id, asset), manifest.encode())
         self.write_report(listing_id)
-        if before is not None and asset != ASSETS[0]:
-            for key in sorted(_own_keys(before) - _own_keys(photo_set)):
-                self._media.delete(key)
+        if asset != ASSETS[0]:
+            kept = {manifest_key(listing_id, asset), *(claim.key for claim in claims(photo_set))}
+            for listed in list(self._media.list(f"{folder(listing_id, asset)}/")):
+                if listed.key not in kept:
+                    self._media.delete(listed.key)
 
     def write_report(self, listing_id: str) -> dict[str, Any]:
         """Write and return the machine-readable summary of all stages so far."""
@@ -129,4 +129,8 @@ class PhotoSetIOManager(dg.ConfigurableIOManager):
         self.media.photo_sets().save(obj)
 
     def load_input(self, context: dg.InputContext) -> PhotoSet:
-        return self.media.photo_sets().load(context.partition_key, context.asset_key.path[-1])
+        asset = context.asset_key.path[-1]
+        try:
+            return self.media.photo_sets().load(context.partition_key, asset)
+        except ClaimBroken as broken:
+            raise dg.Failure(str(broken), allow_retries=False) from None

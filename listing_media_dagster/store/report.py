@@ -94,7 +94,7 @@ def build_report(listing_id: str, stages: Sequence[PhotoSet]) -> ListingReport:
             for check in stage.parameters.get("checks", ())
         ),
         deliverables=tuple(
-            DeliverableReport(**deliverable.model_dump())
+            DeliverableReport(**deliverable.model_dump(exclude={"etag"}))
             for stage in by_asset.values()
             for deliverable in stage.deliverables
         ),

@@ -164,3 +164,26 @@ def test_works_in_a_program_without_a_main_guard(tmp_path: Path) -> None:
     )
     shown = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert shown.stdout == "480\n"
+
+
+def test_a_process_that_opens_strangers_files_is_told_no_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from listing_media_dagster.photo import isolation
+
+    monkeypatch.setenv("LISTING_MEDIA_S3_SECRET_ACCESS_KEY", "canary")
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", "postgresql://user:canary@host/db")
+    given: list[dict[str, str]] = []
+    start = isolation.subprocess.Popen
+
+    def noted(*words: object, **options: object) -> object:
+        given.append(dict(options["env"]))  # type: ignore[call-overload]
+        return start(*words, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(isolation.subprocess, "Popen", noted)
+    path = tmp_path / "good.jpg"
+    path.write_bytes(GOOD)
+    (facts,) = inspect_photos([path])
+    assert not isinstance(facts, BadPhoto)
+    assert given
+    assert not [name for environment in given for name, value in environment.items() if "canary" in value]

@@ -113,11 +113,15 @@ def test_an_empty_file_is_served_as_one(store: MediaStore) -> None:
         "/inbox/house-1/photo.jpg",
         "/secret.txt",
         "/listings/house-1/link.txt",
+        "/listings/house-1/raw_photos/kitchen-0a1b2c3d.jpg",
+        "/listings/house-1/raw_photos/companions/logo.html",
     ],
 )
 def test_nothing_outside_the_listings_is_served(folder_store: MediaStore, tmp_path: Path, path: str) -> None:
     folder_store.write(KEY, FILM)
     folder_store.write("inbox/house-1/photo.jpg", b"not yet looked at")
+    folder_store.write("listings/house-1/raw_photos/kitchen-0a1b2c3d.jpg", b"secret: where it was taken")
+    folder_store.write("listings/house-1/raw_photos/companions/logo.html", b"<script>secret</script>")
     for place in (tmp_path / "secret.txt", tmp_path / "media" / "secret.txt"):
         place.write_text("secret")
     (tmp_path / "media/listings/house-1/link.txt").symlink_to(tmp_path / "secret.txt")

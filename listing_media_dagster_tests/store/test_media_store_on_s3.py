@@ -205,3 +205,14 @@ def test_the_aws_credential_chain_is_asked_when_no_keys_are_given(
     store = MediaStore(s3_store_url, s3_endpoint=s3_server.endpoint)
     store.write("a.jpg", b"x")
     assert [listed.key for listed in store.list()] == ["a.jpg"]
+
+
+def test_a_stored_picture_is_verified_by_a_later_process_without_downloading_it(
+    s3_server: S3Server, s3_store_url: str, s3_proxy: FaultProxy
+) -> None:
+    stored = s3_server.store(s3_store_url).write("listings/a/enhanced_photos/kitchen.jpg", b"pixels" * 1000)
+    later = s3_server.store(s3_store_url, endpoint=s3_proxy.endpoint)  # knows nothing of what the first has hashed
+    assert later.verify([stored]) == []
+    assert not [request for request in s3_proxy.requests if request.startswith("GET")]
+    s3_server.store(s3_store_url).write(stored.key, b"PIXELS" * 1000)
+    assert later.verify([stored])
