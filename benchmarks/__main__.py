@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="write it to benchmarks/results")
     asked = parser.parse_args()
     for name in NAMES if asked.name == "all" else (asked.name,):
-        result = importlib.import_module(f"benchmarks.{name}").run()
+        result = {"name": name, **importlib.import_module(f"benchmarks.{name}").run()}
         print(json.dumps(result) if asked.json else _readable(result), flush=True)
         if asked.keep:
             _keep(name, result)
@@ -32,7 +33,9 @@ def _readable(result: dict[str, Any]) -> str:
 
 def _keep(name: str, result: dict[str, Any]) -> None:
     RESULTS.mkdir(exist_ok=True)
-    stamped = {"date": datetime.now(UTC).date().isoformat(), **result}
+    git = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(git, cwd=RESULTS, capture_output=True, text=True, check=True).stdout.strip()
+    stamped = {"date": datetime.now(UTC).date().isoformat(), "commit": commit, **result}
     (RESULTS / f"{name}.json").write_text(json.dumps(stamped, indent=1) + "\n")
 
 

@@ -317,7 +317,7 @@ def _reporting_bar(file: _RemoteFile, before: int, total: int, report: Callable[
     class Bar(hub_bar):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self._done = int(kwargs.get("initial") or 0)
-            super().__init__(*args, **{**kwargs, "disable": True})
+            super().__init__(*args, **{**kwargs, "disable": True})  # type: ignore[no-untyped-call]
 
         def update(self, n: float | None = 1) -> bool | None:
             self._done = max(0, min(self._done + int(n or 0), file.size))

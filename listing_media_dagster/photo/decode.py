@@ -244,7 +244,7 @@ class _HeifPrimary(Image.Image):
 
 def _open_heif(data: bytes) -> _Stored:
     pillow_heif.options.DEPTH_IMAGES = pillow_heif.options.THUMBNAILS = pillow_heif.options.AUX_IMAGES = False
-    heif = pillow_heif.HeifFile(io.BytesIO(data))
+    heif = pillow_heif.HeifFile(io.BytesIO(data))  # type: ignore[no-untyped-call]
     return _Stored(FileFormat.HEIF, _HeifPrimary(heif[heif.primary_index]))
 
 
