@@ -62,7 +62,7 @@ PICTURES = (
         "03-kitchen.jpg", rooms.kitchen, _shot(3.4, 21, Fraction(1, 15), 13, (1.06, 1.0, 0.87)), {"lamp": 1.9}, 1.3
     ),
     Picture("DSC_0421.JPG", rooms.bedroom, _shot(2.4, 30, Fraction(1, 15), 14, (0.96, 1.0, 1.08)), {"sun": 0.35}),
-    Picture("bathroom.jpg", rooms.bathroom, _shot(2.6, 36, Fraction(1, 10), 15, (1.10, 1.0, 0.80)), {}, 3.5, 40.0),
+    Picture("bathroom.jpg", rooms.bathroom, _shot(2.6, 36, Fraction(1, 10), 15, (1.10, 1.0, 0.80)), {}, 2.4, 60.0),
     Picture(
         BRACKET[1][0], rooms.dining_room, _shot(1.7, 44, Fraction(1, 10), 16, (1.03, 1.0, 0.93)), {"sun": 0.35}, 3.6
     ),
@@ -70,7 +70,7 @@ PICTURES = (
         PHONE_SHOT,
         rooms.hallway,
         _shot(
-            2.4,
+            3.0,
             52,
             Fraction(1, 50),
             17,

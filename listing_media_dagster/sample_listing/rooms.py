@@ -212,7 +212,7 @@ def kitchen() -> Room:
     for x in (1.1, 2.2, 3.3):
         for z in (1.3, 2.9):
             pieces += j.downlight(x, z, height)
-    tile, tile_relief = t.tiles(1024, 51, (8, 4), (0.70, 0.69, 0.665), (0.52, 0.51, 0.48), 0.05, 0.025, offset=True)
+    tile, _ = t.tiles(1024, 51, (8, 4), (0.70, 0.69, 0.665), (0.52, 0.51, 0.48), 0.05, 0.025, offset=True)
     materials = common_materials(41, (0.72, 0.71, 0.66))
     materials |= {
         "floor": oak_floor(43, 0.18, (0.24, 0.15, 0.08), (0.48, 0.34, 0.21)),
@@ -220,7 +220,7 @@ def kitchen() -> Room:
         "cabinet upper": Material((0.74, 0.735, 0.70), gloss=0.28),
         "handle": Material((0.62, 0.45, 0.22), gloss=0.25, metal=True),
         "counter": Material(t.stone(1024, 45, (0.66, 0.65, 0.62), 0.05), 1.0, gloss=0.12),
-        "tile": Material(tile, 0.8, gloss=0.08, relief=tile_relief, depth=0.0005),
+        "tile": Material(tile, 0.8, gloss=0.08),
         "black glass": Material((0.012, 0.012, 0.013), gloss=0.04),
         "steel dark": Material((0.2, 0.2, 0.2), gloss=0.3, metal=True),
         "oak": Material(t.veneer(512, 47, (0.30, 0.19, 0.10), (0.50, 0.36, 0.22)), 0.8, gloss=0.3),
@@ -372,14 +372,14 @@ def bathroom() -> Room:
     pieces += j.flush_lamp(1.25, 1.5, height, 0.16)
     # The mirror is a hole in the wall onto the same room turned round: exact, and the denoiser sees what it shows.
     pieces += g.moved(pieces, ((-1, 0, 0), (0, 1, 0), (0, 0, 1)))
-    wall_tile, relief = t.tiles(1024, 81, (8, 4), (0.72, 0.72, 0.70), (0.50, 0.49, 0.47), 0.05, 0.02, offset=True)
+    wall_tile, _ = t.tiles(1024, 81, (8, 4), (0.72, 0.72, 0.70), (0.50, 0.49, 0.47), 0.05, 0.02, offset=True)
     floor_tile, floor_relief = t.tiles(
         2048, 83, (4, 4), (0.30, 0.295, 0.285), (0.20, 0.195, 0.185), 0.014, 0.06, veins=0.06
     )
     materials = common_materials(85, (0.66, 0.685, 0.66))
     materials |= {
         "floor": Material(floor_tile, 2.4, gloss=0.14, relief=floor_relief, depth=0.0005),
-        "tile": Material(wall_tile, 0.8, gloss=0.07, relief=relief, depth=0.0005),
+        "tile": Material(wall_tile, 0.8, gloss=0.07),
         "tile edge": Material((0.70, 0.70, 0.68), gloss=0.1),
         "ceramic": Material((0.80, 0.80, 0.785), gloss=0.06),
         "counter": Material(t.stone(512, 87, (0.68, 0.67, 0.65), 0.04), 1.0, gloss=0.12),
