@@ -36,7 +36,7 @@ def write_photos(folder: Path, count: int) -> list[Path]:
 
 
 def run() -> dict[str, Any]:
-    """Return seconds and memory of a listing of 24 photos of 12 MP, of one photo more (median of 3), and of no change."""
+    """Measure a listing of 24 photos of 12 MP, one photo more (median of three times), and no change."""
     with tempfile.TemporaryDirectory() as scratch:
         photos, later = Path(scratch, "photos"), Path(scratch, "later")
         photos.mkdir()
