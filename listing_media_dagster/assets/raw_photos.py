@@ -45,6 +45,8 @@ def raw_photos(
 ) -> dg.MaterializeResult:
     _check_partition(context)
     stage = StageRun.begin(context, media)
+    if config.source is None:
+        _refuse_to_forget(stage)
     drop = _drop(config, stage)
     listing = _listing(drop, stage)
     files, refused = refuse_unread(drop.files())
@@ -101,6 +103,17 @@ def _check_partition(context: dg.AssetExecutionContext) -> None:
         check_listing_id(context.partition_key)
     except BadListing as bad:
         raise dg.Failure(str(bad), allow_retries=False) from None
+
+
+def _refuse_to_forget(stage: StageRun) -> None:
+    """Fail rather than take a drop for the whole listing because what earlier drops brought can't be read."""
+    key = stage.key("manifest.json")
+    if stage.previous is None and stage.media.exists(key):
+        raise dg.Failure(
+            f"{key} can't be read, so nobody knows which photos earlier drops brought: restore it, or run once with"
+            " a folder that holds all of the listing's photos as `source`",
+            allow_retries=False,
+        )
 
 
 def _drop(config: IntakeConfig, stage: StageRun) -> Drop:
