@@ -146,10 +146,15 @@ def _put_away(
         *successful_runs(context.instance, since.keys(), since=min(since.values())),
     ]
     for drop in plan.settle:
-        run = run_that_took(drop, since[drop.listing_id], runs)
-        if run is None or drop.listing_id in moving or time.monotonic() > deadline:
+        if drop.listing_id in moving or time.monotonic() > deadline:
             continue
         try:
+            # Of a drop that was put away and delivered again, the run before says nothing.
+            again = find_record(store, drop.listing_id, drop.fingerprint)
+            news_since = again.handled_at.timestamp() if again else 0.0
+            run = run_that_took(drop, since[drop.listing_id], [run for run in runs if run.created >= news_since])
+            if run is None:
+                continue
             raw_photos = photo_sets.find(drop.listing_id, "raw_photos")
             if raw_photos is None:
                 continue
@@ -158,7 +163,7 @@ def _put_away(
             gone, problem = False, f"the handled drop of {drop.listing_id} can't be put away: {error}"
         if problem:
             problems.append(problem)
-        elif gone:
+        elif gone and run is not None:
             left.add(drop.listing_id)
             context.log.info(f"{drop.prefix}: {len(drop.objects)} files put away, run {run.run_id} took them in")
         if not gone and find_record(store, drop.listing_id, drop.fingerprint):
@@ -174,7 +179,7 @@ def _run_request(context: dg.SensorEvaluationContext, store: MediaStore, drop: D
     if priority:
         tags[PRIORITY_TAG] = str(priority)
     return dg.RunRequest(
-        run_key=f"{drop.listing_id}:{drop.fingerprint}{_return_suffix(store, drop.listing_id)}",
+        run_key=f"{drop.listing_id}:{drop.fingerprint}{_return_suffix(store, drop)}",
         partition_key=drop.listing_id,
         tags=tags,
     )
@@ -191,14 +196,17 @@ def _priority(store: MediaStore, drop: Drop) -> int:
         return 0
 
 
-def _return_suffix(store: MediaStore, listing_id: str) -> str:
-    """Give a listing that comes back from the archive a run key of its own.
+def _return_suffix(store: MediaStore, drop: Drop) -> str:
+    """Give a drop that was put away before, or whose listing comes back from the archive, a run key of its own.
 
-    Dagster drops a run key it has ever seen, so the same photos dropped again would make a partition without a run.
+    Dagster drops a run key it has ever seen, and in a bucket the same photos have the same etags: what is delivered
+    again, such as a photo taken back to what it was two drops ago, would never be run.
     """
     try:
-        key = archive_record_key(listing_id)
-        return f":{json.loads(store.read(key))['archived_at']}" if store.exists(key) else ""
+        record = find_record(store, drop.listing_id, drop.fingerprint)
+        handled = f":{record.handled_at.isoformat()}" if record else ""
+        key = archive_record_key(drop.listing_id)
+        return f"{handled}:{json.loads(store.read(key))['archived_at']}" if store.exists(key) else handled
     except (StoreError, ValueError, KeyError):
         return ""
 

@@ -112,6 +112,23 @@ def test_a_changed_listing_runs_again(studio: Studio) -> None:
     assert studio.requests[0].run_key != first
 
 
+def test_a_photo_taken_back_to_what_it_was_runs_again(studio: Studio) -> None:
+    keys = []
+    for content in (b"first ", b"second ", b"first ", b"first "):
+        studio.drop("house-1", "a.jpg", content=content)
+        studio.tick()
+        keys += [request.run_key for request in studio.requests]
+        studio.failing = {"house-1 package"}
+        assert not studio.run("house-1").success
+        studio.tick()
+        assert "inbox/house-1/a.jpg" in studio.keys("inbox/"), "an earlier run says nothing about this drop"
+        studio.failing = set()
+        assert studio.run("house-1", **{DROP_TAG: UploadCursor.parse(studio.cursor).requested["house-1"]}).success
+        studio.tick()
+        assert studio.keys("inbox/") == []
+    assert len(set(keys)) == 4, "Dagster would launch no run for a key it has seen"
+
+
 def test_photos_that_arrive_while_a_drop_is_put_away_are_a_drop_of_their_own(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
