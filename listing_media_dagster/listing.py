@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 LISTING_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 ListingId = Annotated[str, StringConstraints(pattern=LISTING_ID_PATTERN)]
@@ -52,6 +53,14 @@ def check_listing_id(text: str) -> str:
             f"{text!r} can't be a listing id: use 1 to 64 letters, digits, '-' or '_', starting with a letter or digit"
         )
     return text
+
+
+def same_name(name: str) -> str:
+    """Return the form in which file names are compared: a Mac hands 'ü' over as two signs, people type one."""
+    return unicodedata.normalize("NFC", name)
+
+
+FileName = Annotated[str, AfterValidator(same_name)]
 
 
 class RoomType(StrEnum):
@@ -262,7 +271,7 @@ class Photo(Noun):
     @property
     def names(self) -> frozenset[str]:
         """What a person may call the photo: its id and its files' names, with and without their folder."""
-        files = [source.name for source in self.sources]
+        files = [same_name(source.name) for source in self.sources]
         return frozenset([self.photo_id, *files, *(file.rsplit("/", 1)[-1] for file in files)])
 
     @property
@@ -328,14 +337,14 @@ class StageRecord(Noun):
 class Agent(Noun):
     name: str | None = None
     phone: str | None = None
-    logo: str | None = Field(default=None, description="file name of the logo in the drop")
+    logo: FileName | None = Field(default=None, description="file name of the logo in the drop")
 
 
 class StageChoice(Noun):
     """Which photos to stage: file names or photo ids."""
 
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
+    include: tuple[FileName, ...] = ()
+    exclude: tuple[FileName, ...] = ()
 
 
 class Listing(Noun):
@@ -347,10 +356,10 @@ class Listing(Noun):
     agent: Agent = Agent()
     style: str | None = Field(default=None, description="design kit for virtual staging")
     strength: float | None = Field(default=None, ge=0.0, le=1.0, description="of the enhancement; default 1.0")
-    rooms: dict[str, RoomType] = Field(default_factory=dict, description="file name -> room type")
+    rooms: dict[FileName, RoomType] = Field(default_factory=dict, description="file name -> room type")
     stage: StageChoice = StageChoice()
-    exclude: tuple[str, ...] = Field(default=(), description="file names that are left out of the listing")
-    music: str | None = None
+    exclude: tuple[FileName, ...] = Field(default=(), description="file names that are left out of the listing")
+    music: FileName | None = None
     outputs: tuple[str, ...] | None = Field(default=None, description="delivery sizes, for example mls, web, original")
     rule_profile: str | None = None
     callback_url: str | None = None

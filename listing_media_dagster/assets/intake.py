@@ -19,6 +19,7 @@ from listing_media_dagster.listing import (
     StoredImage,
     StoredObject,
     photo_id_for,
+    same_name,
 )
 from listing_media_dagster.photo import decode
 from listing_media_dagster.photo.brackets import group_brackets
@@ -82,15 +83,16 @@ def keep_companions(
     kept = {name: stored for name, stored in kept.items() if name in (listing.agent.logo, listing.music)}
     refused = []
     for file in files:
-        if file.name not in (listing.agent.logo, listing.music):
+        name = same_name(file.name)
+        if name not in (listing.agent.logo, listing.music):
             continue
         with drop.open_local(file.name) as path:
-            problem = _problem_of_companion(file.name, path, is_logo=file.name == listing.agent.logo)
+            problem = _problem_of_companion(file.name, path, is_logo=name == listing.agent.logo)
             if problem:
-                kept.pop(file.name, None)
+                kept.pop(name, None)
                 refused.append(RejectedFile(name=file.name, reason=problem))
             else:
-                kept[file.name] = stage.media.write(stage.key(f"companions/{file.name}"), path)
+                kept[name] = stage.media.write(stage.key(f"companions/{name}"), path)
     return kept, refused
 
 
@@ -229,7 +231,7 @@ def _notes_on_twins(photo: Photo, twin: Photo | None) -> Iterator[str]:
 
 def unmatched_names(listing: Listing, photos: Iterable[Photo], others: Iterable[str]) -> list[str]:
     """Return what listing.yaml says of files that aren't there, such as a mistyped name in `exclude`."""
-    there = {name for photo in photos for name in photo.names} | set(others)
+    there = {name for photo in photos for name in photo.names} | {same_name(name) for name in others}
     said: dict[str, Iterable[str]] = {
         "rooms": listing.rooms,
         "exclude": listing.exclude,

@@ -20,7 +20,15 @@ from listing_media_dagster.assets.intake import (
 from listing_media_dagster.assets.shown import stage_metadata
 from listing_media_dagster.assets.stage_asset import stage_asset
 from listing_media_dagster.assets.stage_run import StageRun
-from listing_media_dagster.listing import BadListing, Listing, Photo, PhotoSet, RejectedFile, check_listing_id
+from listing_media_dagster.listing import (
+    BadListing,
+    Listing,
+    Photo,
+    PhotoSet,
+    RejectedFile,
+    check_listing_id,
+    same_name,
+)
 from listing_media_dagster.listing_yaml import parse_listing_yaml
 from listing_media_dagster.store.photo_sets import MediaStoreResource
 
@@ -52,9 +60,13 @@ def raw_photos(
     files, refused = refuse_unread(drop.files())
     companions, bad_companions = keep_companions(drop, files, listing, stage)
     refused += bad_companions
-    set_aside = {*companions, *(file.name for file in bad_companions)}
+    set_aside = {*companions, *(same_name(file.name) for file in bad_companions)}
 
-    dropped = [Delivery(file.name, partial(drop.open_local, file.name)) for file in files if file.name not in set_aside]
+    dropped = [
+        Delivery(file.name, partial(drop.open_local, file.name))
+        for file in files
+        if same_name(file.name) not in set_aside
+    ]
     taken, unfit = _sorted_out(take(dropped, stage))
     refused += unfit
     if config.source is None:  # a folder given as source is the whole listing; a drop adds to what was there

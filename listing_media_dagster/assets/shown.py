@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import dagster as dg
@@ -31,7 +32,9 @@ def stage_metadata(photo_set: PhotoSet, stage: StageRun, **more: dg.MetadataValu
         shown["rejected"] = len(photo_set.rejected)
         shown["rejected_files"] = _rejected_table(photo_set)
     if photo_set.stage.messages:
-        shown["messages"] = dg.MetadataValue.md("\n".join(f"- {message}" for message in photo_set.stage.messages))
+        shown["messages"] = dg.MetadataValue.md(
+            "\n".join(f"- {_as_text(message)}" for message in photo_set.stage.messages)
+        )
     if "preview" in photo_set.companions:
         picture = _link(stage, photo_set.companions["preview"].key)
         shown["contact_sheet"] = dg.MetadataValue.md(f"![{photo_set.asset}]({picture})")
@@ -39,6 +42,11 @@ def stage_metadata(photo_set: PhotoSet, stage: StageRun, **more: dg.MetadataValu
         shown["photo_table"] = _photo_table(photo_set.photos)
     shown["report"] = dg.MetadataValue.url(_link(stage, f"listings/{photo_set.listing_id}/report.json"))
     return shown
+
+
+def _as_text(message: str) -> str:
+    """Return `message` as Markdown of one line that makes no element and no link of what people call their files."""
+    return re.sub(r"([\\<>\[\]&])", r"\\\1", " ".join(message.split()))
 
 
 # What an ops person can act on; every other metric is in report.json.

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import unicodedata
 
 import pytest
 
@@ -168,6 +169,30 @@ def test_a_name_in_listing_yaml_that_no_file_has_is_said(pipeline, tmp_path):
     assert "exclude: kitchn.jpg" in check.description
     assert "rooms: hall.jpg" in check.description
     assert "kitchen.jpg)" not in check.description.replace("kitchn", "")
+
+
+def test_a_name_from_a_mac_is_the_name_people_type(pipeline, tmp_path):
+    drop = write_rooms(tmp_path / "drop", ["a.jpg", "b.jpg", "c.jpg"])
+    for old, new in (("a.jpg", "Küche.jpg"), ("b.jpg", "Büro.jpg"), ("c.jpg", "Schlüssel.jpg")):
+        (drop / old).rename(drop / unicodedata.normalize("NFD", new))
+    typed = "rooms: {Küche.jpg: kitchen}\nexclude: [Büro.jpg]\nagent: {logo: Schlüssel.jpg}\n"
+    (drop / "listing.yaml").write_text(unicodedata.normalize("NFC", typed), encoding="utf-8")
+    assert pipeline.run("raw_photos", "preprocessed_photos", source=drop).success
+    (photo,) = pipeline.photo_set("preprocessed_photos").photos
+    assert photo.room.type == "kitchen"
+    raw = pipeline.photo_set("raw_photos")
+    assert list(raw.companions) == [raw.listing.agent.logo]
+    assert not raw.stage.messages
+
+
+def test_what_people_call_their_files_makes_no_link_and_no_element_in_the_ui(pipeline, tmp_path):
+    drop = write_rooms(tmp_path / "drop", ["kitchen.jpg"])
+    (drop / "listing.yaml").write_text('exclude: ["<img src=x>.jpg", "![a](http://b).jpg"]\n')
+    result = pipeline.run("raw_photos", source=drop)
+    (event,) = result.asset_materializations_for_node("raw_photos")
+    text = event.metadata["messages"].md_str
+    assert r"\<img src=x\>" in text
+    assert r"!\[a\](http" in text
 
 
 def test_a_file_over_the_size_limit_is_refused_unread(pipeline, tmp_path, monkeypatch):
