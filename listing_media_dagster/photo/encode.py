@@ -37,14 +37,17 @@ def srgb_profile() -> bytes:
     return bytes(profile)
 
 
-def encode_jpeg(rgb: Rgb, quality: int = 95, *, chroma: Chroma = "4:4:4", dpi: int | None = None) -> bytes:
-    """Return `rgb` (uint8 (H, W, 3), sRGB) as a baseline JPEG with optimised Huffman tables and an sRGB profile.
+def encode_jpeg(
+    rgb: Rgb, quality: int = 95, *, chroma: Chroma = "4:4:4", dpi: int | None = None, optimise: bool = True
+) -> bytes:
+    """Return `rgb` (uint8 (H, W, 3), sRGB) as a baseline JPEG with an sRGB profile.
 
-    `quality` is 1..100; `dpi` only tags the file for print. The same pixels always give the same bytes.
+    `quality` is 1..100; `dpi` only tags the file for print. The same pixels always give the same bytes. optimise: fit
+    the Huffman tables to the picture: 2 to 20 % smaller, the same pixels, for twice the time and 6 bytes a pixel more.
     """
     # OpenCV rather than Pillow: with optimised tables Pillow reserves a byte a pixel and fails on noisy photos
     parameters = [
-        *(cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1),
+        *(cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, int(optimise)),
         *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _SAMPLING[chroma]),
     ]
     done, data = cv2.imencode(".jpg", cv2.cvtColor(_checked(rgb), cv2.COLOR_RGB2BGR), parameters)

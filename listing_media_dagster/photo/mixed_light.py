@@ -7,7 +7,6 @@ Land and McCann 1971, on chromaticity alone).
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import cv2
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listing_media_dagster.photo.channels import brightest_channel, darkest_channel
-from listing_media_dagster.photo.white_balance import Surfaces, neutral_weight, surface_weight
+from listing_media_dagster.photo.white_balance import Surfaces, blur_widely, neutral_weight, surface_weight
 
 FloatArray = NDArray[Any]  # float32
 Bytes = NDArray[Any]  # uint8
@@ -40,8 +39,8 @@ def local_cast(small: Bytes, surfaces: Surfaces) -> FloatArray:
     ceiling = np.clip(1.0 - np.arange(small.shape[0], dtype=np.float32) / (0.5 * small.shape[0]), 0.0, 1.0)[:, None]
     weight = np.maximum(neutral_weight(rest, 1.2), ceiling * neutral_weight(rest, 2.2))
     reach = 0.055 * max(small.shape[:2])
-    mass = _blur_widely(weight, reach) + np.float32(0.06)
-    fields = [_blur_widely(np.clip(p, -0.5, 0.5) * weight, reach) / mass for p in (rest.log_rg, rest.log_bg)]
+    mass = blur_widely(weight, reach) + np.float32(0.06)
+    fields = [blur_widely(np.clip(p, -0.5, 0.5) * weight, reach) / mass for p in (rest.log_rg, rest.log_bg)]
     return np.asarray(drift + _bounded(np.stack(fields, axis=2), _REST_LIMIT), np.float32)
 
 
@@ -115,12 +114,3 @@ def _bounded(field: FloatArray, limit: float) -> FloatArray:
     """`field` (h, w, 2) with its length softly held below `limit`."""
     length = np.hypot(field[..., 0], field[..., 1])[..., None] + 1e-6
     return np.asarray(field * (limit * np.tanh(length / limit) / length), np.float32)
-
-
-def _blur_widely(plane: FloatArray, sigma: float) -> FloatArray:
-    """Gaussian of many pixels' reach: three box passes, as good and far cheaper."""
-    side = 2 * round((math.sqrt(4.0 * sigma * sigma + 1.0) - 1.0) / 2.0) + 1
-    blurred = np.asarray(plane, np.float32)
-    for _ in range(3):
-        blurred = np.asarray(cv2.blur(blurred, (side, side), borderType=cv2.BORDER_REFLECT))
-    return blurred

@@ -16,7 +16,7 @@ from listing_media_dagster.listing import Operation, OperationName
 from listing_media_dagster.photo.lens import LensEstimate, LensModel, estimate_lens
 from listing_media_dagster.photo.line_segments import Segments, find_segments, lengths, tilt_from_vertical, trace_edges
 
-VERSION = "1"
+VERSION = "2"
 MIN_CONFIDENCE = 0.45
 SMALLEST_TILT_DEG = 0.25
 LARGEST_ROLL_DEG = 8.0
@@ -175,39 +175,35 @@ def _solve(segments: Segments, weight: NDArray[np.float64]) -> NDArray[np.float6
 
 
 def _angles_off(segments: Segments, down: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Degrees between each segment and the image of the vertical through its middle."""
+    """Degrees between each segment and the image of the vertical through its middle: (n,), or (k, n) of k downs."""
     along = segments[:, 1] - segments[:, 0]
-    middle = segments.mean(axis=1)
-    towards = np.stack([down[0] - middle[:, 0] * down[1], 1 - middle[:, 1] * down[1]], axis=1)
-    cross = along[:, 0] * towards[:, 1] - along[:, 1] * towards[:, 0]
-    dot = np.sum(along * towards, axis=1)
+    x, y = segments.mean(axis=1).T
+    sideways, depth = down[..., :1], down[..., 1:]
+    towards_x, towards_y = sideways - x * depth, 1 - y * depth
+    cross = along[:, 0] * towards_y - along[:, 1] * towards_x
+    dot = along[:, 0] * towards_x + along[:, 1] * towards_y
     return np.asarray(np.degrees(np.arctan2(cross, np.abs(dot)) * np.where(dot < 0, -1, 1)), np.float64)
 
 
 def _best_hypothesis(segments: Segments, weight: NDArray[np.float64]) -> NDArray[np.float64]:
     chance = np.random.default_rng(0)
-    best, best_score = np.zeros(2), -1.0
     trials = chance.choice(len(segments), (300, 2), p=weight / weight.sum())
-    for pair in [None, *trials]:
-        down = np.zeros(2) if pair is None else _through(segments[pair])
-        if down is None or abs(down[0]) > np.tan(np.radians(LARGEST_ROLL_DEG + 2)):
-            continue
-        if abs(down[1]) > np.tan(np.radians(LARGEST_PITCH_DEG + 6)):
-            continue
-        agree = np.clip(1 - (_angles_off(segments, down) / INLIER_DEG) ** 2, 0, None)
-        score = float(weight @ agree) * (1 - 0.8 * abs(down[0]) - 0.4 * abs(down[1]))  # cameras are held about level
-        if score > best_score:
-            best, best_score = down, score
-    return best
+    downs = np.concatenate([np.zeros((1, 2)), _through(segments[trials])])
+    downs = downs[np.abs(downs[:, 0]) <= np.tan(np.radians(LARGEST_ROLL_DEG + 2))]
+    downs = downs[np.abs(downs[:, 1]) <= np.tan(np.radians(LARGEST_PITCH_DEG + 6))]
+    agree = np.clip(1 - (_angles_off(segments, downs) / INLIER_DEG) ** 2, 0, None)
+    # cameras are held about level
+    score = (agree @ weight) * (1 - 0.8 * np.abs(downs[:, 0]) - 0.4 * np.abs(downs[:, 1]))
+    return np.asarray(downs[int(score.argmax())], np.float64)
 
 
-def _through(pair: Segments) -> NDArray[np.float64] | None:
-    """The down direction (x, z) that both segments point along."""
-    first, second = (np.cross([*a, 1.0], [*b, 1.0]) for a, b in pair)
-    meet = np.cross(first, second)
-    if abs(meet[1]) < 1e-9:
-        return None
-    return np.array([meet[0] / meet[1], meet[2] / meet[1]], np.float64)
+def _through(pairs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The down directions (x, z), (m, 2), that both segments of a pair, (k, 2, 2, 2), point along; m ≤ k."""
+    ends = np.concatenate([pairs, np.ones((*pairs.shape[:-1], 1))], axis=-1)
+    lines = np.cross(ends[:, :, 0], ends[:, :, 1])
+    meet = np.cross(lines[:, 0], lines[:, 1])
+    meet = meet[np.abs(meet[:, 1]) >= 1e-9]
+    return np.asarray(meet[:, ::2] / meet[:, 1:2], np.float64)
 
 
 def _confidence(
