@@ -17,7 +17,7 @@ Metadata = dict[str, dg.MetadataValue | str | int | float]
 def stage_metadata(photo_set: PhotoSet, stage: StageRun, **more: dg.MetadataValue | str | float) -> Metadata:
     """Return counts, seconds, a contact sheet, the per-photo table, rejections and links."""
     shown: Metadata = {
-        f"open {deliverable.name}": dg.MetadataValue.url(_link(stage, deliverable.key))
+        f"open {LINKED[deliverable.media_type]}": dg.MetadataValue.url(_link(stage, deliverable.key))
         for deliverable in photo_set.deliverables
         if deliverable.media_type in LINKED
     }
@@ -58,7 +58,7 @@ SHOWN_METRICS = (
     "luma_median_before",
     "luma_median_after",
 )
-LINKED = frozenset({"text/html", "video/mp4", "application/zip"})
+LINKED = {"text/html": "gallery", "video/mp4": "film", "application/zip": "archive"}
 
 
 def _link(stage: StageRun, key: str) -> str:

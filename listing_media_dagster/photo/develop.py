@@ -151,6 +151,7 @@ def _develop_strip(
         cv2.multiply(planes[0], maps["red"].rows(first, rows), dst=planes[0])
         cv2.multiply(planes[2], maps["blue"].rows(first, rows), dst=planes[2])
     if plan.balances:
+        _keep_cut_red_warm(planes, coded, plan.white)
         _keep_blown_white(planes, coded, plan.white)
     if plan.luma_noise > 0 or plan.chroma_noise > 0:
         _denoise(planes, plan)
@@ -158,6 +159,22 @@ def _develop_strip(
         _apply_tone(planes, coded, first, plan, maps, buffers)
     made = np.asarray(cv2.merge([cv2.convertScaleAbs(plane, alpha=255.0) for plane in planes]))
     return _sharpen(made, plan) if plan.sharpen > 0 else made
+
+
+def _keep_cut_red_warm(planes: list[FloatArray], coded: Sequence[Any], white: int) -> None:
+    """Where red is at its end the light was redder still: balancing may not take red below green there.
+
+    Otherwise a patch of sun on a wooden floor, (255, 225, 130) under warm light, comes out lime.
+    """
+    cut_off = _ramp_table(white - 9.0, white)
+    suspect = cv2.bitwise_and(
+        cv2.LUT(coded[0], (cut_off > 0).astype(np.uint8) * np.uint8(255)), cv2.compare(coded[0], coded[1], cv2.CMP_GT)
+    )
+    if cv2.countNonZero(suspect) == 0:
+        return
+    where = np.nonzero(suspect)
+    red, green = planes[0][where], planes[1][where]
+    planes[0][where] = red + cut_off[coded[0][where]] * np.maximum(green - red, 0.0)
 
 
 def _keep_blown_white(planes: list[FloatArray], coded: Sequence[Any], white: int) -> None:

@@ -62,7 +62,7 @@ __all__ = [
     "neutral_consistency",
 ]
 
-ENHANCE_VERSION = "2"
+ENHANCE_VERSION = "3"
 
 FloatArray = NDArray[Any]  # float32; OpenCV's stubs promise no more than "some number"
 Bytes = NDArray[Any]  # uint8

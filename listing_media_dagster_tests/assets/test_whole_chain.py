@@ -56,7 +56,7 @@ def test_ops_see_pictures_tables_and_links_in_the_ui(delivered):
     for asset in ("preprocessed_photos", "enhanced_photos", "staged_photos", "tour_video", "listing_package"):
         assert shown[asset]["contact_sheet"].value.startswith(f"![{asset}](http://127.0.0.1:3001/")
     assert shown["enhanced_photos"]["photo_table"].records[0].data["room"].startswith("exterior_front (file name")
-    assert shown["listing_package"]["open index.html"].url.endswith("/listing_package/index.html")
+    assert shown["listing_package"]["open gallery"].url.endswith("/listing_package/index.html")
 
 
 def test_every_checks_verdict_is_the_listings_own(delivered):

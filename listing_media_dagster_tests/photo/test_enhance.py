@@ -406,3 +406,14 @@ def test_real_listings_become_more_alike_without_clipping_or_halos(house: str) -
         assert done.metrics["halo_after"] < 8
     fronts = [estimates[path.name].exterior_likelihood for path in paths if "frontal" in path.name]
     assert min(fronts) >= 0.5 > max(e.exterior_likelihood for name, e in estimates.items() if "frontal" not in name)
+
+
+def test_sun_on_a_wooden_floor_in_a_warm_lit_room_does_not_turn_lime():
+    from listing_media_dagster.photo.develop import DevelopPlan, develop
+
+    patch = np.full((64, 64, 3), (255, 225, 130), np.uint8)
+    red, green, blue = develop(patch, DevelopPlan(gains=(0.62, 1.0, 1.9)))[32, 32].astype(int)
+    assert red >= green - 1 > blue
+    open_shade = np.full((64, 64, 3), (180, 160, 100), np.uint8)
+    red, green, _ = develop(open_shade, DevelopPlan(gains=(0.62, 1.0, 1.9)))[32, 32].astype(int)
+    assert red < green  # where nothing is cut off, the balance is what it is
