@@ -209,13 +209,19 @@ def _prepare_dagster_home() -> None:
     if "DAGSTER_HOME" in os.environ:
         return
     home = Path(".dagster").resolve()
-    home.mkdir(exist_ok=True)
     config = home / "dagster.yaml"
-    if not config.exists():
-        if Path("dagster.yaml").exists():
-            config.symlink_to(Path("dagster.yaml").resolve())
-        else:
-            config.write_text("telemetry: {enabled: false}\nnux: {enabled: false}\n")
+    try:
+        home.mkdir(exist_ok=True)
+        if not config.exists():
+            if Path("dagster.yaml").exists():
+                config.symlink_to(Path("dagster.yaml").resolve())
+            else:
+                config.write_text("telemetry: {enabled: false}\nnux: {enabled: false}\n")
+    except OSError as error:
+        _complain(
+            f"{home} can't be made ({error.strerror}): set DAGSTER_HOME to a folder where run records may be kept"
+        )
+        raise typer.Exit(1) from None
     os.environ["DAGSTER_HOME"] = str(home)
 
 
@@ -242,9 +248,12 @@ def _run_listing(photos: Path, listing_id: str, *, style: str | None = None, str
                 run_config={"ops": operations, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 raise_on_error=False,
             )
+    failed = [event for event in result.all_events if event.is_step_failure]
+    for event in failed:
+        say.print(f"[red]{event.step_key} failed:[/] {escape(_why(event))}", highlight=False, soft_wrap=True)
     for event in result.all_events:
-        if event.is_step_failure:
-            say.print(f"[red]{event.step_key} failed:[/] {escape(_why(event))}", highlight=False, soft_wrap=True)
+        if event.is_job_failure and not failed:  # outside of any step
+            _complain(f"the run failed: {_in_a_sentence(event.job_failure_data.error)}")
     return bool(result.success)
 
 
@@ -252,7 +261,10 @@ def _why(event: Any) -> str:
     failure = event.step_failure_data
     if failure.user_failure_data is not None and failure.user_failure_data.description:
         return str(failure.user_failure_data.description)
-    error = failure.error
+    return _in_a_sentence(failure.error)
+
+
+def _in_a_sentence(error: Any) -> str:
     while error is not None and error.cause is not None:
         error = error.cause
     if error is None:
@@ -281,6 +293,8 @@ def _report(listing_id: str) -> dict[str, Any]:
 def _conclude(listing_id: str, *, as_json: bool, succeeded: bool) -> None:
     report = _find_report(listing_id)
     if report is not None:
+        if not succeeded:
+            say.print("[yellow]The run failed: stages it didn't get to are reported as earlier runs left them.[/]")
         if as_json:
             sys.stdout.write(json.dumps(report, indent=1) + "\n")
         else:

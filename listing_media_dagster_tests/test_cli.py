@@ -16,11 +16,10 @@ def listing_media(tmp_path):
     environment |= {"DAGSTER_HOME": str(tmp_path), "LISTING_MEDIA_STORE": str(tmp_path / "media"), "COLUMNS": "200"}
     environment["HF_HOME"] = environment["LISTING_MEDIA_MODELS_DIR"] = str(tmp_path / "no-models")
 
-    def run(*words, **variables):
+    def run(*words, without=None, **variables):
         command = [sys.executable, "-m", "listing_media_dagster.cli", *map(str, words)]
-        return subprocess.run(
-            command, capture_output=True, text=True, env=environment | variables, cwd=tmp_path, timeout=240
-        )
+        ours = {name: value for name, value in (environment | variables).items() if name != without}
+        return subprocess.run(command, capture_output=True, text=True, env=ours, cwd=tmp_path, timeout=240)
 
     return run
 
@@ -112,3 +111,12 @@ def test_names_that_look_like_markup_are_printed_as_they_are(listing_media, tmp_
     assert done.returncode == 0, done.stderr
     assert "rejected [b]/i].txt: " in done.stdout
     assert "[red]odd[/x]" in done.stderr
+
+
+def test_without_a_place_for_run_records_the_setting_is_named(listing_media, tmp_path):
+    (tmp_path / ".dagster").write_text("a file in the way")
+    drop = write_rooms(tmp_path / "drop", ["a.jpg"])
+    done = listing_media("run", drop, "--listing", "h1", without="DAGSTER_HOME")
+    assert done.returncode == 1
+    assert "set DAGSTER_HOME" in done.stderr
+    assert "Traceback" not in done.stderr
