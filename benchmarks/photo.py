@@ -37,6 +37,8 @@ from listing_media_dagster.photo.decode import decode_upright
 from listing_media_dagster.photo.encode import encode_jpeg
 from listing_media_dagster.photo.enhance import agree_on_look, enhance, estimate_look
 from listing_media_dagster.photo.perspective import correct_geometry
+import cv2
+cv2.setNumThreads(1)  # as the stages do: they work on several photos at a time instead
 photo, made = map(Path, sys.argv[1:])
 rgb = correct_geometry(decode_upright(photo).rgb).rgb
 estimate = estimate_look(rgb)

@@ -39,7 +39,8 @@ class BadListing(ValueError):
 
 
 class Noun(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Models are built when first used: a decoder process needs few of them.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 def is_listing_id(text: str) -> bool:

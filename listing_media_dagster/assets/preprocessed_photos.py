@@ -122,11 +122,12 @@ def _prepare(take: Take, stage: StageRun, detectors: PrivacyDetectors) -> Photo:
     )
     private = blur_private_regions(straight.rgb, detectors)
     height, width = private.rgb.shape[:2]
+    encoded = encode_jpeg(private.rgb, WORKING_QUALITY, optimise=False)
     photo_id = take.reference.photo_id
     return Photo(
         photo_id=photo_id,
         sources=tuple(source for frame in take.frames for source in frame.sources),
-        image=stage.write_image(f"{photo_id}.jpg", encode_jpeg(private.rgb, WORKING_QUALITY), width, height),
+        image=stage.write_image(f"{photo_id}.jpg", encoded, width, height),
         operations=(*merged.operations, *straight.operations, *private.operations),
         metrics={**merged.metrics, **straight.metrics},
         facts={**{name: facts.get(name) for name in KEPT_FACTS}, "merging": merged.notes},

@@ -6,6 +6,7 @@ Every asset goes through here, so that reuse by fingerprint, progress, timing an
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -47,6 +48,8 @@ class StageRun:
 
     @classmethod
     def begin(cls, context: dg.AssetExecutionContext, media: MediaStoreResource) -> StageRun:
+        # Photos are worked on side by side; threads within each would only fight over the same cores.
+        cv2.setNumThreads(max(1, (os.cpu_count() or 1) // settings().workers))
         asset = context.asset_key.path[-1]
         listing_id = context.partition_key
         return cls(

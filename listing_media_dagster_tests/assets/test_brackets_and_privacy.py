@@ -56,9 +56,7 @@ def test_three_exposures_become_one_picture_named_after_the_middle_one(prepared)
 def test_every_frame_of_a_set_is_reported_with_the_photo_it_became(prepared):
     merged, single = prepared.photo_set("preprocessed_photos").photos
     became = {file["file"]: file["photo_id"] for file in prepared.report()["files"]}
-    assert became == dict.fromkeys(("A1.jpg", "A2.jpg", "A3.jpg"), merged.photo_id) | {
-        "kitchen.jpg": single.photo_id
-    }
+    assert became == dict.fromkeys(("A1.jpg", "A2.jpg", "A3.jpg"), merged.photo_id) | {"kitchen.jpg": single.photo_id}
 
 
 def test_position_serial_number_and_camera_leave_the_picture_but_the_capture_time_is_kept(prepared):
