@@ -69,6 +69,13 @@ def test_status_of_an_unknown_listing_says_so(listing_media):
     assert "there is no listing 'nobody'" in done.stderr
 
 
+def test_the_demo_takes_photos_of_your_own_and_fetches_nothing_where_it_may_not(listing_media, tmp_path):
+    done = listing_media("demo", write_rooms(tmp_path / "my home", ["front.jpg"]), "--no-pull")
+    assert done.returncode == 0, done.stderr
+    assert "listing_package/index.html" in done.stdout
+    assert "MB, once" not in done.stderr  # what a pull begins with
+
+
 def test_doctor_says_what_is_missing_and_how_to_get_it(listing_media):
     done = listing_media("doctor")
     assert "listing-media models pull clip-vit-b32" in done.stdout

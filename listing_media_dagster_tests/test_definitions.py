@@ -35,7 +35,7 @@ def test_the_chain_is_the_pipelines():
 
 
 def test_the_executor_is_set_where_every_launch_uses_it():
-    assert defs.executor is not None
+    assert defs.executor is dg.in_process_executor
 
 
 @pytest.mark.parametrize("module", ["listing_media_dagster.definitions", "listing_media_dagster.cli"])

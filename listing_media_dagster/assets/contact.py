@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from listing_media_dagster.assets.stage_run import StageRun
+from listing_media_dagster.assets.stage_run import THUMBNAIL_PX, StageRun
 from listing_media_dagster.delivery.contact_sheet import Badge, SheetCell, draw_contact_sheet
 from listing_media_dagster.delivery.naming import room_words
 from listing_media_dagster.listing import Photo, PhotoSet, StoredObject
-from listing_media_dagster.photo.encode import encode_jpeg
+from listing_media_dagster.photo.encode import Rgb, encode_jpeg
 
-THUMBNAIL_PX = 300
 SHEET_PX = 600  # as wide as the metadata column of the UI; anything wider is cut off there
 
 
@@ -25,7 +24,7 @@ def with_contact_sheet(photo_set: PhotoSet, stage: StageRun) -> PhotoSet:
         SheetCell(
             number,
             _caption(photo),
-            stage.pixels(photo.publishable_image or photo.image, at_most=THUMBNAIL_PX),
+            _thumbnail(photo, stage),
             _badges(photo),
         )
         for number, photo in enumerate(photo_set.photos, start=1)
@@ -33,6 +32,15 @@ def with_contact_sheet(photo_set: PhotoSet, stage: StageRun) -> PhotoSet:
     title = photo_set.listing.address or photo_set.listing_id
     sheet = draw_contact_sheet(cells, title, photo_set.asset.replace("_", " "), width=SHEET_PX)
     return _keeping(photo_set, stage.media.write(stage.key("contact_sheet.jpg"), encode_jpeg(sheet, 82)), shown)
+
+
+def _thumbnail(photo: Photo, stage: StageRun) -> Rgb:
+    """Return the picture a delivery would use, small."""
+    thumbnail = photo.attachments.get("thumbnail")
+    shown = photo.publishable_image or photo.image
+    if thumbnail is not None and shown == photo.image:
+        return stage.attached_pixels(thumbnail)
+    return stage.pixels(shown, at_most=THUMBNAIL_PX)
 
 
 def _keeping(photo_set: PhotoSet, sheet: StoredObject, shown: str) -> PhotoSet:

@@ -103,14 +103,14 @@ def _estimate_looks(inputs: dict[str, Photo], stage: StageRun) -> dict[str, Look
 
 def _enhance(photo: Photo, estimate: LookEstimate, look: ListingLook, strength: float, stage: StageRun) -> Photo:
     finished = enhance(stage.pixels(photo.image), estimate, look, strength, is_exterior=_is_exterior(photo))
-    height, width = finished.rgb.shape[:2]
     # what is delivered is encoded anew from this file: time matters more here than its last few percent of size
     data = encode_jpeg(finished.rgb, BASE_QUALITY, optimise=False)
-    image = stage.write_image(f"{photo.photo_id}.jpg", data, width, height)
+    image, thumbnail = stage.write_picture(photo.photo_id, finished.rgb, data)
     kept = {"of": photo.image.sha256, "version": ENHANCE_VERSION, "estimate": estimate.model_dump(mode="json")}
     return photo.model_copy(
         update={
             "image": image,
+            "attachments": {**photo.attachments, "thumbnail": thumbnail},
             "operations": (*photo.operations, *finished.operations),
             "metrics": {**photo.metrics, **finished.metrics},
             "facts": {**photo.facts, "look_estimate": kept},

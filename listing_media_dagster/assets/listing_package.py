@@ -1,6 +1,7 @@
 """listing_package: sized, named and described photos, film, gallery and archive: what the customer publishes."""
 
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -105,12 +106,9 @@ def _input(photo: Photo, image: StoredImage, stage: StageRun) -> PackageInput:
 
 def _earlier_files(stage: StageRun) -> dict[str, StoredObject]:
     """Return fingerprint -> file of the last package, for files that are still what they were."""
-    if stage.previous is None:
-        return {}
-    by_name = {deliverable.name: deliverable for deliverable in stage.previous.deliverables}
-    made_of = stage.previous.parameters.get("made_of", {})
-    earlier = {fingerprint: by_name[name] for fingerprint, name in made_of.items() if name in by_name}
-    return {fingerprint: stored for fingerprint, stored in earlier.items() if not stage.media.verify([stored])}
+    by_name = {deliverable.name: deliverable for deliverable in _still_there(stage)}
+    made_of = stage.previous.parameters.get("made_of", {}) if stage.previous else {}
+    return {fingerprint: by_name[name] for fingerprint, name in made_of.items() if name in by_name}
 
 
 def _publish(package: PackageResult, stage: StageRun) -> tuple[Deliverable, ...]:
@@ -119,10 +117,20 @@ def _publish(package: PackageResult, stage: StageRun) -> tuple[Deliverable, ...]
     The gallery and the zip go last: whoever opens them meanwhile finds the files they speak of.
     """
     files = sorted(package.files, key=lambda file: (file.media_type == "application/zip", file.name == "index.html"))
-    return tuple(_stored(file, stage) for file in files)
+    there = {deliverable.name: deliverable for deliverable in _still_there(stage)}
+    return tuple(_stored(file, there, stage) for file in files)
 
 
-def _stored(file: PackageFile, stage: StageRun) -> Deliverable:
+def _still_there(stage: StageRun) -> list[Deliverable]:
+    """Return the last package's files that are still what they were."""
+    return [file for file in (stage.previous.deliverables if stage.previous else ()) if not stage.media.verify([file])]
+
+
+def _stored(file: PackageFile, there: Mapping[str, Deliverable], stage: StageRun) -> Deliverable:
+    """Store a file of the package, unless the very same one lies there already."""
+    before = there.get(file.name)
+    if before is not None and before.sha256 == file.sha256:
+        return before.model_copy(update={"description": file.description})
     stored = stage.media.write(stage.key(file.name), file.path)
     return Deliverable(**stored.model_dump(), name=file.name, media_type=file.media_type, description=file.description)
 

@@ -121,17 +121,18 @@ def _prepare(take: Take, stage: StageRun, detectors: PrivacyDetectors) -> Photo:
         f_number=facts.get("f_number"),
     )
     private = blur_private_regions(straight.rgb, detectors)
-    height, width = private.rgb.shape[:2]
-    encoded = encode_jpeg(private.rgb, WORKING_QUALITY, optimise=False)
     photo_id = take.reference.photo_id
+    encoded = encode_jpeg(private.rgb, WORKING_QUALITY, optimise=False)
+    image, thumbnail = stage.write_picture(photo_id, private.rgb, encoded)
+    before = stage.media.write(stage.key(f"before/{photo_id}.jpg"), merged.before)
     return Photo(
         photo_id=photo_id,
         sources=tuple(source for frame in take.frames for source in frame.sources),
-        image=stage.write_image(f"{photo_id}.jpg", encoded, width, height),
+        image=image,
         operations=(*merged.operations, *straight.operations, *private.operations),
         metrics={**merged.metrics, **straight.metrics},
         facts={**{name: facts.get(name) for name in KEPT_FACTS}, "merging": merged.notes},
-        attachments={"before": stage.media.write(stage.key(f"before/{photo_id}.jpg"), merged.before)},
+        attachments={"before": before, "thumbnail": thumbnail},
     )
 
 

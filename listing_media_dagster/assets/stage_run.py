@@ -20,9 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listing_media_dagster.listing import Photo, PhotoSet, StoredImage, StoredObject, fingerprint
+from listing_media_dagster.photo.encode import encode_jpeg, resize_to_long_edge
 from listing_media_dagster.settings import settings
 from listing_media_dagster.store.media_store import MediaStore, StoreError
 from listing_media_dagster.store.photo_sets import MediaStoreResource, folder
+
+THUMBNAIL_PX = 400
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -48,8 +51,6 @@ class StageRun:
 
     @classmethod
     def begin(cls, context: dg.AssetExecutionContext, media: MediaStoreResource) -> StageRun:
-        # Photos are worked on side by side; threads within each would only fight over the same cores.
-        cv2.setNumThreads(max(1, (os.cpu_count() or 1) // settings().workers))
         asset = context.asset_key.path[-1]
         listing_id = context.partition_key
         return cls(
@@ -108,9 +109,13 @@ class StageRun:
         self.messages.append(message)
         progress_log.info("%s %s: %s", self.listing_id, self.asset, message, extra={"message_of": self.asset})
 
-    def write_image(self, name: str, encoded: bytes, width: int, height: int) -> StoredImage:
-        stored = self.media.write(self.key(name), encoded)
-        return StoredImage(**stored.model_dump(), width=width, height=height)
+    def write_picture(self, photo_id: str, rgb: NDArray[np.uint8], encoded: bytes) -> tuple[StoredImage, StoredObject]:
+        """Store a photo's picture (`rgb`, already encoded) and its thumbnail, from which contact sheets are made."""
+        height, width = rgb.shape[:2]
+        stored = self.media.write(self.key(f"{photo_id}.jpg"), encoded)
+        small = encode_jpeg(resize_to_long_edge(rgb, THUMBNAIL_PX), 85, optimise=False)
+        thumbnail = self.media.write(self.key(f"thumbnails/{photo_id}.jpg"), small)
+        return StoredImage(**stored.model_dump(), width=width, height=height), thumbnail
 
     def pixels(self, image: StoredImage, *, at_most: int | None = None) -> NDArray[np.uint8]:
         """Return one of the pipeline's own pictures as uint8 (H, W, 3) sRGB after checking its digest.
@@ -152,7 +157,10 @@ def in_parallel(
     items: Sequence[Item], work: Callable[[Item], Result], *, workers: int | None = None
 ) -> Iterable[tuple[Item, Result]]:
     """Yield (item, work(item)) as they finish; after the first error no further item is begun."""
-    with ThreadPoolExecutor(max_workers=workers or settings().workers, thread_name_prefix="photo") as pool:
+    side_by_side = max(1, min(workers or settings().workers, len(items)))
+    # Threads within each photo would only fight over the same cores; a photo alone gets them all.
+    cv2.setNumThreads(max(1, (os.cpu_count() or 1) // side_by_side))
+    with ThreadPoolExecutor(max_workers=side_by_side, thread_name_prefix="photo") as pool:
         running = {pool.submit(work, item): item for item in items}
         try:
             for finished in as_completed(running):

@@ -96,16 +96,16 @@ def _passed_on(base: Photo, reason: str) -> Photo:
 
 def _furnished(base: Photo, end: back_ends.StagingBackEnd, request: back_ends.StagingRequest, stage: StageRun) -> Photo:
     room = end.stage(request)
-    height, width = room.rgb.shape[:2]
+    image, thumbnail = stage.write_picture(base.photo_id, room.rgb, encode_jpeg(room.rgb, 95))
     attachments = {
         role: stage.media.write(stage.key(f"{base.photo_id}/{role}"), data) for role, data in room.attachments.items()
     }
     return base.model_copy(
         update={
-            "image": stage.write_image(f"{base.photo_id}.jpg", encode_jpeg(room.rgb, 95), width, height),
+            "image": image,
             "base": base.image,
             "operations": (*base.operations, *room.operations),
             "verdicts": (*base.verdicts, *room.verdicts),
-            "attachments": {**base.attachments, **attachments},
+            "attachments": {**base.attachments, **attachments, "thumbnail": thumbnail},
         }
     )

@@ -35,9 +35,7 @@ def tour_video(
         )
     storyboard = _storyboard(clip_scores, shown)
     film, segments, seconds = _film(storyboard, shown, stage)
-    frame = poster(storyboard, lambda photo_id: stage.pixels(shown[photo_id]))
-    still = stage.media.write(stage.key("poster.jpg"), encode_jpeg(frame, 90))
-    preview = stage.media.write(stage.key("preview.jpg"), encode_jpeg(resize_to_long_edge(frame, SHEET_PX), 85))
+    still, preview = _stills(storyboard, shown, stage)
     photo_set = PhotoSet(
         listing=clip_scores.listing,
         asset=stage.asset,
@@ -46,6 +44,7 @@ def tour_video(
             Deliverable(**still.model_dump(), name="poster.jpg", media_type="image/jpeg", description="Still"),
         ),
         companions={**segments, "preview": preview},
+        parameters={"poster_of": storyboard.photo_clips[0].identity},
     )
     photo_set = stage.finish(photo_set)
     return dg.MaterializeResult(
@@ -95,6 +94,20 @@ def _film(
         film = stage.media.write(stage.key("tour.mp4"), output)
     stage.computed, stage.reused = result.encoded_segments, result.reused_segments
     return film, segments, round(result.seconds, 2)
+
+
+def _stills(
+    storyboard: Storyboard, shown: dict[str, StoredImage], stage: StageRun
+) -> tuple[StoredObject, StoredObject]:
+    """Return the film's still, full size and small; the earlier ones while the film opens with the same shot."""
+    if stage.previous and stage.previous.parameters.get("poster_of") == storyboard.photo_clips[0].identity:
+        kept = [file for file in stage.previous.deliverables if file.name == "poster.jpg"]
+        preview = stage.previous.companions.get("preview")
+        if kept and preview and not stage.media.verify([*kept, preview]):
+            return StoredObject.model_validate(kept[0].model_dump(include=set(StoredObject.model_fields))), preview
+    frame = poster(storyboard, lambda photo_id: stage.pixels(shown[photo_id]))
+    still = stage.media.write(stage.key("poster.jpg"), encode_jpeg(frame, 90))
+    return still, stage.media.write(stage.key("preview.jpg"), encode_jpeg(resize_to_long_edge(frame, SHEET_PX), 85))
 
 
 def _earlier_segments(stage: StageRun) -> dict[str, StoredObject]:

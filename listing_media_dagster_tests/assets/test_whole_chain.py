@@ -4,9 +4,11 @@ import io
 import zipfile
 
 import av
+import jsonschema
 import pytest
 
 from listing_media_dagster.listing import ASSETS
+from listing_media_dagster.store.report import report_schema
 from listing_media_dagster_tests.helpers.pipeline import Pipeline, failure_of, write_rooms
 
 
@@ -35,6 +37,21 @@ def test_the_film_is_full_hd_with_sound_and_as_long_as_it_says(delivered):
         video, audio = opened.streams.video[0], opened.streams.audio[0]
         assert (video.width, video.height, video.average_rate) == (1920, 1080, 30)
         assert (video.codec_context.name, audio.codec_context.name) == ("h264", "aac")
+        (stated,) = [
+            event.materialization.metadata["film_seconds"].value
+            for event in delivered[1].get_asset_materialization_events()
+            if event.asset_key.path[-1] == "tour_video"
+        ]
+        assert float(video.duration * video.time_base) == pytest.approx(stated, abs=0.05)
+        assert stated > 2 * 2.5  # two photos and a title
+
+
+def test_the_report_of_a_whole_listing_is_what_its_schema_says(delivered):
+    pipeline, _ = delivered
+    jsonschema.validate(pipeline.report(), report_schema())
+    assert {photo["photo_id"] for photo in pipeline.report()["photos"]} == {
+        file["photo_id"] for file in pipeline.report()["files"]
+    }
 
 
 def test_the_archive_holds_the_whole_gallery(delivered):
