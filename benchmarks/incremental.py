@@ -63,8 +63,11 @@ def run() -> dict[str, Any]:
 
 
 def _run_listing(photos: Path, scratch: str) -> dict[str, float]:
+    # bytecode as an installation has it: a checkout's may be missing, or forbidden to be written
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment = {
-        **os.environ,
+        **kept,
+        "PYTHONPYCACHEPREFIX": f"{scratch}/bytecode",
         "DAGSTER_HOME": scratch,
         "LISTING_MEDIA_STORE": f"{scratch}/media",
     }
