@@ -175,7 +175,8 @@ def _packets(path: Path) -> list[Packet[Any]]:
     import av
 
     # Nothing is decoded here: without skipping, every opening tries a frame and takes 20 ms instead of one.
-    with av.open(str(path), stream_options=[{"skip_frame": "all"}]) as container:
+    skipping: Any = [{"skip_frame": "all"}]  # PyAV's stubs name another type than it takes
+    with av.open(str(path), stream_options=skipping) as container:
         return [packet for packet in container.demux(video=0) if packet.size]
 
 
