@@ -10,6 +10,7 @@ from listing_media_dagster.assets.shown import stage_metadata
 from listing_media_dagster.assets.stage_asset import stage_asset
 from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.listing import Photo, PhotoSet, Verdict
+from listing_media_dagster.models import clip
 from listing_media_dagster.models.clip import ClipScorer, caption_for, contrasts_for, judge
 from listing_media_dagster.settings import Settings, settings
 from listing_media_dagster.store.photo_sets import MediaStoreResource
@@ -62,6 +63,7 @@ def _scored(photos: Sequence[Photo], style: str, scorer: ClipScorer, stage: Stag
             caption=captions[photo.photo_id],
             scorer=scorer.identity.model_dump(mode="json"),
             threshold=settings().clip_threshold,
+            version=clip.VERSION,
         )
         for photo in photos
     }
