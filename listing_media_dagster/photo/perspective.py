@@ -39,9 +39,6 @@ class Straightened:
     metrics: dict[str, float]
 
 
-CorrectedGeometry = Straightened
-
-
 @dataclass(frozen=True)
 class Verticals:
     """Which way is down in the picture, from `count` edges.
@@ -73,7 +70,7 @@ def correct_geometry(
     focal_length_mm: float | None = None,
     focal_length_35mm: float | None = None,
     f_number: float | None = None,
-) -> CorrectedGeometry:
+) -> Straightened:
     """Remove lens distortion and make walls vertical, in one resampling. Names and numbers as EXIF gives them."""
     height, width = rgb.shape[:2]
     segments = find_segments(rgb)
