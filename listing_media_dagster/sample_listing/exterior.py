@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from listing_media_dagster.sample_listing import geometry as g
+from listing_media_dagster.path_tracer import solids as g
+from listing_media_dagster.path_tracer import textures as t
+from listing_media_dagster.path_tracer.materials import Image, Material
+from listing_media_dagster.path_tracer.solids import Part
 from listing_media_dagster.sample_listing import planting
-from listing_media_dagster.sample_listing import textures as t
-from listing_media_dagster.sample_listing.geometry import Part
-from listing_media_dagster.sample_listing.scene import Camera, Image, Material, Scene
+from listing_media_dagster.sample_listing.scene import Camera, Scene
 
 SUN = (-0.50, 0.62, 0.60)  # toward the sun, for the front
 SKY_SEED = 77

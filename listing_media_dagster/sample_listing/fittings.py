@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from listing_media_dagster.sample_listing import geometry as g
+from listing_media_dagster.path_tracer import solids as g
+from listing_media_dagster.path_tracer.solids import Part
 from listing_media_dagster.sample_listing import joinery as j
-from listing_media_dagster.sample_listing.geometry import Part
 
 WORKTOP = 0.91
 

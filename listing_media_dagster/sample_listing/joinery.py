@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from listing_media_dagster.sample_listing import geometry as g
-from listing_media_dagster.sample_listing.geometry import Part
+from listing_media_dagster.path_tracer import solids as g
+from listing_media_dagster.path_tracer.solids import Part
 
 Opening = tuple[float, float, float, float]
 REVEAL = 0.17  # m from the inner wall face to the outside

@@ -18,13 +18,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from listing_media_dagster.path_tracer import textures as t
+from listing_media_dagster.path_tracer.denoise import Surfaces
+from listing_media_dagster.path_tracer.materials import Image
 from listing_media_dagster.sample_listing import develop, exterior, render, rooms
-from listing_media_dagster.sample_listing import textures as t
-from listing_media_dagster.sample_listing.denoise import Surfaces
 from listing_media_dagster.sample_listing.develop import Shot
 from listing_media_dagster.sample_listing.render import Quality
 from listing_media_dagster.sample_listing.rooms import Room
-from listing_media_dagster.sample_listing.scene import Camera, Image
+from listing_media_dagster.sample_listing.scene import Camera
 
 MORNING = datetime(2026, 5, 14, 10, 12, 8)
 BRACKET = (("DSC_0430.JPG", -2), ("DSC_0431.JPG", 0), ("DSC_0432.JPG", 2))

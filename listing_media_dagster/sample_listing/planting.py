@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from listing_media_dagster.sample_listing import geometry as g
-from listing_media_dagster.sample_listing.geometry import Floats, Part
+from listing_media_dagster.path_tracer import solids as g
+from listing_media_dagster.path_tracer.solids import Floats, Part
 
 
 def leaves(material: str, centres: Floats, size: float, seed: int, outward: Floats | None = None) -> Part:

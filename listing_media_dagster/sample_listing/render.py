@@ -12,77 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from listing_media_dagster.sample_listing.denoise import Surfaces, denoise, to_full_size, without_fireflies
-from listing_media_dagster.sample_listing.geometry import Part, merged
-from listing_media_dagster.sample_listing.scene import Camera, Colour, Image, Material, Scene
+from listing_media_dagster.path_tracer.denoise import Surfaces, denoise, to_full_size, without_fireflies
+from listing_media_dagster.path_tracer.materials import Colour, Image
+from listing_media_dagster.path_tracer.mitsuba_scene import bsdf, load_mitsuba, without_gaps, write_ply
+from listing_media_dagster.path_tracer.solids import Part, merged
+from listing_media_dagster.sample_listing.scene import Camera, Scene
 
 EPSILON = 0.02  # keeps radiance / reflectance finite on black things
 
 
-def _mitsuba() -> Any:
-    import drjit
-    import mitsuba
-
-    if mitsuba.variant() != "scalar_rgb":
-        mitsuba.set_variant("scalar_rgb")
-        mitsuba.set_log_level(mitsuba.LogLevel.Error)
-    drjit.set_thread_count(1)
-    return mitsuba
-
-
-def _wound_along_normals(piece: Part) -> NDArray[np.int32]:
-    """Faces turned so that the geometric normal agrees with the vertex normals: bump maps come out black otherwise."""
-    a, b, c = (piece.vertices[piece.faces[:, i]] for i in range(3))
-    against = np.einsum("ij,ij->i", np.cross(b - a, c - a), piece.normals[piece.faces].sum(1)) < 0
-    return np.where(against[:, None], piece.faces[:, ::-1], piece.faces).astype(np.int32)
-
-
-def write_ply(path: Path, piece: Part) -> None:
-    """Binary little-endian PLY with normals and texture coordinates."""
-    header = "ply\nformat binary_little_endian 1.0\n"
-    header += f"element vertex {len(piece.vertices)}\n"
-    header += "".join(f"property float {name}\n" for name in ("x", "y", "z", "nx", "ny", "nz", "u", "v"))
-    header += f"element face {len(piece.faces)}\nproperty list uchar int vertex_indices\nend_header\n"
-    faces = np.empty(len(piece.faces), dtype=[("count", "u1"), ("index", "<i4", 3)])
-    faces["count"], faces["index"] = 3, _wound_along_normals(piece)
-    vertices = np.concatenate([piece.vertices, piece.normals, piece.uv], 1).astype("<f4")
-    path.write_bytes(header.encode() + vertices.tobytes() + faces.tobytes())
-
-
-def _bsdf(mi: Any, material: Material) -> dict[str, Any]:
-    transform = mi.ScalarTransform4f().scale([1 / material.metres, 1 / material.metres, 1])
-
-    def texture(pixels: Image) -> dict[str, Any]:
-        return {"type": "bitmap", "bitmap": mi.Bitmap(np.ascontiguousarray(pixels)), "raw": True, "to_uv": transform}
-
-    colour: dict[str, Any] = (
-        {"type": "rgb", "value": list(material.colour)}
-        if isinstance(material.colour, tuple)
-        else texture(material.colour)
-    )
-    inner: dict[str, Any]
-    if material.metal:
-        inner = {"type": "principled", "base_color": colour, "metallic": 1.0, "roughness": material.gloss or 0.2}
-    elif material.gloss is not None:
-        inner = {"type": "roughplastic", "diffuse_reflectance": colour, "alpha": material.gloss, "nonlinear": False}
-    else:
-        inner = {"type": "diffuse", "reflectance": colour}
-    if material.relief is not None:
-        inner = {
-            "type": "bumpmap",
-            "arbitrary": texture(material.relief[..., None]),
-            "scale": material.depth,
-            "nested": inner,
-        }
-    return {"type": "twosided", "nested": inner}
-
-
 def _film(camera: Camera, width: int, height: int, channels: str = "rgb") -> dict[str, Any]:
-    mi = _mitsuba()
+    mi = load_mitsuba()
     _, up, forward = camera.axes()
     origin = np.asarray(camera.position, float)
     return {
@@ -104,12 +46,10 @@ def _film(camera: Camera, width: int, height: int, channels: str = "rgb") -> dic
 
 
 def _shapes(scene: Scene, shining: Mapping[str, Colour], folder: Path) -> dict[str, Any]:
-    mi = _mitsuba()
     emitting = {name for group in scene.lights.values() for name in group}
     absent = emitting - set(shining) - scene.solid_lights
     shapes: dict[str, Any] = {
-        f"material {name}": {**_bsdf(mi, material), "id": f"material {name}"}
-        for name, material in scene.materials.items()
+        f"material {name}": {**bsdf(material), "id": f"material {name}"} for name, material in scene.materials.items()
     }
 
     def shape(piece: Part, name: str) -> dict[str, Any]:
@@ -131,7 +71,7 @@ def _shapes(scene: Scene, shining: Mapping[str, Colour], folder: Path) -> dict[s
 
 def _loaded(scene: Scene, camera: Camera, size: tuple[int, int], group: str) -> Any:
     """The scene with one light group shining, ready to render."""
-    mi = _mitsuba()
+    mi = load_mitsuba()
     with tempfile.TemporaryDirectory() as folder:
         description: dict[str, Any] = {
             "type": "scene",
@@ -145,21 +85,10 @@ def _loaded(scene: Scene, camera: Camera, size: tuple[int, int], group: str) -> 
 
 def _trace(loaded: Any, spp: int, depth: int, seed: int) -> Image:
     """Radiance (H, W, 3) over paths of up to `depth` edges; lights seen directly are left out (`surfaces` has them)."""
-    mi = _mitsuba()
+    mi = load_mitsuba()
     integrator = mi.load_dict({"type": "path", "max_depth": depth, "rr_depth": 5, "hide_emitters": True})
     image = np.array(mi.render(loaded, integrator=integrator, spp=spp, seed=seed), np.float32)
-    return _without_gaps(image[..., :3])
-
-
-def _without_gaps(image: Image) -> Image:
-    """Fill pixels that came out as NaN (mitsuba's bump maps at grazing angles) from their neighbours."""
-    good: NDArray[np.bool_] = np.asarray(np.isfinite(image).all(axis=-1))
-    if good.all():
-        return np.ascontiguousarray(image)
-    clean = np.where(good[..., None], image, 0).astype(np.float32)
-    share = np.maximum(cv2.GaussianBlur(good.astype(np.float32), (0, 0), 2.0), 1e-3)
-    around = cv2.GaussianBlur(clean, (0, 0), 2.0) / share[..., None]
-    return np.where(good[..., None], clean, around).astype(np.float32)
+    return without_gaps(image[..., :3])
 
 
 def trace_outdoors(
@@ -169,7 +98,7 @@ def trace_outdoors(
 
     `crop` (x, y, w, h) is the part of the picture of `size` (width, height) that is traced.
     """
-    mi = _mitsuba()
+    mi = load_mitsuba()
     sensor = _film(camera, *size, "rgba")
     sensor["film"] |= dict(zip(("crop_offset_x", "crop_offset_y", "crop_width", "crop_height"), crop, strict=True))
     with tempfile.TemporaryDirectory() as folder:
@@ -186,7 +115,7 @@ def trace_outdoors(
 
 def surfaces(scene: Scene, camera: Camera, size: tuple[int, int], spp: int, seed: int) -> Surfaces:
     """Trace first hits only. The first light group shines red, the second green, to be told apart; a miss is blue."""
-    mi = _mitsuba()
+    mi = load_mitsuba()
     marks = dict(zip(scene.lights, ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)), strict=False))
     shining = {name: marks[group] for group, names in scene.lights.items() for name in names}
     with tempfile.TemporaryDirectory() as folder:

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from listing_media_dagster.path_tracer import solids as g
+from listing_media_dagster.path_tracer import textures as t
+from listing_media_dagster.path_tracer.materials import Image, Material
+from listing_media_dagster.path_tracer.solids import Part
 from listing_media_dagster.sample_listing import fittings as f
-from listing_media_dagster.sample_listing import geometry as g
 from listing_media_dagster.sample_listing import joinery as j
 from listing_media_dagster.sample_listing import planting
-from listing_media_dagster.sample_listing import textures as t
-from listing_media_dagster.sample_listing.geometry import Part
-from listing_media_dagster.sample_listing.scene import Camera, Image, Material, Scene
+from listing_media_dagster.sample_listing.scene import Camera, Scene
 
 SKY = (1.0, 1.12, 1.32)  # relative radiance of sky and of the sunlit garden, seen through a window
 GROUND = (0.40, 0.42, 0.28)

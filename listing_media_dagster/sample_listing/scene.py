@@ -1,4 +1,4 @@
-"""What a picture is made of before any light is traced: materials, the pinhole camera, parts and their lights."""
+"""What a picture of the sample home is made of before any light is traced: the camera, the parts and their lights."""
 
 from __future__ import annotations
 
@@ -9,22 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from listing_media_dagster.sample_listing.geometry import Part
-
-Image = NDArray[np.float32]
-Colour = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Material:
-    """How a surface looks. `colour` is linear reflectance or a texture of it that repeats every `metres`."""
-
-    colour: Colour | Image
-    metres: float = 1.0
-    gloss: float | None = None  # roughness of the varnish over the colour; None is matte
-    metal: bool = False
-    relief: Image | None = None
-    depth: float = 0.0  # m between relief 0 and 1
+from listing_media_dagster.path_tracer.materials import Colour, Image, Material
+from listing_media_dagster.path_tracer.solids import Part
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from listing_media_dagster.sample_listing import (
-    denoise,
-    develop,
-    geometry,
-    joinery,
-    make,
-    render,
-    rooms,
-    scene,
-    textures,
-)
+from listing_media_dagster.path_tracer import denoise, solids, textures
+from listing_media_dagster.sample_listing import develop, joinery, make, render, rooms, scene
 
 ROOMS = (rooms.living_room, rooms.bedroom, rooms.kitchen, rooms.dining_room, rooms.hallway, rooms.bathroom)
 
@@ -59,14 +50,14 @@ def test_textures_are_reflectances_decided_by_their_seed(texture: Callable[[int]
 
 
 def test_box_is_closed_and_its_normals_point_outward() -> None:
-    box = geometry.box("wood", (0, 0, 0), (1, 2, 3), 0.1)
+    box = solids.box("wood", (0, 0, 0), (1, 2, 3), 0.1)
     edges = np.sort(np.concatenate([box.faces[:, [0, 1]], box.faces[:, [1, 2]], box.faces[:, [2, 0]]]), axis=1)
     assert (np.unique(edges, axis=0, return_counts=True)[1] == 2).all()
     assert (((box.vertices - [0.5, 1.0, 1.5]) * box.normals).sum(1) > 0).all()
 
 
 def test_window_opening_is_cut_out_of_the_wall() -> None:
-    wall = geometry.panel_with_openings("wall", 4.0, 2.5, [(1.0, 0.5, 2.0, 2.0)])
+    wall = solids.panel_with_openings("wall", 4.0, 2.5, [(1.0, 0.5, 2.0, 2.0)])
     corners = wall.vertices[wall.faces]
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum() / 2
     assert area == pytest.approx(4.0 * 2.5 - 1.0 * 1.5)
@@ -76,7 +67,7 @@ def test_window_opening_is_cut_out_of_the_wall() -> None:
     ("side", "inward"), [("north", (0, 0, 1)), ("south", (0, 0, -1)), ("east", (-1, 0, 0)), ("west", (1, 0, 0))]
 )
 def test_walls_face_into_the_room(side: str, inward: tuple[float, float, float]) -> None:
-    (wall,) = joinery.on_wall([geometry.panel_with_openings("wall", 1.0, 1.0, [])], side, 4.0, 5.0)
+    (wall,) = joinery.on_wall([solids.panel_with_openings("wall", 1.0, 1.0, [])], side, 4.0, 5.0)
     assert wall.normals == pytest.approx(np.tile(inward, (4, 1)))
 
 

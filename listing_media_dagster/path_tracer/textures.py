@@ -1,4 +1,4 @@
-"""Surfaces of the sample home as pictures: reflectance maps in linear light, made from seeded noise alone.
+"""Surfaces as pictures: reflectance maps in linear light, made from seeded noise alone.
 
 Every function returns `albedo: float32 (H, W, 3), linear 0..1`, tileable, some also a relief `float32 (H, W), 0..1`.
 The same seed gives the same texture.
@@ -11,9 +11,8 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Image = NDArray[np.float32]
+from listing_media_dagster.path_tracer.materials import Image
 
 
 def noise(

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Image = NDArray[np.float32]
+from listing_media_dagster.path_tracer.materials import Image
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Solids the sample home is built from: triangles in metres, y up, with normals and texture coordinates in metres.
+"""Solids that scenes are built from: triangles in metres, y up, with normals and texture coordinates in metres.
 
-Pure numpy; `rooms` and `exterior` arrange these, `render` hands them to the path tracer.
+Pure numpy; `mitsuba_scene` hands them to the path tracer.
 """
 
 from __future__ import annotations

@@ -1,0 +1,23 @@
+"""How a surface looks to the path tracer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.float32]
+Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Material:
+    """How a surface looks. `colour` is linear reflectance or a texture of it that repeats every `metres`."""
+
+    colour: Colour | Image
+    metres: float = 1.0
+    gloss: float | None = None  # roughness of the varnish over the colour; None is matte
+    metal: bool = False
+    relief: Image | None = None
+    depth: float = 0.0  # m between relief 0 and 1
