@@ -21,3 +21,6 @@ class Material:
     metal: bool = False
     relief: Image | None = None
     depth: float = 0.0  # m between relief 0 and 1
+    sheen: float = 0.0  # how strongly fibres that stand up glow at grazing angles, 0..1
+    clear: bool = False  # window glass: a thin pane that lets light through
+    opacity: Image | None = None  # (H, W) 0..1, cuts leaves and fringes out of flat parts

@@ -57,8 +57,13 @@ def bsdf(material: Material) -> dict[str, Any]:
         else texture(material.colour)
     )
     inner: dict[str, Any]
+    if material.clear:
+        return {"type": "thindielectric"}
     if material.metal:
         inner = {"type": "principled", "base_color": colour, "metallic": 1.0, "roughness": material.gloss or 0.2}
+    elif material.sheen:
+        rough = {"roughness": material.gloss or 0.9, "specular": 0.3}
+        inner = {"type": "principled", "base_color": colour, "sheen": material.sheen, "sheen_tint": 0.6, **rough}
     elif material.gloss is not None:
         inner = {"type": "roughplastic", "diffuse_reflectance": colour, "alpha": material.gloss, "nonlinear": False}
     else:
@@ -70,7 +75,10 @@ def bsdf(material: Material) -> dict[str, Any]:
             "scale": material.depth,
             "nested": inner,
         }
-    return {"type": "twosided", "nested": inner}
+    inner = {"type": "twosided", "nested": inner}
+    if material.opacity is not None:
+        return {"type": "mask", "opacity": texture(material.opacity[..., None]), "nested": inner}
+    return inner
 
 
 def without_gaps(image: Image) -> Image:

@@ -1,0 +1,109 @@
+"""The nouns of staging: the camera and the room that one photo shows, in metres.
+
+The world is right-handed: x to the right along the horizontal wall direction nearest the picture's x, y up, z toward
+the viewer. The floor is y = 0, the camera stands at (0, height, 0) and looks toward -z.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PhotoCamera:
+    """The pinhole that took a photo of `size` (width, height) px.
+
+    `axes` is (3, 3): rows are the unit vectors right, up and forward of the camera in the world. `centre` is the
+    principal point in px, `height` the camera's height over the floor in m.
+    """
+
+    size: tuple[int, int]
+    focal_px: float
+    centre: tuple[float, float]
+    axes: Floats
+    height: float
+
+    @property
+    def position(self) -> Floats:
+        return np.array([0.0, self.height, 0.0])
+
+    def rays(self, points: Floats) -> Floats:
+        """Return the unit directions in the world (N, 3) in which pixels (N, 2) look."""
+        points = np.asarray(points, float).reshape(-1, 2)
+        across = (points - self.centre) / self.focal_px
+        rays = np.column_stack([across[:, 0], -across[:, 1], np.ones(len(points))])
+        return np.asarray((rays / np.linalg.norm(rays, axis=1, keepdims=True)) @ self.axes)
+
+    def project(self, points: Floats) -> Floats:
+        """Return the pixels (N, 2) of world points (N, 3) m; NaN for those behind the camera."""
+        seen = (np.asarray(points, float).reshape(-1, 3) - self.position) @ self.axes.T
+        depth = np.where(seen[:, 2] > 1e-6, seen[:, 2], np.nan)
+        return np.asarray(np.column_stack([seen[:, 0], -seen[:, 1]]) / depth[:, None] * self.focal_px + self.centre)
+
+    def on_floor(self, points: Floats) -> Floats:
+        """Return the floor points (N, 3) m that pixels (N, 2) show; NaN at and above the horizon."""
+        rays = self.rays(points)
+        steps = np.where(rays[:, 1] < -1e-6, -self.height / np.minimum(rays[:, 1], -1e-6), np.nan)
+        return np.asarray(self.position + rays * steps[:, None])
+
+    def horizon(self, x: float) -> float:
+        """Return the y in px at which the horizon crosses the picture's column `x`."""
+        right, up, forward = self.axes[:, 1]  # the world's up in the camera's axes
+        return float(self.centre[1] + (right * (x - self.centre[0]) + forward * self.focal_px) / up)
+
+    def scaled(self, size: tuple[int, int]) -> PhotoCamera:
+        """Return the same camera for the same picture at another `size` (width, height)."""
+        factor = size[0] / self.size[0]
+        centre = (self.centre[0] * factor, self.centre[1] * size[1] / self.size[1])
+        return replace(self, size=size, focal_px=self.focal_px * factor, centre=centre)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A window, door or passage in a wall: `outline` (4, 2) px, `span` m along the wall, `bottom` and `top` m."""
+
+    kind: Literal["window", "door", "passage"]
+    outline: Floats
+    span: tuple[float, float]
+    bottom: float
+    top: float
+
+
+@dataclass(frozen=True)
+class Wall:
+    """The plane `axis` = `offset` m as far as it is seen; `facing` is the sign of its normal, which points inward.
+
+    `span` is what is seen of it, along the other horizontal axis, in m.
+    """
+
+    axis: Literal["x", "z"]
+    offset: float
+    facing: Literal[-1, 1]
+    span: tuple[float, float]
+    openings: tuple[Opening, ...] = ()
+
+
+@dataclass(frozen=True)
+class RoomGeometry:
+    """A room as one photo shows it. `floor` is the mask (H, W) of what is seen of the floor, at the camera's size.
+
+    `confidence` is 0..1; `focal_from` and `height_from` say what the focal length and the scale rest on.
+    """
+
+    camera: PhotoCamera
+    floor: NDArray[np.bool_]
+    walls: tuple[Wall, ...]
+    ceiling: float | None
+    confidence: float
+    focal_from: str
+    height_from: str
+
+
+class NotARoom(ValueError):
+    """No room could be recovered from the photo, or none that furniture would stand right in; `str()` says why."""
