@@ -1,0 +1,104 @@
+"""A picture to judge a recovered room by: metre squares on the floor, the floor's extent, walls, openings, horizon."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from listing_media_dagster.staging.room import Opening, PhotoCamera, RoomGeometry, Wall
+
+Image = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+GRID: Colour = (0, 150, 60)
+FLOOR = np.array([60, 200, 120], np.float32)
+WALL: Colour = (40, 90, 230)
+HORIZON: Colour = (230, 160, 0)
+OPENING: dict[str, Colour] = {"window": (0, 190, 230), "door": (220, 60, 30), "passage": (200, 40, 200)}
+REACH = 12.0  # m
+
+
+def draw_geometry(rgb: Image, geometry: RoomGeometry) -> Image:
+    """Return rgb (H, W, 3) uint8 with 1 m squares, the floor tinted, walls and openings outlined, and the horizon."""
+    camera = geometry.camera
+    drawn = rgb.astype(np.float32)
+    drawn[geometry.floor] = 0.72 * drawn[geometry.floor] + 0.28 * FLOOR
+    picture: Image = np.ascontiguousarray(drawn.astype(np.uint8))
+    thick = max(1, round(camera.size[0] / 900))
+    _draw_grid(picture, camera, geometry.floor, thick)
+    for wall in geometry.walls:
+        _draw_wall(picture, camera, wall, geometry.ceiling or 2.5, thick)
+        for opening in wall.openings:
+            _draw_opening(picture, opening, thick)
+    ends = [(x, round(camera.horizon(x))) for x in (0, camera.size[0])]
+    cv2.line(picture, ends[0], ends[1], HORIZON, thick, cv2.LINE_AA)
+    _write_facts(picture, geometry)
+    return picture
+
+
+def _draw_grid(picture: Image, camera: PhotoCamera, floor: NDArray[np.bool_], thick: int) -> None:
+    lines = np.zeros(picture.shape[:2], np.uint8)
+    along = np.arange(-REACH, REACH + 0.01, 0.05)
+    for offset in np.arange(-REACH, REACH + 0.01, 1.0):
+        for points in (
+            np.column_stack([np.full_like(along, offset), np.zeros_like(along), along]),
+            np.column_stack([along, np.zeros_like(along), np.full_like(along, offset)]),
+        ):
+            _draw_path(lines, camera.project(points), 255, thick)
+    picture[(lines > 0) & floor] = GRID
+
+
+def _draw_wall(picture: Image, camera: PhotoCamera, wall: Wall, ceiling: float, thick: int) -> None:
+    along = np.linspace(wall.span[0], wall.span[1], 60)
+    for level in (0.0, ceiling):
+        points = np.zeros((len(along), 3))
+        points[:, 0 if wall.axis == "x" else 2] = wall.offset
+        points[:, 2 if wall.axis == "x" else 0] = along
+        points[:, 1] = level
+        _draw_path(picture, camera.project(points), WALL, thick + (level == 0))
+
+
+def _draw_opening(picture: Image, opening: Opening, thick: int) -> None:
+    cv2.polylines(
+        picture, [np.round(opening.outline).astype(np.int32)], True, OPENING[opening.kind], thick + 1, cv2.LINE_AA
+    )
+
+
+def _draw_path(picture: NDArray[np.uint8], points: NDArray[np.float64], colour: int | Colour, thick: int) -> None:
+    limit = 4 * max(picture.shape)
+    visible = np.isfinite(points).all(axis=1) & (np.abs(points) < limit).all(axis=1)
+    for run in np.split(np.arange(len(points)), np.flatnonzero(~visible)):
+        run = run[visible[run]]
+        if len(run) > 1:
+            cv2.polylines(
+                picture,
+                [np.round(points[run]).astype(np.int32)],
+                False,
+                colour if isinstance(colour, tuple) else (colour,),
+                thick,
+                cv2.LINE_AA,
+            )
+
+
+def _write_facts(picture: Image, geometry: RoomGeometry) -> None:
+    camera = geometry.camera
+    millimetres = camera.focal_px / max(camera.size) * 36
+    ceiling = f"ceiling {geometry.ceiling:.2f} m" if geometry.ceiling else "no ceiling"
+    facts = (
+        f"confidence {geometry.confidence:.2f}  {millimetres:.0f} mm ({geometry.focal_from})  "
+        f"camera {camera.height:.2f} m ({geometry.height_from})  {ceiling}"
+    )
+    scale = camera.size[0] / 1600
+    for colour, thick in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        place = (round(12 * scale), round(28 * scale))
+        cv2.putText(
+            picture,
+            facts,
+            place,
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.8 * scale,
+            colour,
+            max(1, round(thick * scale)),
+            cv2.LINE_AA,
+        )
