@@ -22,5 +22,6 @@ class Material:
     relief: Image | None = None
     depth: float = 0.0  # m between relief 0 and 1
     sheen: float = 0.0  # how strongly fibres that stand up glow at grazing angles, 0..1
-    clear: bool = False  # window glass: a thin pane that lets light through
+    clear: bool = False  # a thin pane that lets light through, tinted by `colour`
+    translucent: float = 0.0  # share of the light that shines through thin parts: lampshades, leaves, sheer cloth
     opacity: Image | None = None  # (H, W) 0..1, cuts leaves and fringes out of flat parts

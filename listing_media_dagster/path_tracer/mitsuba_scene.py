@@ -58,7 +58,11 @@ def bsdf(material: Material) -> dict[str, Any]:
     )
     inner: dict[str, Any]
     if material.clear:
-        return {"type": "thindielectric"}
+        return {"type": "thindielectric", "specular_transmittance": colour}
+    if material.translucent:
+        rough = {"roughness": material.gloss or 0.9, "diff_trans": 2 * material.translucent}
+        inner = {"type": "principledthin", "base_color": colour, "eta": 1.4, **rough}
+        return inner if material.opacity is None else _cut_out(inner, texture(material.opacity[..., None]))
     if material.metal:
         inner = {"type": "principled", "base_color": colour, "metallic": 1.0, "roughness": material.gloss or 0.2}
     elif material.sheen:
@@ -77,8 +81,12 @@ def bsdf(material: Material) -> dict[str, Any]:
         }
     inner = {"type": "twosided", "nested": inner}
     if material.opacity is not None:
-        return {"type": "mask", "opacity": texture(material.opacity[..., None]), "nested": inner}
+        return _cut_out(inner, texture(material.opacity[..., None]))
     return inner
+
+
+def _cut_out(inner: dict[str, Any], opacity: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "mask", "opacity": opacity, "nested": inner}
 
 
 def without_gaps(image: Image) -> Image:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 
+from listing_media_dagster.path_tracer.materials import Material
 from listing_media_dagster.path_tracer.solids import Part
 from listing_media_dagster.staging.arrangement import Size
 
@@ -51,7 +52,7 @@ class Design:
 
     `size` is its usual width, height, depth in m, `smallest` and `largest` what it may be scaled to.
     `build(size, seed)` returns its parts in the piece's own frame (see `arrangement.PlacedPiece`); the material of
-    each part is one of `roles`.
+    each part is one of `roles`. Roles in `materials` bring their own where no finish is given, as users' pieces do.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Design:
     largest: Size
     roles: tuple[str, ...]
     build: Callable[[Size, int], list[Part]]
+    materials: Mapping[str, Material] = field(default_factory=dict)
 
 
 @cache
