@@ -1,0 +1,312 @@
+"""Stuffed, padded and draped solids: boxes with crowned faces, pillows, cloth over an edge, piping and slim frames.
+
+A `Shell` is shaped as points first and gets its normals last, so that seams between its patches stay smooth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from listing_media_dagster.path_tracer.solids import Part, part
+from listing_media_dagster.staging.arrangement import Size
+
+Points = NDArray[np.float64]
+Indices = NDArray[np.int64]
+Vector = Sequence[float]
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A surface being shaped: points (N, 3) m, uv (N, 2) m, faces (M, 3); points with one `weld` number are one."""
+
+    points: Points
+    uv: Points
+    faces: Indices
+    weld: Indices
+
+    def normals(self) -> Points:
+        """Unit normals (N, 3), averaged over the faces that meet at a point."""
+        a, b, c = (self.points[self.faces[:, i]] for i in range(3))
+        across = np.cross(b - a, c - a)
+        corners = self.weld[self.faces].ravel()
+        count = int(self.weld.max()) + 1
+        total = np.stack([np.bincount(corners, np.repeat(across[:, i], 3), count) for i in range(3)], 1)
+        total /= np.linalg.norm(total, axis=1, keepdims=True) + 1e-15
+        normals: Points = total[self.weld]
+        return normals
+
+    def shaped(self, shape: Callable[[Points], Points]) -> Shell:
+        return replace(self, points=shape(self.points))
+
+    def swollen(self, amount: Points) -> Shell:
+        """Move every point along its normal by `amount` (N,) m; welded points must get equal amounts."""
+        return replace(self, points=self.points + self.normals() * amount[:, None])
+
+    def part(self, material: str) -> Part:
+        return part(material, self.points, self.normals(), self.uv, self.faces)
+
+
+def fitted(parts: Iterable[Part], size: Size) -> list[Part]:
+    """Return the parts stretched to fill exactly the box `size` m that stands on y = 0 round the vertical axis."""
+    pieces = list(parts)
+    corners = np.concatenate([piece.vertices for piece in pieces])
+    low, high = corners.min(0), corners.max(0)
+    scale = (np.asarray(size) / np.maximum(high - low, 1e-6)).astype(np.float32)
+    origin = np.array([(low[0] + high[0]) / 2, low[1], (low[2] + high[2]) / 2], np.float32)
+    result = []
+    for piece in pieces:
+        normals = piece.normals / scale
+        normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12
+        result.append(replace(piece, vertices=(piece.vertices - origin) * scale, normals=normals))
+    return result
+
+
+def lumps(points: Points, seed: int, wavelength: float, waves: int = 10) -> Points:
+    """Smooth noise (N,) of about unit deviation over points (N, 2 or 3), its features `wavelength` m wide."""
+    rng = np.random.default_rng(seed)
+    direction = rng.standard_normal((waves, points.shape[1]))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    pitch = 2 * np.pi / wavelength * rng.uniform(0.6, 1.6, waves)
+    phase = points @ (direction * pitch[:, None]).T + rng.uniform(0, 2 * np.pi, waves)
+    noise: Points = np.cos(phase).sum(1) * np.sqrt(2 / waves)
+    return noise
+
+
+def creases(points: Points, seed: int, count: int, length: float, width: float, spread: float = np.pi) -> Points:
+    """Depth 0..1 (N,) of `count` slack folds on a plane: points (N, 2) m; each `length` by `width` m.
+
+    They lie within `spread` radians of the first axis, where the points are.
+    """
+    rng = np.random.default_rng(seed)
+    low, high = points.min(0), points.max(0)
+    depth = np.zeros(len(points))
+    for _ in range(count):
+        away = points - rng.uniform(low, high)
+        angle = rng.uniform(-spread / 2, spread / 2)
+        along = away @ np.array([np.cos(angle), np.sin(angle)])
+        across = away @ np.array([-np.sin(angle), np.cos(angle)]) + rng.uniform(-1.2, 1.2) * along**2
+        reach, breadth = length * rng.uniform(0.5, 1.2), width * rng.uniform(0.7, 1.3)
+        depth = np.maximum(depth, rng.uniform(0.4, 1) * np.exp(-((along / reach) ** 2) - (across / breadth) ** 2))
+    return depth
+
+
+def _axis(half: float, radius: float, spacing: float) -> tuple[Points, Points]:
+    """Stations along one axis of a rounded box: where on the sharp box, and how far along the rounded skin."""
+    flat = half - radius
+    arcs = int(np.clip(np.ceil(radius * np.pi / 4 / min(spacing, 0.012)), 2, 6))
+    angles = np.linspace(0, np.pi / 4, arcs + 1)[1:]
+    middle = np.linspace(-flat, flat, max(1, int(np.ceil(2 * flat / spacing))) + 1)
+    bend, skin = flat + radius * np.tan(angles), flat + radius * angles
+    return np.concatenate([-bend[::-1], middle, bend]), np.concatenate([-skin[::-1], middle, skin])
+
+
+def rounded_box(size: Vector, radius: float, spacing: float = 0.05) -> Shell:
+    """A box `size` m centred at the origin, edges rounded by `radius` m, in cells of about `spacing` m."""
+    half = np.asarray(size, np.float64) / 2
+    bend = min(radius, float(half.min()) * 0.98)
+    stations = [_axis(float(h), bend, spacing) for h in half]
+    counts = [len(place) for place, _ in stations]
+    points, uv, faces, weld = [], [], [], []
+    start = 0
+    for axis, (first, second) in ((0, (2, 1)), (1, (0, 2)), (2, (0, 1))):
+        handed = 1 if axis == 2 else -1
+        for sign in (-1, 1):
+            i, j = np.meshgrid(np.arange(counts[first]), np.arange(counts[second]), indexing="ij")
+            index = np.zeros((i.size, 3), np.int64)
+            index[:, first], index[:, second] = i.ravel(), j.ravel()
+            index[:, axis] = counts[axis] - 1 if sign > 0 else 0
+            points.append(np.stack([stations[a][0][index[:, a]] for a in range(3)], 1))
+            uv.append(np.stack([stations[first][1][index[:, first]], stations[second][1][index[:, second]]], 1))
+            weld.append((index[:, 0] * counts[1] + index[:, 1]) * counts[2] + index[:, 2])
+            faces.append(grid_faces(*i.shape, turned_over=sign * handed < 0) + start)
+            start += i.size
+    sharp = np.concatenate(points)
+    inner = np.clip(sharp, bend - half, half - bend)
+    away = sharp - inner
+    away *= bend / np.linalg.norm(away, axis=1, keepdims=True)
+    _, welded = np.unique(np.concatenate(weld), return_inverse=True)
+    return Shell(inner + away, np.concatenate(uv) + half[[0, 1]], np.concatenate(faces), welded.ravel())
+
+
+def grid_faces(rows: int, columns: int, turned_over: bool = False, closed: bool = False) -> Indices:
+    """Triangles of a grid of points laid out row by row; `closed` joins the last column to the first.
+
+    Facing first-index cross second-index axis, unless `turned_over`.
+    """
+    index = np.arange(rows * columns).reshape(rows, columns)
+    if closed:
+        index = np.concatenate([index, index[:, :1]], 1)
+    a, b, c, d = index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]
+    faces = np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)])
+    return faces[:, ::-1] if turned_over else faces
+
+
+def crowned(half: Points, rise: Vector) -> Callable[[Points], Points]:
+    """Swell the faces of a box of `half` size outward by `rise` m along each axis, most at their middles."""
+
+    def shape(points: Points) -> Points:
+        share = np.clip(points / half, -1, 1)
+        slack = 1 - share**2
+        lift = [rise[a] * share[:, a] * slack[:, (a + 1) % 3] * slack[:, (a + 2) % 3] for a in range(3)]
+        return points + np.stack(lift, 1)
+
+    return shape
+
+
+def padded(
+    material: str,
+    size: Vector,
+    seed: int,
+    radius: float = 0.03,
+    rise: Vector = (0.0, 0.0, 0.0),
+    slack: float = 0.0,
+    piping: float = 0.0,
+    spacing: float = 0.03,
+    centre: Vector = (0.0, 0.0, 0.0),
+) -> list[Part]:
+    """An upholstered block `size` m round `centre`: crowned by `rise` m, lumps and folds of `slack` m, corded edges.
+
+    `piping` is the radius of the cords along the four edges of top and bottom, 0 for none.
+    """
+    half = np.asarray(size, np.float64) / 2
+    bend = min(radius, float(half.min()) * 0.98)
+    crown = crowned(half, rise)
+    shell = rounded_box(size, bend, spacing).shaped(crown)
+    if slack:
+        level = 0.5 * lumps(shell.points, seed, 0.28) + 0.25 * lumps(shell.points, seed + 1, 0.11)
+        level -= 1.6 * creases(shell.points[:, [0, 2]], seed + 2, 9, 0.11, 0.02)
+        shell = shell.swollen(slack * level)
+    parts = [shell.part(material)]
+    if piping:
+        for side in (-1, 1):
+            loop = outline(half[0] - bend * 0.29, half[2] - bend * 0.29, bend * 1.1)
+            path = crown(np.insert(loop, 1, side * (half[1] - bend * 0.29), axis=1))
+            parts.append(cord(material, path, piping))
+    return [replace(piece, vertices=piece.vertices + np.asarray(centre, np.float32)) for piece in parts]
+
+
+def outline(half_width: float, half_depth: float, radius: float, spacing: float = 0.03) -> Points:
+    """A closed rounded rectangle (N, 2) m, counter-clockwise in (first, second)."""
+    bend = min(radius, half_width * 0.99, half_depth * 0.99)
+    corner = np.linspace(0, np.pi / 2, 6)
+    points: list[Points] = []
+    for quarter, (sx, sz) in enumerate(((1, 1), (-1, 1), (-1, -1), (1, -1))):
+        angles = corner + quarter * np.pi / 2
+        arc = np.stack([np.cos(angles), np.sin(angles)], 1) * bend
+        points.append(arc + np.array([sx * (half_width - bend), sz * (half_depth - bend)]))
+    ring = np.concatenate(points)
+    gaps = np.linalg.norm(np.roll(ring, -1, 0) - ring, axis=1)
+    dense = [
+        np.linspace(ring[i], ring[(i + 1) % len(ring)], max(1, int(gap / spacing)), endpoint=False)
+        for i, gap in enumerate(gaps)
+    ]
+    return np.concatenate(dense)
+
+
+def cord(material: str, path: Points, radius: float, sides: int = 6) -> Part:
+    """A closed round cord along the loop `path` (N, 3) m, which is nearly flat."""
+    ahead, behind = np.roll(path, -1, 0), np.roll(path, 1, 0)
+    axis = np.cross(path - path.mean(0), ahead - path.mean(0)).sum(0)
+    side = np.cross(ahead - behind, axis)
+    side /= np.linalg.norm(side, axis=1, keepdims=True)
+    other = np.cross(side, ahead - behind)
+    other /= np.linalg.norm(other, axis=1, keepdims=True)
+    angles = np.linspace(0, 2 * np.pi, sides, endpoint=False)
+    ring = np.cos(angles)[None, :, None] * side[:, None] + np.sin(angles)[None, :, None] * other[:, None]
+    run = np.append(0, np.cumsum(np.linalg.norm(ahead - path, axis=1)))
+    uv = np.stack(np.broadcast_arrays(run[:, None], (angles * radius)[None]), -1)
+    points = path[:, None] + radius * ring
+    # the loop ends on a copy of its first ring, so that its texture coordinates don't run back
+    points, normals = (np.concatenate([rings, rings[:1]]) for rings in (points, ring))
+    return part(material, points, normals, uv, grid_faces(len(points), sides, closed=True))
+
+
+def beam(
+    material: str,
+    start: Vector,
+    end: Vector,
+    section: tuple[float, float],
+    end_section: tuple[float, float] | None = None,
+    radius: float = 0.006,
+    up: Vector = (0, 1, 0),
+) -> Part:
+    """A straight bar from `start` to `end`, its grain along it: `section` m across and toward `up`, may taper."""
+    origin, tip = np.asarray(start, np.float64), np.asarray(end, np.float64)
+    length = float(np.linalg.norm(tip - origin))
+    along = (tip - origin) / length
+    high = np.asarray(up, np.float64) if abs(along @ np.asarray(up, np.float64)) < 0.95 else np.array([0.0, 0.0, 1.0])
+    across = np.cross(along, high)
+    across /= np.linalg.norm(across)
+    frame = np.stack([along, np.cross(across, along), across])
+    taper = np.asarray(end_section or section) / np.asarray(section)
+
+    def shape(points: Points) -> Points:
+        share = points[:, 0] / length + 0.5
+        scale = 1 + share[:, None] * (taper - 1)
+        placed = np.concatenate([points[:, :1], points[:, 1:2] * scale[:, 1:], points[:, 2:] * scale[:, :1]], 1)
+        placed_in_room: Points = placed @ frame + (origin + tip) / 2
+        return placed_in_room
+
+    shell = rounded_box((length, section[1], section[0]), radius, 0.2)
+    # end grain aside, every face of a bar shows its grain lengthwise
+    return shell.shaped(shape).part(material)
+
+
+def pillow(
+    material: str,
+    size: Vector,
+    seed: int,
+    pinch: float = 0.07,
+    piping: float = 0.0,
+    dent: float = 0.0,
+    cells: int = 24,
+) -> list[Part]:
+    """A knife-edged cushion in the x-y plane round the origin: corners pulled out, sides drawn in, folds at its seam.
+
+    `size` is width, height, thickness m; `pinch` the share by which the sides' middles are drawn in, `dent` the depth
+    m of the chop in its upper edge.
+    """
+    width, height, thick = size
+    stations = np.sin(np.linspace(-np.pi / 2, np.pi / 2, cells + 1))
+    u, v = (grid.ravel() for grid in np.meshgrid(stations, stations, indexing="ij"))
+    edge = np.clip((1 - u**2) * (1 - v**2), 0, None)
+    x = width / 2 * u * (1 - pinch * (1 - v**2) * np.abs(u) ** 3)
+    y = height / 2 * v * (1 - pinch * (1 - u**2) * np.abs(v) ** 3)
+    y = y - dent * np.exp(-((u / 0.35) ** 2)) * np.clip((v + 0.6) / 1.6, 0, 1) ** 2
+    flat = np.stack([x, y], 1)
+    faces, uv, points = [], [], []
+    for number, side in enumerate((1, -1)):
+        puff = edge**0.42 * (1 + 0.05 * lumps(flat, seed + number, min(width, height) * 0.45))
+        corner = np.stack([width / 2 - np.abs(x), height / 2 - np.abs(y)], 1)
+        away = np.linalg.norm(corner, axis=1)
+        radial = np.arctan2(corner[:, 1], corner[:, 0] + 1e-9)
+        quarter = 2 * (u > 0) + (v > 0)
+        phase = np.random.default_rng(seed + 7 + number).uniform(0, 6, 4)[quarter]
+        pleats = np.cos(9 * radial + phase) * np.exp(-((away / (0.34 * min(width, height))) ** 2))
+        gathers = np.cos(2 * np.pi * (x + 0.6 * y) / 0.075 + 5 * lumps(flat, seed + 3, 0.3)) * np.exp(-edge / 0.10)
+        depth = thick / 2 * puff + np.clip(edge * 6, 0, 1) * (0.035 * pleats + 0.012 * gathers) * thick
+        points.append(np.stack([x, y, side * np.where(edge > 0, depth, 0)], 1))
+        uv.append(flat + np.array([width / 2, height / 2]))
+        faces.append(grid_faces(cells + 1, cells + 1, turned_over=side < 0) + number * len(flat))
+    rim = edge <= 1e-12
+    weld = np.arange(2 * len(flat))
+    weld[len(flat) :][rim] = np.flatnonzero(rim)
+    _, weld = np.unique(weld, return_inverse=True)
+    parts = [Shell(np.concatenate(points), np.concatenate(uv), np.concatenate(faces), weld.ravel()).part(material)]
+    if piping:
+        grid = points[0].reshape(cells + 1, cells + 1, 3)
+        loop = np.concatenate([grid[:-1, 0], grid[-1, :-1], grid[:0:-1, -1], grid[0, :0:-1]])
+        parts.append(cord(material, loop, piping))
+    return parts
+
+
+def leaning(degrees: float) -> Points:
+    """Rotation about the x axis that tips a standing thing's top toward -z."""
+    angle = np.radians(-degrees)
+    return np.array(
+        [[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]], dtype=np.float64
+    )
