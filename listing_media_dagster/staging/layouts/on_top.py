@@ -1,0 +1,62 @@
+"""The small things that make a room lived in: what lies on tables, seats, beds and shelves."""
+
+from __future__ import annotations
+
+from listing_media_dagster.staging.arrangement import PlacedPiece
+from listing_media_dagster.staging.kits import Slot
+from listing_media_dagster.staging.layouts.selection import Selection
+from listing_media_dagster.staging.layouts.setting import Pose, Setting, place
+
+EDGE = 0.03  # m that things keep from the edge of what they stand on
+
+
+def set_on(
+    setting: Setting,
+    selection: Selection,
+    slot: Slot,
+    base: str,
+    right: float = 0.0,
+    out: float = 0.0,
+    turn: float = 0.0,
+) -> Setting:
+    """Return the room with `slot` on the piece called `base`, if both are there and it has room.
+
+    `right` and `out` are -1..1 of what the base's top leaves free around the thing.
+    """
+    below, look = setting.named(base), selection.look(slot)
+    if below is None or look is None:
+        return setting
+    spare = [(below.size[axis] - look.size[axis]) / 2 - EDGE for axis in (0, 2)]
+    if min(spare) < 0:
+        return setting
+    pose = _pose_of(below).at(right * spare[0], out * spare[1], turn)
+    name = f"{slot.replace('_', ' ')} on {base}"
+    thing = place(name, look, pose, height=below.position[1] + below.size[1])
+    standing = (piece for piece in setting.pieces if piece.name.endswith(f" on {base}"))
+    return setting if any(_overlap(thing, other) for other in standing) else setting.put(thing)
+
+
+def dress_living_room(setting: Setting, selection: Selection) -> Setting:
+    """Lamp on the side table; books, tray and vase on the coffee table; vase and books on the sideboard."""
+    setting = set_on(setting, selection, Slot.TABLE_LAMP, "side table")
+    setting = set_on(setting, selection, Slot.TRAY, "coffee table", right=-0.35, turn=4)
+    setting = set_on(setting, selection, Slot.VASE, "coffee table", right=0.7, out=-0.3)
+    setting = set_on(setting, selection, Slot.BOOKS, "coffee table", right=0.6, out=0.5, turn=-8)
+    return dress_storage(setting, selection, "sideboard")
+
+
+def dress_storage(setting: Setting, selection: Selection, base: str) -> Setting:
+    """Put a lamp or vase at one end of a long low piece and books at the other."""
+    setting = set_on(setting, selection, Slot.VASE, base, right=-0.85)
+    setting = set_on(setting, selection, Slot.BOOKS, base, right=0.6)
+    return set_on(setting, selection, Slot.BOWL, base, right=0.9)
+
+
+def _pose_of(piece: PlacedPiece) -> Pose:
+    return Pose(piece.position[0], piece.position[2], piece.turn)
+
+
+def _overlap(one: PlacedPiece, other: PlacedPiece) -> bool:
+    """Say whether two things on one top would stand in each other, taken as upright cylinders."""
+    gap = ((one.position[0] - other.position[0]) ** 2 + (one.position[2] - other.position[2]) ** 2) ** 0.5
+    return gap < (max(one.size[0], one.size[2]) + max(other.size[0], other.size[2])) / 2

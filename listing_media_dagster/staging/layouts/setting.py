@@ -1,0 +1,263 @@
+"""A room while it is being furnished: what stands where so far, and whether a further piece may join it.
+
+Everything that makes a placement sensible is asked here: free floor, walls, doors, walkways, and how the photo shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from listing_media_dagster.staging.arrangement import PlacedPiece, Size
+from listing_media_dagster.staging.floor_plan import WALL_GAP, FloorPlan, Mask, cells_under, clearance
+from listing_media_dagster.staging.kits import Look
+from listing_media_dagster.staging.room import Floats, Opening, PhotoCamera, RoomGeometry, Wall
+
+VIEW_WIDTH = 320  # px of the small picture in which hiding and covering are measured
+NEAREST = 1.5  # m from the camera to anything that isn't flat
+FLAT = 0.06  # m: rugs
+WHOLE = 0.97  # of a piece inside the frame
+MOST_COVERED = 0.42  # of the picture by furniture
+MOST_BY_ONE = 0.24
+OPENING_HIDDEN = 0.22  # of a window, door or passage by all pieces together
+SKIRTING = 0.02
+CEILING_UNKNOWN = 2.4
+
+
+class Pose(NamedTuple):
+    """A place on the floor, x and z in m, and a `turn` in degrees (see `PlacedPiece`)."""
+
+    x: float
+    z: float
+    turn: float
+
+    def at(self, right: float, out: float, turn: float = 0.0) -> Pose:
+        """Return the pose `right` and `out` m away in this one's own frame, turned further."""
+        angle = np.radians(self.turn)
+        x = self.x + right * np.cos(angle) + out * np.sin(angle)
+        z = self.z - right * np.sin(angle) + out * np.cos(angle)
+        return Pose(float(x), float(z), self.turn + turn)
+
+
+def place(name: str, look: Look, pose: Pose, size: Size | None = None, height: float = 0.0) -> PlacedPiece:
+    """Return `look` as a piece of the room, its middle at `pose` and its lowest point at `height` m."""
+    return PlacedPiece(
+        name=name,
+        design=look.design.name,
+        size=tuple(round(side, 3) for side in size or look.size),  # type: ignore[arg-type]
+        position=(round(pose.x, 3), round(height, 3), round(pose.z, 3)),
+        turn=round((pose.turn + 180) % 360 - 180, 1),
+        finishes=look.finishes,
+        seed=look.seed,
+    )
+
+
+def outline(piece: PlacedPiece, grown: float = 0.0) -> Floats:
+    """Return the corners (4, 2) of a piece's footprint, x and z in m."""
+    half_width, half_depth = piece.size[0] / 2 + grown, piece.size[2] / 2 + grown
+    pose = Pose(piece.position[0], piece.position[2], piece.turn)
+    corners = (
+        (-half_width, -half_depth),
+        (half_width, -half_depth),
+        (half_width, half_depth),
+        (-half_width, half_depth),
+    )
+    return np.array([pose.at(*corner)[:2] for corner in corners])
+
+
+def box(piece: PlacedPiece) -> Floats:
+    """Return the corners (8, 3) m of a piece's box: the lower four, then the upper four."""
+    feet = outline(piece)
+    low, high = piece.position[1], piece.position[1] + piece.size[1]
+    return np.array([(x, y, z) for y in (low, high) for x, z in feet])
+
+
+def hull(camera: PhotoCamera, piece: PlacedPiece) -> Floats | None:
+    """Return the convex outline (N, 2) px of a piece's box; None if part of it is behind the camera."""
+    pixels = camera.project(box(piece))
+    if not np.isfinite(pixels).all() or np.abs(pixels).max() > 1e5:
+        return None
+    return np.asarray(cv2.convexHull(pixels.astype(np.float32))[:, 0], float)
+
+
+def share_in_frame(camera: PhotoCamera, outline_px: Floats) -> float:
+    """Return how much of a convex outline (N, 2) px lies inside the picture, 0..1."""
+    width, height = camera.size
+    frame = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
+    whole = cv2.contourArea(outline_px.astype(np.float32))
+    cut, _ = cv2.intersectConvexConvex(outline_px.astype(np.float32), frame)
+    return float(cut / whole) if whole > 0 else 0.0
+
+
+def distance(piece: PlacedPiece) -> float:
+    """Return the distance in m on the floor from the camera to a piece's nearest point."""
+    corners = outline(piece)
+    steps = np.linspace(0, 1, 9)[:, None, None]
+    return float(np.linalg.norm(corners * (1 - steps) + np.roll(corners, 1, axis=0) * steps, axis=-1).min())
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a room holds so far. `taken` are the floor cells under standing pieces, `covered` the small picture's pixels.
+
+    `openings` are the small picture's pixels of each window, door and passage.
+    """
+
+    plan: FloorPlan
+    camera: PhotoCamera
+    small: PhotoCamera
+    pieces: tuple[PlacedPiece, ...]
+    taken: Mask
+    covered: Mask
+    openings: tuple[Mask, ...]
+
+    @property
+    def ceiling(self) -> float:
+        return self.plan.ceiling or CEILING_UNKNOWN
+
+    @property
+    def coverage(self) -> float:
+        """Share of the picture that furniture covers."""
+        return float(self.covered.mean())
+
+    def stand(self, piece: PlacedPiece, whole: float = WHOLE, spare: float = 0.02) -> Setting | None:
+        """Return the room with `piece` standing on its floor, or None where that wouldn't be sensible."""
+        if not self._floor_is_free(piece, spare) or not _clear_of_walls(piece, self.plan.walls):
+            return None
+        if distance(piece) < NEAREST or piece.size[1] > self.ceiling - 0.1 or self._darkens_a_window(piece):
+            return None
+        covered = self._seen(piece, whole)
+        if covered is None or covered.mean() > MOST_BY_ONE:
+            return None
+        together = self.covered | covered
+        if together.mean() > MOST_COVERED or self._hides_openings(together, covered):
+            return None
+        taken = self._taken_with(piece)
+        if not self.plan.stays_walkable(taken):
+            return None
+        return replace(self, pieces=(*self.pieces, piece), taken=taken, covered=together)
+
+    def lay(self, rug: PlacedPiece, whole: float = 0.8) -> Setting | None:
+        """Return the room with a rug: on floor that is seen or lies outside the frame, never through a wall."""
+        window, within = cells_under(outline(rug))
+        floor = (self.plan.free | self.plan.unseen)[window]
+        if within.sum() == 0 or floor[within].mean() < 0.995 or not _clear_of_walls(rug, self.plan.walls):
+            return None
+        covered = self._seen(rug, whole)
+        if covered is None:
+            return None
+        return replace(self, pieces=(*self.pieces, rug))
+
+    def hang(self, piece: PlacedPiece, wall: Wall) -> Setting | None:
+        """Return the room with `piece` on `wall`: between its openings, under the ceiling, whole in the picture."""
+        low, high = piece.position[1], piece.position[1] + piece.size[1]
+        along = piece.position[2] if wall.axis == "x" else piece.position[0]
+        left, right = along - piece.size[0] / 2, along + piece.size[0] / 2
+        if left < wall.span[0] + 0.1 or right > wall.span[1] - 0.1 or high > self.ceiling - 0.12:
+            return None
+        for opening in wall.openings:
+            beside = right < opening.span[0] - 0.1 or left > opening.span[1] + 0.1
+            if not beside and high > opening.bottom - 0.1 and low < opening.top + 0.1:
+                return None
+        covered = self._seen(piece, whole=0.99)
+        if covered is None or any((covered & opening).any() for opening in self.openings):
+            return None
+        if any(_boxes_meet(piece, other) for other in self.pieces):
+            return None
+        return replace(self, pieces=(*self.pieces, piece), covered=self.covered | covered)
+
+    def put(self, *pieces: PlacedPiece) -> Setting:
+        """Return the room with small things on top of what stands there."""
+        return replace(self, pieces=(*self.pieces, *pieces))
+
+    def silhouette(self, piece: PlacedPiece) -> Mask | None:
+        """Return the small picture's pixels inside the outline of a piece's box; None if it is behind the camera."""
+        outline_px = hull(self.small, piece)
+        return None if outline_px is None else _filled(outline_px, self.small.size)
+
+    def named(self, name: str) -> PlacedPiece | None:
+        return next((piece for piece in self.pieces if piece.name == name), None)
+
+    def _seen(self, piece: PlacedPiece, whole: float) -> Mask | None:
+        outline_px = hull(self.small, piece)
+        if outline_px is None or share_in_frame(self.small, outline_px) < whole:
+            return None
+        return _filled(outline_px, self.small.size)
+
+    def _floor_is_free(self, piece: PlacedPiece, spare: float) -> bool:
+        window, within = cells_under(outline(piece, spare))
+        inner, under = cells_under(outline(piece))
+        if under.sum() == 0 or not self.plan.free[inner][under].all():
+            return False
+        blocked = self.taken[window] | self.plan.clear[window]
+        return not bool(blocked[within].any())
+
+    def _taken_with(self, piece: PlacedPiece) -> Mask:
+        window, within = cells_under(outline(piece))
+        taken = self.taken.copy()
+        taken[window] |= within
+        return taken
+
+    def _hides_openings(self, together: Mask, covered: Mask) -> bool:
+        return any(
+            (covered & opening).any() and (together & opening).sum() > OPENING_HIDDEN * opening.sum()
+            for opening in self.openings
+        )
+
+    def _darkens_a_window(self, piece: PlacedPiece) -> bool:
+        """Say whether `piece` stands before a window and is higher than its sill."""
+        for wall in self.plan.walls:
+            near, far, left, right = span_at(wall, outline(piece))
+            for opening in wall.openings:
+                before = near < 0.45 and far > -0.1 and left < opening.span[1] and right > opening.span[0]
+                if before and clearance(opening) == 0 and piece.size[1] > opening.bottom + 0.02:
+                    return True
+        return False
+
+
+def span_at(wall: Wall, points: Floats) -> tuple[float, float, float, float]:
+    """Return the nearest and farthest distance of points (N, 2) from a wall, and their span along it, in m."""
+    across, along = (points[:, 0], points[:, 1]) if wall.axis == "x" else (points[:, 1], points[:, 0])
+    off = (across - wall.offset) * wall.facing
+    return float(off.min()), float(off.max()), float(along.min()), float(along.max())
+
+
+def begin(geometry: RoomGeometry, plan: FloorPlan) -> Setting:
+    """Return the empty room."""
+    width, height = geometry.camera.size
+    small = geometry.camera.scaled((VIEW_WIDTH, round(VIEW_WIDTH * height / width)))
+    scale = VIEW_WIDTH / width
+    outlines: Iterable[Opening] = (opening for wall in plan.walls for opening in wall.openings)
+    openings = tuple(_filled(np.asarray(opening.outline, float) * scale, small.size) for opening in outlines)
+    covered = np.zeros((small.size[1], small.size[0]), bool)
+    return Setting(plan, geometry.camera, small, (), np.zeros_like(plan.free), covered, openings)
+
+
+def _filled(outline_px: Floats, size: tuple[int, int]) -> Mask:
+    picture: NDArray[np.uint8] = np.zeros((size[1], size[0]), np.uint8)
+    around = cv2.convexHull(np.clip(outline_px, -3e4, 3e4).astype(np.float32))
+    cv2.fillConvexPoly(picture, np.round(around).astype(np.int32), 1)
+    return np.asarray(picture.astype(bool))
+
+
+def _clear_of_walls(piece: PlacedPiece, walls: tuple[Wall, ...]) -> bool:
+    """Say whether all corners are in front of each wall that the piece stands before."""
+    corners = outline(piece)
+    for wall in walls:
+        near, far, left, right = span_at(wall, corners)
+        if left < wall.span[1] and right > wall.span[0] and near < WALL_GAP - 0.005 and far > -1.0:
+            return False
+    return True
+
+
+def _boxes_meet(one: PlacedPiece, other: PlacedPiece) -> bool:
+    """Say whether two boxes share room."""
+    if one.position[1] >= other.position[1] + other.size[1] or other.position[1] >= one.position[1] + one.size[1]:
+        return False
+    area, _ = cv2.intersectConvexConvex(outline(one).astype(np.float32), outline(other).astype(np.float32))
+    return bool(area > 1e-4)

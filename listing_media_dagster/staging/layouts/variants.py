@@ -1,0 +1,57 @@
+"""Choosing among good arrangements: the best first, then others that differ from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from listing_media_dagster.staging.layouts.setting import Pose, Setting
+
+APART = 0.9  # m between places that count as different
+NEARLY_AS_GOOD = 0.7  # of score below the best
+MOST_TRIED = 600
+
+T = TypeVar("T")
+
+
+class NoSpace(ValueError):
+    """Nothing sensible fits into the room as far as the photo shows it; `str()` says why."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to furnish, with its score and where its main piece stands."""
+
+    score: float
+    setting: Setting
+    pose: Pose
+
+
+def differ(one: Pose, other: Pose) -> bool:
+    """Say whether two places would strike a viewer as different layouts."""
+    return one.turn != other.turn or bool(np.hypot(one.x - other.x, one.z - other.z) > APART)
+
+
+def spread_out(ranked: Sequence[T], works: Callable[[T], bool], pose: Callable[[T], Pose], most: int) -> list[T]:
+    """Return up to `most` of the candidates that work, best first, no two of them alike."""
+    kept: list[T] = []
+    for candidate in ranked[:MOST_TRIED]:
+        if all(differ(pose(candidate), pose(other)) for other in kept) and works(candidate):
+            kept.append(candidate)
+            if len(kept) == most:
+                break
+    return kept
+
+
+def take(variants: Sequence[Variant], seed: int) -> Setting:
+    """Return the variant of a seed: 0 is the best, each next seed another that is nearly as good, then again."""
+    ranked = sorted(variants, key=lambda variant: -variant.score)
+    good = [variant for variant in ranked if variant.score > ranked[0].score - NEARLY_AS_GOOD]
+    # Another place before another chair: first the best of every place, then the rest.
+    leaders = [v for i, v in enumerate(good) if all(differ(v.pose, other.pose) for other in good[:i])]
+    rest = [variant for variant in good if variant not in leaders]
+    order = [*leaders, *rest]
+    return order[seed % len(order)].setting

@@ -1,0 +1,100 @@
+"""Places along walls: backs against a wall, things hung on it, corners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from listing_media_dagster.staging.arrangement import PlacedPiece
+from listing_media_dagster.staging.floor_plan import WALL_GAP, FloorPlan
+from listing_media_dagster.staging.kits import Look
+from listing_media_dagster.staging.layouts.setting import Pose, Setting, outline, place, span_at
+from listing_media_dagster.staging.room import Wall
+
+# A built-in, a radiator or a deep skirting may keep pieces off the wall by as much.
+GAPS = (WALL_GAP + 0.01, 0.1, 0.2, 0.35, 0.5)
+EYE_LEVEL = 1.48  # m to the middle of a picture
+TURN = {("z", 1): 0.0, ("z", -1): 180.0, ("x", 1): 90.0, ("x", -1): -90.0}
+
+
+def against(wall: Wall, along: float, gap: float = GAPS[0]) -> Pose:
+    """Return the pose of somebody with the back to `wall`, `gap` m from it, `along` m on its span's axis."""
+    off = wall.offset + wall.facing * gap
+    turn = TURN[wall.axis, wall.facing]
+    return Pose(off, along, turn) if wall.axis == "x" else Pose(along, off, turn)
+
+
+def poses_along(wall: Wall, width: float, step: float = 0.1) -> Iterator[tuple[float, Pose]]:
+    """Yield the gap and pose of everything `width` m wide that can stand along the seen part of `wall`."""
+    first, last = wall.span[0] + width / 2, wall.span[1] - width / 2
+    if last < first:
+        return
+    for along in np.linspace(first, last, max(2, round((last - first) / step) + 1)):
+        for gap in GAPS:
+            yield gap, against(wall, float(along), gap)
+
+
+def best_along_walls(
+    setting: Setting, name: str, look: Look, score: Callable[[Setting, PlacedPiece, Wall], float]
+) -> tuple[Setting, PlacedPiece, Wall] | None:
+    """Return the room with `look` at the wall place that scores best (above 0), with the piece and its wall."""
+    places = []
+    for wall in setting.plan.walls:
+        for gap, pose in poses_along(wall, look.size[0], 0.2):
+            piece = place(name, look, pose.at(0, look.size[2] / 2))
+            if faces_viewer(piece) < 0.05:
+                continue
+            if (value := score(setting, piece, wall) - gap) > 0:
+                places.append((value, piece, wall))
+    for _, piece, wall in sorted(places, key=lambda found: -found[0])[:60]:
+        if (furnished := setting.stand(piece)) is not None:
+            return furnished, piece, wall
+    return None
+
+
+def faces_viewer(piece: PlacedPiece) -> float:
+    """Return the cosine between where a piece faces and where the camera stands: 1 frontal, 0 in profile, -1 its back."""
+    to_viewer = -np.array([piece.position[0], piece.position[2]])
+    front = np.array(Pose(0, 0, piece.turn).at(0, 1)[:2])
+    return float(to_viewer @ front / max(np.linalg.norm(to_viewer), 1e-6))
+
+
+def wall_behind(setting: Setting, piece: PlacedPiece, reach: float = 0.25) -> Wall | None:
+    """Return the wall that a piece has at its back, None if it stands free."""
+    for wall in setting.plan.walls:
+        near, _, left, right = span_at(wall, outline(piece))
+        middle = (left + right) / 2
+        turned = abs((piece.turn - TURN[wall.axis, wall.facing] + 180) % 360 - 180) < 1
+        if turned and -0.05 <= near <= reach and wall.span[0] < middle < wall.span[1]:
+            return wall
+    return None
+
+
+def stretch_around(wall: Wall, along: float) -> tuple[float, float]:
+    """Return the part of `wall` around `along` between its openings and its ends, in m."""
+    edges = [wall.span[0], wall.span[1]]
+    edges += [edge for opening in wall.openings for edge in opening.span]
+    left = max((edge for edge in edges if edge <= along), default=wall.span[0])
+    right = min((edge for edge in edges if edge >= along), default=wall.span[1])
+    return left, right
+
+
+def hang_above(
+    setting: Setting, name: str, look: Look, wall: Wall, above: PlacedPiece, room_over: float = 0.15
+) -> Setting | None:
+    """Return the room with `look` on `wall`, centred over a piece at eye level, at least `room_over` m above it."""
+    along = above.position[2] if wall.axis == "x" else above.position[0]
+    low = max(EYE_LEVEL - look.size[1] / 2, above.position[1] + above.size[1] + room_over)
+    pose = against(wall, along, look.size[2] / 2 + 0.005)
+    return setting.hang(place(name, look, pose, height=low), wall)
+
+
+def corner_closeness(plan: FloorPlan, piece: PlacedPiece) -> float:
+    """Return 0..1, how deep a piece sits in a corner of two walls."""
+    gaps: dict[str, float] = {"x": 2.0, "z": 2.0}
+    for wall in plan.walls:
+        near, _, left, right = span_at(wall, outline(piece))
+        if left < wall.span[1] + 0.3 and right > wall.span[0] - 0.3 and near > -0.1:
+            gaps[wall.axis] = min(gaps[wall.axis], near)
+    return float(np.clip(1 - gaps["x"], 0, 1) * np.clip(1 - gaps["z"], 0, 1))
