@@ -342,10 +342,14 @@ class Agent(Noun):
 
 
 class StageChoice(Noun):
-    """Which photos to stage: file names or photo ids."""
+    """Which photos to stage and how: file names or photo ids."""
 
     include: tuple[FileName, ...] = ()
     exclude: tuple[FileName, ...] = ()
+    kits: dict[FileName, str] = Field(default_factory=dict, description="file name -> design kit, where not `style`")
+    same_room: tuple[tuple[FileName, ...], ...] = Field(
+        default=(), description="files that show one room and get the same furniture"
+    )
 
 
 class Listing(Noun):

@@ -31,6 +31,10 @@ class Settings(BaseSettings):
     decode_seconds: int = Field(60, gt=0, description="time one file may take to decode")
     decode_memory_mb: int = Field(3072, gt=0, description="memory one decoder process may take")
 
+    # Virtual staging: what an installation adds to the built-in kits and furniture.
+    design_kits: Path | None = Field(None, description="folder of design kits (*.yaml) beside the built-in ones")
+    furniture: Path | None = Field(None, description="folder of glTF, GLB or OBJ pieces, each with its YAML")
+
     # Quality gate.
     clip_threshold: float = Field(0.75, ge=0, le=2.5, description="CLIPScore = 2.5·max(cos, 0), OpenAI ViT-B/32 only")
     clip_min_pass_share: float = Field(0.5, ge=0, le=1, description="share of gated images that must pass")
