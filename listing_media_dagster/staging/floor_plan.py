@@ -69,7 +69,7 @@ class FloorPlan:
         passable = np.pad((self.free | self.unseen) & ~occupied, 1).astype(np.uint8)
         room_for_one = cv2.distanceTransform(passable, cv2.DIST_L2, 5)[1:-1, 1:-1] >= WALKWAY / 2 / CELL
         _, labels = cv2.connectedComponents(room_for_one.astype(np.uint8))
-        start = labels[room_for_one & self.unseen & _near_viewer()]
+        start = labels[room_for_one & self.unseen & NEAR_VIEWER]
         return np.asarray(np.isin(labels, np.unique(start[start > 0])))
 
 
@@ -93,6 +93,7 @@ def grid_points() -> Floats:
 
 
 GRID = grid_points()
+NEAR_VIEWER = np.abs(GRID).sum(-1) < 4.0
 
 
 def cells_under(outline: Floats) -> tuple[tuple[slice, slice], Mask]:
@@ -186,8 +187,6 @@ def _largest(free: Mask) -> Mask:
 
 
 def _near(reached: Mask, point: Floats, reach: float = 0.3) -> bool:
-    return bool((reached & (np.abs(GRID - point).max(-1) <= reach)).any())
-
-
-def _near_viewer() -> Mask:
-    return np.asarray(np.abs(GRID[..., 0]) + np.abs(GRID[..., 1]) < 4.0)
+    column, row = ((point + (REACH_X, REACH_FAR)) / CELL).astype(int)
+    cells = round(reach / CELL)
+    return bool(reached[max(row - cells, 0) : row + cells + 1, max(column - cells, 0) : column + cells + 1].any())

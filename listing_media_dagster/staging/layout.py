@@ -10,6 +10,10 @@ from listing_media_dagster.staging.arrangement import Arrangement
 from listing_media_dagster.staging.floor_plan import plan_floor
 from listing_media_dagster.staging.furniture.designs import Design, library
 from listing_media_dagster.staging.kits import DesignKit, Furnishing, furnishing_of
+from listing_media_dagster.staging.layouts.bedroom import furnish_bedroom
+from listing_media_dagster.staging.layouts.childrens_room import furnish_childrens_room
+from listing_media_dagster.staging.layouts.dining_room import furnish_dining_room
+from listing_media_dagster.staging.layouts.home_office import furnish_home_office
 from listing_media_dagster.staging.layouts.living_room import furnish_living_room
 from listing_media_dagster.staging.layouts.selection import Selection
 from listing_media_dagster.staging.layouts.setting import Setting, begin
@@ -22,6 +26,10 @@ SMALLEST_FLOOR = 3.0  # m² of visible floor below which nothing is staged
 
 FURNISHERS: Mapping[Furnishing, Callable[[Setting, Selection, int], Setting]] = {
     Furnishing.LIVING_ROOM: furnish_living_room,
+    Furnishing.BEDROOM: furnish_bedroom,
+    Furnishing.DINING_ROOM: furnish_dining_room,
+    Furnishing.HOME_OFFICE: furnish_home_office,
+    Furnishing.CHILDRENS_ROOM: furnish_childrens_room,
 }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import hypot
+
 from listing_media_dagster.staging.arrangement import PlacedPiece
 from listing_media_dagster.staging.kits import Slot
 from listing_media_dagster.staging.layouts.selection import Selection
-from listing_media_dagster.staging.layouts.setting import Pose, Setting, place
+from listing_media_dagster.staging.layouts.setting import Setting, place, pose_of
 
 EDGE = 0.03  # m that things keep from the edge of what they stand on
 
@@ -29,7 +31,7 @@ def set_on(
     spare = [(below.size[axis] - look.size[axis]) / 2 - EDGE for axis in (0, 2)]
     if min(spare) < 0:
         return setting
-    pose = _pose_of(below).at(right * spare[0], out * spare[1], turn)
+    pose = pose_of(below).at(right * spare[0], out * spare[1], turn)
     name = f"{slot.replace('_', ' ')} on {base}"
     thing = place(name, look, pose, height=below.position[1] + below.size[1])
     standing = (piece for piece in setting.pieces if piece.name.endswith(f" on {base}"))
@@ -45,6 +47,36 @@ def dress_living_room(setting: Setting, selection: Selection) -> Setting:
     return dress_storage(setting, selection, "sideboard")
 
 
+def dress_bedroom(setting: Setting, selection: Selection) -> Setting:
+    """A lamp on each nightstand, a book on one, vase and tray on the dresser."""
+    for base in ("left nightstand", "right nightstand"):
+        setting = set_on(setting, selection, Slot.TABLE_LAMP, base, out=-0.3)
+    setting = set_on(setting, selection, Slot.BOOKS, "right nightstand", right=0.6, out=0.9)
+    return dress_storage(setting, selection, "dresser")
+
+
+def dress_dining_room(setting: Setting, selection: Selection) -> Setting:
+    """A vase in the middle of the table, or a bowl; vase and books on the sideboard."""
+    setting = set_on(setting, selection, Slot.VASE, "dining table", right=-0.08)
+    setting = set_on(setting, selection, Slot.BOWL, "dining table", right=0.3)
+    return dress_storage(setting, selection, "sideboard")
+
+
+def dress_home_office(setting: Setting, selection: Selection) -> Setting:
+    """Lamp, books and a small plant on the desk, as far as they fit."""
+    setting = set_on(setting, selection, Slot.TABLE_LAMP, "desk", right=-0.9, out=-0.6)
+    setting = set_on(setting, selection, Slot.BOOKS, "desk", right=0.75, out=-0.4, turn=6)
+    setting = set_on(setting, selection, Slot.SMALL_PLANT, "desk", right=0.95, out=-0.9)
+    return dress_storage(setting, selection, "sideboard")
+
+
+def dress_childrens_room(setting: Setting, selection: Selection) -> Setting:
+    """A lamp on the nightstand, books and a toy on the shelf."""
+    setting = set_on(setting, selection, Slot.TABLE_LAMP, "nightstand")
+    setting = set_on(setting, selection, Slot.BOOKS, "toy shelf", right=-0.7)
+    return set_on(setting, selection, Slot.SMALL_PLANT, "toy shelf", right=0.8)
+
+
 def dress_storage(setting: Setting, selection: Selection, base: str) -> Setting:
     """Put a lamp or vase at one end of a long low piece and books at the other."""
     setting = set_on(setting, selection, Slot.VASE, base, right=-0.85)
@@ -52,11 +84,7 @@ def dress_storage(setting: Setting, selection: Selection, base: str) -> Setting:
     return set_on(setting, selection, Slot.BOWL, base, right=0.9)
 
 
-def _pose_of(piece: PlacedPiece) -> Pose:
-    return Pose(piece.position[0], piece.position[2], piece.turn)
-
-
 def _overlap(one: PlacedPiece, other: PlacedPiece) -> bool:
     """Say whether two things on one top would stand in each other, taken as upright cylinders."""
-    gap = ((one.position[0] - other.position[0]) ** 2 + (one.position[2] - other.position[2]) ** 2) ** 0.5
+    gap = hypot(one.position[0] - other.position[0], one.position[2] - other.position[2])
     return gap < (max(one.size[0], one.size[2]) + max(other.size[0], other.size[2])) / 2

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import cos, radians, sin
 from typing import NamedTuple
 
 import cv2
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listing_media_dagster.staging.arrangement import PlacedPiece, Size
-from listing_media_dagster.staging.floor_plan import WALL_GAP, FloorPlan, Mask, cells_under, clearance
+from listing_media_dagster.staging.floor_plan import CELL, WALL_GAP, FloorPlan, Mask, cells_under, clearance
 from listing_media_dagster.staging.kits import Look
 from listing_media_dagster.staging.room import Floats, Opening, PhotoCamera, RoomGeometry, Wall
 
@@ -25,7 +26,7 @@ WHOLE = 0.97  # of a piece inside the frame
 MOST_COVERED = 0.42  # of the picture by furniture
 MOST_BY_ONE = 0.24
 OPENING_HIDDEN = 0.22  # of a window, door or passage by all pieces together
-SKIRTING = 0.02
+OVER_THE_SILL = 0.12  # m that a low back may rise above a window's sill
 CEILING_UNKNOWN = 2.4
 
 
@@ -38,10 +39,9 @@ class Pose(NamedTuple):
 
     def at(self, right: float, out: float, turn: float = 0.0) -> Pose:
         """Return the pose `right` and `out` m away in this one's own frame, turned further."""
-        angle = np.radians(self.turn)
-        x = self.x + right * np.cos(angle) + out * np.sin(angle)
-        z = self.z - right * np.sin(angle) + out * np.cos(angle)
-        return Pose(float(x), float(z), self.turn + turn)
+        cosine, sine = cos(radians(self.turn)), sin(radians(self.turn))
+        x, z = self.x + right * cosine + out * sine, self.z - right * sine + out * cosine
+        return Pose(x, z, self.turn + turn)
 
 
 def place(name: str, look: Look, pose: Pose, size: Size | None = None, height: float = 0.0) -> PlacedPiece:
@@ -55,6 +55,10 @@ def place(name: str, look: Look, pose: Pose, size: Size | None = None, height: f
         finishes=look.finishes,
         seed=look.seed,
     )
+
+
+def pose_of(piece: PlacedPiece) -> Pose:
+    return Pose(piece.position[0], piece.position[2], piece.turn)
 
 
 def outline(piece: PlacedPiece, grown: float = 0.0) -> Floats:
@@ -125,13 +129,23 @@ class Setting:
         """Share of the picture that furniture covers."""
         return float(self.covered.mean())
 
-    def stand(self, piece: PlacedPiece, whole: float = WHOLE, spare: float = 0.02) -> Setting | None:
-        """Return the room with `piece` standing on its floor, or None where that wouldn't be sensible."""
-        if not self._floor_is_free(piece, spare) or not _clear_of_walls(piece, self.plan.walls):
+    def stand(
+        self,
+        piece: PlacedPiece,
+        elbow: float = 0.02,
+        tucked_under: PlacedPiece | None = None,
+        over_sill: float = OVER_THE_SILL,
+    ) -> Setting | None:
+        """Return the room with `piece` standing on its floor, or None where that wouldn't be sensible.
+
+        `elbow` m around it stay free of other pieces; a chair may stand `tucked_under` a table; before a window
+        the piece rises at most `over_sill` m above the sill.
+        """
+        if not self.has_floor_for(piece, elbow, tucked_under) or not _clear_of_walls(piece, self.plan.walls):
             return None
-        if distance(piece) < NEAREST or piece.size[1] > self.ceiling - 0.1 or self._darkens_a_window(piece):
+        if distance(piece) < NEAREST or piece.size[1] > self.ceiling - 0.1 or self._darkens_a_window(piece, over_sill):
             return None
-        covered = self._seen(piece, whole)
+        covered = self._seen(piece, WHOLE)
         if covered is None or covered.mean() > MOST_BY_ONE:
             return None
         together = self.covered | covered
@@ -189,13 +203,32 @@ class Setting:
             return None
         return _filled(outline_px, self.small.size)
 
-    def _floor_is_free(self, piece: PlacedPiece, spare: float) -> bool:
-        window, within = cells_under(outline(piece, spare))
-        inner, under = cells_under(outline(piece))
-        if under.sum() == 0 or not self.plan.free[inner][under].all():
+    def has_floor_for(
+        self, piece: PlacedPiece, elbow: float = 0.02, tucked_under: PlacedPiece | None = None
+    ) -> bool:
+        """Say whether the floor under `piece` is seen, free, and none that must stay clear."""
+        window, within = cells_under(outline(piece))
+        if within.sum() == 0 or not self.plan.free[window][within].all() or self.plan.clear[window][within].any():
             return False
-        blocked = self.taken[window] | self.plan.clear[window]
-        return not bool(blocked[within].any())
+        window, within = cells_under(outline(piece, grown=elbow))
+        taken = self.taken[window]
+        if tucked_under is not None:
+            above, under = cells_under(outline(tucked_under, grown=CELL))
+            taken = self.taken.copy()
+            taken[above] &= ~under
+            taken = taken[window]
+        return not bool(taken[within].any())
+
+    def has_walking_floor(self, piece: PlacedPiece) -> bool:
+        """Say whether all the floor under `piece` could be walked on: free or out of the picture, with nothing on it."""
+        window, within = cells_under(outline(piece))
+        floor = (self.plan.free | self.plan.unseen)[window] & ~self.taken[window]
+        return bool(within.any()) and bool(floor[within].mean() > 0.98)
+
+    def free_around(self, pose: Pose) -> float:
+        """Return the distance in m from `pose` to the nearest wall or end of the floor."""
+        window, within = cells_under(np.array([pose.at(x, z)[:2] for x, z in ((-0.1, -0.1), (0.1, -0.1), (0.1, 0.1))]))
+        return float(self.plan.depth_of_free[window][within].max(initial=0.0))
 
     def _taken_with(self, piece: PlacedPiece) -> Mask:
         window, within = cells_under(outline(piece))
@@ -209,13 +242,13 @@ class Setting:
             for opening in self.openings
         )
 
-    def _darkens_a_window(self, piece: PlacedPiece) -> bool:
-        """Say whether `piece` stands before a window and is higher than its sill."""
+    def _darkens_a_window(self, piece: PlacedPiece, over_sill: float) -> bool:
+        """Say whether `piece` stands before a window and is too high for its sill."""
         for wall in self.plan.walls:
             near, far, left, right = span_at(wall, outline(piece))
             for opening in wall.openings:
                 before = near < 0.45 and far > -0.1 and left < opening.span[1] and right > opening.span[0]
-                if before and clearance(opening) == 0 and piece.size[1] > opening.bottom + 0.02:
+                if before and clearance(opening) == 0 and piece.size[1] > opening.bottom + over_sill:
                     return True
         return False
 

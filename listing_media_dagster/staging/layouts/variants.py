@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
-import numpy as np
-
+from listing_media_dagster.staging.layouts.main_piece import differ
 from listing_media_dagster.staging.layouts.setting import Pose, Setting
 
-APART = 0.9  # m between places that count as different
 NEARLY_AS_GOOD = 0.7  # of score below the best
-MOST_TRIED = 600
-
-T = TypeVar("T")
 
 
 class NoSpace(ValueError):
@@ -28,22 +22,6 @@ class Variant:
     score: float
     setting: Setting
     pose: Pose
-
-
-def differ(one: Pose, other: Pose) -> bool:
-    """Say whether two places would strike a viewer as different layouts."""
-    return one.turn != other.turn or bool(np.hypot(one.x - other.x, one.z - other.z) > APART)
-
-
-def spread_out(ranked: Sequence[T], works: Callable[[T], bool], pose: Callable[[T], Pose], most: int) -> list[T]:
-    """Return up to `most` of the candidates that work, best first, no two of them alike."""
-    kept: list[T] = []
-    for candidate in ranked[:MOST_TRIED]:
-        if all(differ(pose(candidate), pose(other)) for other in kept) and works(candidate):
-            kept.append(candidate)
-            if len(kept) == most:
-                break
-    return kept
 
 
 def take(variants: Sequence[Variant], seed: int) -> Setting:

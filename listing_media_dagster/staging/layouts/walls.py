@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import cos, hypot, radians, sin
 
 import numpy as np
 
 from listing_media_dagster.staging.arrangement import PlacedPiece
 from listing_media_dagster.staging.floor_plan import WALL_GAP, FloorPlan
 from listing_media_dagster.staging.kits import Look
-from listing_media_dagster.staging.layouts.setting import Pose, Setting, outline, place, span_at
+from listing_media_dagster.staging.layouts.setting import Pose, Setting, outline, place, pose_of, span_at
 from listing_media_dagster.staging.room import Wall
 
 # A built-in, a radiator or a deep skirting may keep pieces off the wall by as much.
@@ -25,39 +26,59 @@ def against(wall: Wall, along: float, gap: float = GAPS[0]) -> Pose:
     return Pose(off, along, turn) if wall.axis == "x" else Pose(along, off, turn)
 
 
-def poses_along(wall: Wall, width: float, step: float = 0.1) -> Iterator[tuple[float, Pose]]:
-    """Yield the gap and pose of everything `width` m wide that can stand along the seen part of `wall`."""
+def poses_along(
+    wall: Wall, width: float, may_stand: Callable[[Pose], bool], step: float = 0.12
+) -> Iterator[tuple[float, Pose]]:
+    """Yield where something `width` m wide may stand along the seen part of `wall`, as near to it as it may, and the gap."""
     first, last = wall.span[0] + width / 2, wall.span[1] - width / 2
     if last < first:
         return
     for along in np.linspace(first, last, max(2, round((last - first) / step) + 1)):
         for gap in GAPS:
-            yield gap, against(wall, float(along), gap)
+            pose = against(wall, float(along), gap)
+            if may_stand(pose):
+                yield gap, pose
+                break
 
 
 def best_along_walls(
-    setting: Setting, name: str, look: Look, score: Callable[[Setting, PlacedPiece, Wall], float]
+    setting: Setting, name: str, look: Look, elbow: float, score: Callable[[Setting, PlacedPiece, Wall], float]
 ) -> tuple[Setting, PlacedPiece, Wall] | None:
-    """Return the room with `look` at the wall place that scores best (above 0), with the piece and its wall."""
+    """Return the room with `look` at the wall place that scores best (above 0), with the piece and its wall.
+
+    `elbow` m around it stay free of other pieces.
+    """
     places = []
     for wall in setting.plan.walls:
-        for gap, pose in poses_along(wall, look.size[0], 0.2):
-            piece = place(name, look, pose.at(0, look.size[2] / 2))
-            if faces_viewer(piece) < 0.05:
+        middles = [pose.at(0, look.size[2] / 2) for pose in _every_pose(wall, look.size[0])]
+        for pose in middles:
+            if facing_viewer(pose) < 0.05 or pose.z > -1:
                 continue
-            if (value := score(setting, piece, wall) - gap) > 0:
-                places.append((value, piece, wall))
-    for _, piece, wall in sorted(places, key=lambda found: -found[0])[:60]:
-        if (furnished := setting.stand(piece)) is not None:
+            piece = place(name, look, pose)
+            if setting.has_floor_for(piece, elbow) and (value := score(setting, piece, wall)) > 0:
+                places.append((round(value, 6), piece, wall))
+    for _, piece, wall in sorted(places, key=lambda found: -found[0])[:40]:
+        if (furnished := setting.stand(piece, elbow)) is not None:
             return furnished, piece, wall
     return None
 
 
+def _every_pose(wall: Wall, width: float) -> list[Pose]:
+    first, last = wall.span[0] + width / 2, wall.span[1] - width / 2
+    if last < first:
+        return []
+    return [against(wall, float(along)) for along in np.linspace(first, last, max(2, round((last - first) / 0.2) + 1))]
+
+
+def facing_viewer(pose: Pose) -> float:
+    """Return the cosine between where `pose` faces and where the camera stands: 1 frontal, 0 in profile, -1 its back."""
+    turn = radians(pose.turn)
+    return -(pose.x * sin(turn) + pose.z * cos(turn)) / max(hypot(pose.x, pose.z), 1e-6)
+
+
 def faces_viewer(piece: PlacedPiece) -> float:
-    """Return the cosine between where a piece faces and where the camera stands: 1 frontal, 0 in profile, -1 its back."""
-    to_viewer = -np.array([piece.position[0], piece.position[2]])
-    front = np.array(Pose(0, 0, piece.turn).at(0, 1)[:2])
-    return float(to_viewer @ front / max(np.linalg.norm(to_viewer), 1e-6))
+    """Return `facing_viewer` of a piece."""
+    return facing_viewer(pose_of(piece))
 
 
 def wall_behind(setting: Setting, piece: PlacedPiece, reach: float = 0.25) -> Wall | None:

@@ -1,0 +1,78 @@
+"""What every room gets around its main piece: storage along a wall, a plant in a corner, something on the wall."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from listing_media_dagster.staging.arrangement import PlacedPiece
+from listing_media_dagster.staging.kits import Slot
+from listing_media_dagster.staging.layouts.selection import Selection, sized
+from listing_media_dagster.staging.layouts.setting import Setting, distance
+from listing_media_dagster.staging.layouts.walls import (
+    best_along_walls,
+    corner_closeness,
+    faces_viewer,
+    hang_above,
+    stretch_around,
+    wall_behind,
+)
+from listing_media_dagster.staging.room import Wall
+
+
+def add_art_above(
+    setting: Setting, selection: Selection, base: str, shares: Sequence[float], slot: Slot = Slot.ART
+) -> Setting:
+    """Hang art over the piece called `base`, as wide as the first of `shares` of it that fits; no wall, no art."""
+    below, art = setting.named(base), selection.look(slot)
+    wall = wall_behind(setting, below) if below else None
+    if below is None or art is None or wall is None:
+        return setting
+    for share in shares:
+        width = share * below.size[0]
+        look = sized(art, width=width, height=min(width * art.size[1] / art.size[0], 0.95))
+        if (hung := hang_above(setting, f"{slot} over {base}", look, wall, below)) is not None:
+            return hung
+    return setting
+
+
+def add_storage(setting: Setting, selection: Selection, slot: Slot, over: Slot | None = None) -> Setting:
+    """Put a sideboard, bookcase or dresser in the middle of a wall that has nothing yet, `over` it a mirror or art."""
+    look = selection.look(slot)
+    if look is None:
+        return setting
+
+    def score(room: Setting, piece: PlacedPiece, wall: Wall) -> float:
+        taken = sum(wall_behind(room, other) is wall for other in room.pieces if other.size[0] > 1.2)
+        along = piece.position[2] if wall.axis == "x" else piece.position[0]
+        reach = piece.size[0] / 2
+        left, right = stretch_around(wall, along)
+        centred = 1 - abs(along - (left + right) / 2) / max((right - left) / 2, 0.5)
+        near = float(np.interp(distance(piece), (1.6, 3.2), (-0.5 * piece.size[1] - 0.3, 0.0)))
+        before_window = any(along + reach > o.span[0] and along - reach < o.span[1] for o in wall.openings)
+        return 1.2 - 0.8 * bool(taken) - 0.5 * before_window + 0.5 * centred + 0.4 * faces_viewer(piece) + near
+
+    found = best_along_walls(setting, slot.replace("_", " "), look, 0.3, score)
+    if found is None:
+        return setting
+    setting, piece, wall = found
+    above = selection.look(over) if over else None
+    return setting if above is None else hang_above(setting, str(over), above, wall, piece, room_over=0.25) or setting
+
+
+def add_plant(setting: Setting, selection: Selection, slot: Slot = Slot.PLANT) -> Setting:
+    """Put a plant into the corner that shows it best."""
+    look = selection.look(slot)
+    if look is None:
+        return setting
+
+    def score(room: Setting, piece: PlacedPiece, wall: Wall) -> float:
+        far = float(np.interp(distance(piece), (2.0, 3.0, 6.0, 8.0), (0.0, 0.5, 0.5, 0.0)))
+        return 0.1 + corner_closeness(room.plan, piece) + far
+
+    for scale in (1.0, 0.8):
+        smaller = sized(look, *(side * scale for side in look.size))
+        if (found := best_along_walls(setting, slot.replace("_", " "), smaller, 0.08, score)) is not None:
+            return found[0]
+    return setting

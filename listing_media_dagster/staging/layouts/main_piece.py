@@ -1,0 +1,109 @@
+"""Where a room's main piece could stand: every place along the walls and on the free floor, best first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from listing_media_dagster.staging.floor_plan import CELL, GRID, clearance
+from listing_media_dagster.staging.kits import Look
+from listing_media_dagster.staging.layouts.setting import Pose, Setting
+from listing_media_dagster.staging.layouts.walls import facing_viewer, poses_along, stretch_around
+from listing_media_dagster.staging.room import Wall
+
+ON_FREE_FLOOR = -0.25  # worth of a place without a wall; a solid wall behind is worth up to 0.8
+TURNED_TO_VIEWER = 0.5  # what a piece on free floor gains that turns no side or back to the viewer
+SMALLER = 0.12  # what each step down in size costs
+UNDER_A_WINDOW = 0.4
+TRIED = 600
+APART = 0.9  # m between places that count as different
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the back of a main piece could go, in which of its sizes, and how good that looks."""
+
+    score: float
+    pose: Pose
+    look: Look
+    size: int
+
+
+def places_along_walls(setting: Setting, looks: Sequence[Look], least_facing: float) -> Iterator[Place]:
+    """Yield every place along a wall for a piece in any of its sizes, largest first in `looks`."""
+    for size, look in enumerate(looks):
+        for wall in setting.plan.walls:
+            for gap, pose in poses_along(wall, look.size[0], lambda pose, look=look: _roughly_free(setting, pose, look)):
+                view = view_of(setting, pose.at(0, look.size[2] / 2), least_facing)
+                if view is not None:
+                    worth = worth_of_wall(wall, pose, look.size[0]) - 0.8 * max(0.0, gap - 0.1)
+                    yield Place(round(view + worth - SMALLER * size, 6), pose, look, size)
+
+
+def places_on_floor(setting: Setting, looks: Sequence[Look], turns: Sequence[float], least_facing: float) -> Iterator[Place]:
+    """Yield places on the free floor, on a grid of 30 cm, with the piece turned by any of `turns`."""
+    step = round(0.3 / CELL)
+    free = setting.plan.free[::step, ::step]
+    for size, look in enumerate(looks):
+        for x, z in GRID[::step, ::step][free]:
+            for turn in turns:
+                pose = Pose(float(x), float(z), turn)
+                view = view_of(setting, pose.at(0, look.size[2] / 2), least_facing)
+                if view is not None and _roughly_free(setting, pose, look, around=0.3):
+                    turned_to_viewer = TURNED_TO_VIEWER * max(0.0, facing_viewer(pose))
+                    yield Place(round(view + ON_FREE_FLOOR + turned_to_viewer - SMALLER * size, 6), pose, look, size)
+
+
+def best_places(places: Iterator[Place], works: Callable[[Place], bool], most: int) -> list[Place]:
+    """Return up to `most` of the places that work, best first, no two of them alike."""
+    kept: list[Place] = []
+    for place in sorted(places, key=lambda place: -place.score)[:TRIED]:
+        if all(differ(place.pose, other.pose) for other in kept) and works(place):
+            kept.append(place)
+            if len(kept) == most:
+                break
+    return kept
+
+
+def differ(one: Pose, other: Pose) -> bool:
+    """Say whether two places would strike a viewer as different layouts."""
+    return one.turn != other.turn or bool(np.hypot(one.x - other.x, one.z - other.z) > APART)
+
+
+def view_of(setting: Setting, middle: Pose, least_facing: float) -> float | None:
+    """Return how well the photo would show a piece: from the front, in the middle, neither near nor far. None: badly."""
+    facing = facing_viewer(middle)
+    if facing < least_facing or middle.z > -0.8:
+        return None
+    pixel = setting.camera.project(np.array([[middle.x, 0.4, middle.z]]))[0]
+    width = setting.camera.size[0]
+    off_middle = abs(float(pixel[0]) - width / 2) / (width / 2)
+    if not off_middle < 0.85:
+        return None
+    frontal = float(np.interp(facing, (-0.1, 0.1, 0.35, 0.7, 1.0), (0.0, 0.3, 0.75, 1.0, 0.95)))
+    depth = float(np.interp(np.hypot(middle.x, middle.z), (2.2, 3.4, 5.2, 8.0), (0.0, 1.0, 1.0, 0.1)))
+    return 0.9 * frontal + 0.9 * depth + 0.5 * (1 - off_middle**2)
+
+
+def worth_of_wall(wall: Wall, pose: Pose, width: float) -> float:
+    """Return what a wall is worth at a piece's back: solid and centred best, under a window less, at a door nothing."""
+    along = pose.z if wall.axis == "x" else pose.x
+    behind = [o for o in wall.openings if along + width / 2 > o.span[0] and along - width / 2 < o.span[1]]
+    if any(clearance(opening) > 0 for opening in behind):
+        return 0.0
+    left, right = wall.span if behind else stretch_around(wall, along)
+    off_centre = abs(along - (left + right) / 2) / max((right - left) / 2, 0.5)
+    return 0.8 - UNDER_A_WINDOW * bool(behind) - 0.35 * min(off_centre, 1.0)
+
+
+def _roughly_free(setting: Setting, pose: Pose, look: Look, around: float = 0.0) -> bool:
+    """Say whether there is floor around a piece's middle: a quick look before the strict ones."""
+    middle = pose.at(0, look.size[2] / 2)
+    row = int((middle.z - GRID[0, 0, 1]) / CELL + 0.5)
+    column = int((middle.x - GRID[0, 0, 0]) / CELL + 0.5)
+    rows, columns = setting.plan.free.shape
+    if not (0 <= row < rows and 0 <= column < columns):
+        return False
+    return bool(setting.plan.depth_of_free[row, column] > min(look.size[0], look.size[2]) / 2 - 0.08 + around)
