@@ -1,16 +1,18 @@
 """What the film shows, in which order and for how long: pure decisions, no pixels.
 
-The film is a chain of segments (a title card, a photo held, a dissolve between two neighbours), each with a
-fingerprint of all that determines its frames. A segment whose fingerprint is known needn't be made again, so every
+The film is a chain of segments (a part of a title card or of a photo held, a dissolve between two neighbours), each
+with a fingerprint of all that determines its frames. A segment whose fingerprint is known needn't be made again, so every
 decision about a photo rests on that photo and, where neighbours clash, on those next to it; never on its number or on
 how many there are.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from listing_media_dagster.listing import WALK_ORDER, RoomType, fingerprint
@@ -26,11 +28,11 @@ from listing_media_dagster.tour.camera import (
 )
 
 PICTURE_VERSION = "2"  # bump when the same storyboard gives other pixels or another encoding
-DISSOLVE_SECONDS = 0.8
+DISSOLVE_SECONDS = 0.8  # between any two clips, from and to black as well: no photo changes by becoming the last
+LONGEST_SEGMENT_SECONDS = 2.0  # an encoder sets a key frame by then anyway; halves of a shot are encoded side by side
 SHORTEST_PACE = 1.2  # s a photo; below it nothing stands still between two dissolves
 CARD_SECONDS = 2.4  # held, before the dissolve begins
 BLACK_SECONDS = 0.3
-FADE_SECONDS = 0.6  # from or to black
 
 _PLACE = {room: place for place, room in enumerate(WALK_ORDER)}
 
@@ -234,7 +236,7 @@ def _opening(titles: Titles, first: PhotoClip, size: tuple[int, int], fps: int) 
     title, detail = (street.strip(), town.strip()) if street else ((titles.headline or "").strip(), "")
     kicker = (titles.headline or "").strip() if street else ""
     if not title:
-        return BlackClip(round((BLACK_SECONDS + FADE_SECONDS) * fps))
+        return BlackClip(round((BLACK_SECONDS + DISSOLVE_SECONDS) * fps))
     frames = round((CARD_SECONDS + DISSOLVE_SECONDS) * fps)
     return CardClip(kicker, title, detail, first, backdrop_crop(first, first.path.start, size), frames)
 
@@ -242,11 +244,11 @@ def _opening(titles: Titles, first: PhotoClip, size: tuple[int, int], fps: int) 
 def _closing(
     titles: Titles, last: PhotoClip, size: tuple[int, int], fps: int, branded: bool
 ) -> tuple[CardClip | BlackClip, ...]:
-    black = BlackClip(round((BLACK_SECONDS + FADE_SECONDS) * fps))
+    black = BlackClip(round((BLACK_SECONDS + DISSOLVE_SECONDS) * fps))
     name, phone = (titles.agent_name or "").strip(), (titles.agent_phone or "").strip()
     if not branded or not (name or phone):
         return (black,)
-    frames = round((CARD_SECONDS + DISSOLVE_SECONDS + FADE_SECONDS) * fps)
+    frames = round((CARD_SECONDS + 2 * DISSOLVE_SECONDS) * fps)
     kicker = (titles.address or "").strip()
     title, detail = (name, phone) if name else (phone, "")
     return (CardClip(kicker, title, detail, last, backdrop_crop(last, last.path.end, size), frames), black)
@@ -261,14 +263,20 @@ def backdrop_crop(clip: PhotoClip, crop: Crop, size: tuple[int, int]) -> Crop:
 
 
 def _segments(clips: Sequence[Clip], size: tuple[int, int], fps: int) -> tuple[Segment, ...]:
+    dissolve = round(DISSOLVE_SECONDS * fps)
     segments: list[Segment] = []
     begins = 0  # frames of the current clip that the dissolve into it has used up
     for clip, incoming in zip(clips, [*clips[1:], None], strict=True):
-        fades = any(isinstance(side, BlackClip) for side in (clip, incoming))
-        overlap = 0 if incoming is None else round((FADE_SECONDS if fades else DISSOLVE_SECONDS) * fps)
-        held = clip.frames - begins - overlap
-        segments.append(Segment(clip, begins, held, size, fps))
-        if incoming is not None:
-            segments.append(Segment(clip, begins + held, overlap, size, fps, incoming))
-        begins = overlap
+        ends = clip.frames - (dissolve if incoming else 0)
+        segments += [Segment(clip, first, frames, size, fps) for first, frames in _parts(begins, ends, fps)]
+        if incoming:
+            segments.append(Segment(clip, ends, dissolve, size, fps, incoming))
+        begins = dissolve
     return tuple(segments)
+
+
+def _parts(begins: int, ends: int, fps: int) -> list[tuple[int, int]]:
+    """Cut the frames from `begins` to `ends` (not included) into even parts, none too long: (first, number) of each."""
+    count = math.ceil((ends - begins) / (LONGEST_SEGMENT_SECONDS * fps))
+    cuts = [begins + (ends - begins) * part // count for part in range(count + 1)]
+    return [(first, last - first) for first, last in pairwise(cuts)]
