@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from listing_media_dagster.staging.furniture import chairs, lamps, plants, storage, tables, wall_decor
+from listing_media_dagster.staging.furniture import chairs, desks, lamps, plants, storage, tables, wall_decor
 from listing_media_dagster.staging.furniture.designs import Design
 
 DESIGNS: tuple[Design, ...] = (
     *tables.DESIGNS,
     *chairs.DESIGNS,
+    *desks.DESIGNS,
     *storage.DESIGNS,
     *lamps.DESIGNS,
     *plants.DESIGNS,
