@@ -85,10 +85,14 @@ def fit_frames(
         frame = hypotheses[number]
         if all(_turned(frame.yaw, other.yaw) > 6 for other in chosen):
             chosen.append(frame)
-        if len(chosen) == FRAMES:
+        if len(chosen) == 2 * FRAMES:
             break
     refined = [refine_frame(segments, weight, frame, focal_length_35mm) for frame in chosen]
-    return sorted(refined, key=lambda frame: -frame.support)
+    different: list[Frame] = []
+    for frame in sorted(refined, key=lambda frame: -frame.support):
+        if all(_turned(frame.yaw, other.yaw) > 1.5 for other in different):
+            different.append(frame)
+    return different[:FRAMES]
 
 
 def _turned(yaw: float, other: float) -> float:
@@ -163,6 +167,7 @@ def _state(frame: Frame) -> Floats:
 
 def _of_state(frame: Frame, state: Floats) -> Frame:
     focal, yaw, pitch, roll, shift = (float(value) for value in state)
+    yaw = (yaw + 45) % 90 - 45  # a quarter turn further the same walls stand
     return replace(frame, focal_px=float(np.exp(focal)), yaw=yaw, pitch=pitch, roll=roll, shift=shift * frame.size[1])
 
 

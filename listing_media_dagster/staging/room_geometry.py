@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-import cv2
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.typing import NDArray
 
-from listing_media_dagster.photo.line_segments import find_segments
-from listing_media_dagster.staging.manhattan import edge_weights, fit_frames
+from listing_media_dagster.photo.line_segments import Segments, find_segments
+from listing_media_dagster.staging.floor import ALONG_AXIS, Boundary, find_boundary, reduced
+from listing_media_dagster.staging.manhattan import Frame, angles_off, edge_weights, fit_frames, refine_frame
+from listing_media_dagster.staging.openings import HEAD, find_openings
 from listing_media_dagster.staging.room import NotARoom, PhotoCamera, RoomGeometry, Wall
+from listing_media_dagster.staging.walls import ceiling_height, walls_behind
 
 VERSION = "1"
-CAMERA_HEIGHT = 1.4  # m
+
+CAMERA_HEIGHT, CAMERA_SPREAD = 1.38, 0.10
+"""m, and its spread (log): tripods stand at chest height, a little over the middle of the room's height."""
+USUAL_CEILING, CEILING_SPREAD = 2.58, 0.07
+USUAL_DOOR, DOOR_SPREAD = 2.07, 0.035
+"""m from the floor to the top of a door's opening or casing."""
+LEAST_FLOOR = 0.04  # share of the picture
+LEAST_CONFIDENCE = 0.12
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A frame with the floor boundary that is seen in it."""
+
+    frame: Frame
+    boundary: Boundary
+
+    @property
+    def badness(self) -> float:
+        return self.boundary.cost - 0.5 * self.frame.support
 
 
 def estimate_room_geometry(rgb: NDArray[np.uint8], focal_length_35mm: float | None = None) -> RoomGeometry:
@@ -19,55 +42,109 @@ def estimate_room_geometry(rgb: NDArray[np.uint8], focal_length_35mm: float | No
 
     Raises `NotARoom` where no floor and walls can be trusted.
     """
-    height, width = rgb.shape[:2]
+    size = (rgb.shape[1], rgb.shape[0])
+    if min(size) < 200:
+        raise NotARoom(f"the photo is too small to measure ({size[0]} x {size[1]} px)")
     segments = find_segments(rgb)
-    frames = fit_frames(segments, edge_weights(segments), (width, height), focal_length_35mm)
+    lab, scale = reduced(rgb)
+    fit = _best_fit(segments, lab, scale, size, focal_length_35mm)
+    camera = fit.frame.camera(CAMERA_HEIGHT)
+    walls = walls_behind(fit.boundary, camera)
+    if not walls:
+        raise NotARoom("no wall is seen to meet the floor along a straight line")
+    ceiling = ceiling_height(walls, segments, fit.frame, camera)
+    doors = _door_heads(lab, scale, walls, camera, ceiling)
+    factor, height_from = _scale(doors, ceiling)
+    camera, walls = replace(camera, height=CAMERA_HEIGHT * factor), _scaled(walls, factor)
+    ceiling = ceiling * factor if ceiling else None
+    furnished = tuple(replace(wall, openings=find_openings(lab, scale, wall, camera, ceiling)) for wall in walls)
+    floor = fit.boundary.mask(size)
+    confidence = _confidence(fit, walls)
+    if floor.mean() < LEAST_FLOOR:
+        raise NotARoom("too little floor is in the picture")
+    if confidence < LEAST_CONFIDENCE:
+        raise NotARoom("the walls and the floor could not be told apart")
+    focal_from = "EXIF" if focal_length_35mm else "estimated from the room's edges"
+    return RoomGeometry(camera, floor, furnished, ceiling, confidence, focal_from, height_from)
+
+
+def _best_fit(
+    segments: Segments,
+    lab: NDArray[np.float32],
+    scale: float,
+    size: tuple[int, int],
+    focal_length_35mm: float | None,
+) -> Fit:
+    """Let the floor's edge choose among the frames, then refine the frame by the edges on the walls."""
+    weight = edge_weights(segments)
+    frames = fit_frames(segments, weight, size, focal_length_35mm)
     if not frames:
         raise NotARoom("there are too few straight edges to tell which way the walls run")
-    frame = frames[0]
-    camera = frame.camera(CAMERA_HEIGHT)
-    floor = _simple_floor(rgb, camera)
-    if floor.mean() < 0.03:
-        raise NotARoom("too little floor is seen")
-    focal_from = "EXIF" if focal_length_35mm else "estimated from the room's lines"
-    return RoomGeometry(
-        camera, floor, _simple_walls(camera, floor), None, frame.support, focal_from, "assumed camera height"
+    fits = [Fit(frame, find_boundary(lab, segments, frame, scale)) for frame in frames]
+    best = min(fits, key=lambda fit: fit.badness)
+    trusted = weight * _trust(segments, best)
+    frame = refine_frame(segments, trusted, best.frame, focal_length_35mm)
+    again = Fit(frame, find_boundary(lab, segments, frame, scale))
+    return again if again.boundary.cost < best.boundary.cost + 0.03 else best
+
+
+def _trust(segments: Segments, fit: Fit) -> NDArray[np.float64]:
+    """What an edge counts by where it lies (n,): the walls' foot much, floor boards and patches of sun little."""
+    width, height = fit.frame.size
+    middle = segments.mean(axis=1) + np.array([width, height]) / 2
+    column = np.clip(middle[:, 0] * fit.boundary.scale, 0, len(fit.boundary.y) - 1).astype(int)
+    under = middle[:, 1] * fit.boundary.scale - fit.boundary.y[column]
+    on_line = fit.boundary.label[column] >= 0
+    along = np.abs(angles_off(segments, fit.frame)).min(axis=1) < ALONG_AXIS
+    foot = (np.abs(under) < 2.5) & on_line & along
+    return np.where(foot, 3.0, np.where(under > 2.5, 0.25, 1.0))
+
+
+def _door_heads(
+    lab: NDArray[np.float32], scale: float, walls: tuple[Wall, ...], camera: PhotoCamera, ceiling: float | None
+) -> list[float]:
+    """Heights of the doors' tops in camera heights."""
+    heads = []
+    for wall in walls:
+        for opening in find_openings(lab, scale, wall, camera, ceiling):
+            head = opening.top / camera.height
+            if opening.kind != "window" and HEAD[0] < head < HEAD[1]:
+                heads.append(head)
+    return heads
+
+
+def _scale(doors: list[float], ceiling: float | None) -> tuple[float, str]:
+    """Return by how much the assumed camera height is to be multiplied, and what that rests on.
+
+    The most likely height given how high cameras, ceilings and doors usually are (weights 1 / spread², in logarithms).
+    """
+    total, trust, says = 0.0, 1 / CAMERA_SPREAD**2, "a usual camera height"
+    if ceiling:
+        weight = 1 / CEILING_SPREAD**2
+        total, trust = total + weight * np.log(USUAL_CEILING / ceiling), trust + weight
+        says = "the ceiling's height"
+    if doors:
+        weight = 1 / DOOR_SPREAD**2
+        total += weight * np.log(USUAL_DOOR / (float(np.median(doors)) * CAMERA_HEIGHT))
+        trust, says = trust + weight, "a door's height"
+    return float(np.exp(np.clip(total / trust, np.log(0.8), np.log(1.3)))), says
+
+
+def _scaled(walls: tuple[Wall, ...], factor: float) -> tuple[Wall, ...]:
+    return tuple(
+        replace(wall, offset=wall.offset * factor, span=(wall.span[0] * factor, wall.span[1] * factor))
+        for wall in walls
     )
 
 
-def _simple_floor(rgb: NDArray[np.uint8], camera: PhotoCamera) -> NDArray[np.bool_]:
-    height, width = rgb.shape[:2]
-    scale = 320 / max(width, height)
-    small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    lab = cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), (0, 0), 2.0).astype(np.int32) // [16, 8, 8]
-    rows, columns = lab.shape[:2]
-    code = lab[..., 0] * 4096 + lab[..., 1] * 64 + lab[..., 2]
-    seed = np.zeros((rows, columns), bool)
-    seed[int(0.85 * rows) :, int(0.25 * columns) : int(0.75 * columns)] = True
-    above = np.zeros_like(seed)
-    above[: max(1, round(camera.horizon(width / 2) * scale))] = True
-    counts = np.zeros((2, code.max() + 1))
-    for number, region in enumerate((seed, above)):
-        np.add.at(counts[number], code[region], 1 / region.sum())
-    likely = (counts[0] + 1e-5) > (counts[1] + 1e-5)
-    mask = (likely[code] & ~above).astype(np.uint8)
-    mask = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8)))
-    mask = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)))
-    _, labels = cv2.connectedComponents(mask)
-    kept = np.bincount(labels[seed & (mask > 0)], minlength=labels.max() + 1).argmax()
-    floor = ((labels == kept) & (mask > 0)).astype(np.float32)
-    return np.asarray(cv2.resize(floor, (width, height), interpolation=cv2.INTER_LINEAR) > 0.5)
-
-
-def _simple_walls(camera: PhotoCamera, floor: NDArray[np.bool_]) -> tuple[Wall, ...]:
-    """Walls just behind the farthest floor that is seen each way."""
-    ys, xs = np.nonzero(floor[::8, ::8])
-    points = camera.on_floor(np.column_stack([xs, ys]) * 8.0)
-    points = points[np.isfinite(points).all(axis=1)]
-    left, right = np.percentile(points[:, 0], [1, 99])
-    back, front = np.percentile(points[:, 2], [2, 99])
-    return (
-        Wall("z", float(back), 1, (float(left), float(right))),
-        Wall("x", float(left), 1, (float(back), float(front))),
-        Wall("x", float(right), -1, (float(back), float(front))),
+def _confidence(fit: Fit, walls: tuple[Wall, ...]) -> float:
+    """0..1: the floor's edge lies on sharp lines along the walls, and most of the photo's edges agree."""
+    axes = [line.axis for line in fit.boundary.lines]
+    straight = np.array([label >= 0 and axes[label] is not None for label in fit.boundary.label])
+    parts = (
+        1.15 - fit.boundary.cost,
+        float(straight.mean()) / 0.75,
+        fit.frame.support / 0.4,
+        0.7 + 0.15 * len(walls),
     )
+    return float(np.prod(np.clip(parts, 0.0, 1.0)))
