@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +10,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from listing_media_dagster.path_tracer.materials import Image, Material
-from listing_media_dagster.path_tracer.solids import Part
+from listing_media_dagster.path_tracer.materials import Colour, Image, Material
+from listing_media_dagster.path_tracer.solids import Part, merged
 
 
 def load_mitsuba() -> Any:
-    import drjit
+    """Return mitsuba. It traces with a thread a core; with box filters pictures don't depend on how many."""
     import mitsuba
 
     if mitsuba.variant() != "scalar_rgb":
         mitsuba.set_variant("scalar_rgb")
         mitsuba.set_log_level(mitsuba.LogLevel.Error)
-    drjit.set_thread_count(1)
     return mitsuba
 
 
@@ -87,6 +87,25 @@ def bsdf(material: Material) -> dict[str, Any]:
 
 def _cut_out(inner: dict[str, Any], opacity: dict[str, Any]) -> dict[str, Any]:
     return {"type": "mask", "opacity": opacity, "nested": inner}
+
+
+def shapes(
+    parts: Iterable[Part], materials: Mapping[str, Material], shining: Mapping[str, Colour], folder: Path
+) -> dict[str, Any]:
+    """Return mitsuba's description of the parts, one mesh a material, written to `folder`.
+
+    Materials in `shining` emit that radiance and reflect nothing more than `materials` says, black if it says nothing.
+    """
+    described: dict[str, Any] = {}
+    for number, piece in enumerate(merged(parts).values()):
+        path = folder / f"part{number}.ply"
+        write_ply(path, piece)
+        looks = materials.get(piece.material, Material((0.0, 0.0, 0.0)))
+        described[f"part{number}"] = {"type": "ply", "filename": str(path), "bsdf": bsdf(looks)}
+        if piece.material in shining:
+            radiance = {"type": "rgb", "value": list(shining[piece.material])}
+            described[f"part{number}"]["emitter"] = {"type": "area", "radiance": radiance}
+    return described
 
 
 def without_gaps(image: Image) -> Image:

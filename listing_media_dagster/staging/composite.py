@@ -1,0 +1,243 @@
+"""From base photo, room and arrangement to the staged photo: rendered furniture laid in, its shadow laid on the room.
+
+Nothing outside the edit mask changes. Inside it furniture replaces the photo by its coverage, and elsewhere the photo
+is multiplied by how much darker the stand-in is with the furniture than without (differential rendering, Debevec 1998).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter as clock
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from listing_media_dagster.path_tracer.materials import Image
+from listing_media_dagster.path_tracer.solids import Part
+from listing_media_dagster.staging.arrangement import Arrangement
+from listing_media_dagster.staging.furniture.designs import Design
+from listing_media_dagster.staging.light import RoomLight, estimate_light, linear_light
+from listing_media_dagster.staging.render import Stage, Window, trace
+from listing_media_dagster.staging.room import PhotoCamera, RoomGeometry
+from listing_media_dagster.staging.scene import StandIn, furniture, stand_in
+from listing_media_dagster.staging.silhouette import silhouette
+
+Rgb = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+MARGIN = 0.6  # m round the furniture in which its shadow may show
+PIXELS = 900_000  # that light is traced for; larger windows are traced reduced
+SAMPLES, EMPTY_SAMPLES = 4, 9
+FAINT, PLAIN = 0.008, 0.03  # darkening that is dropped, and that is kept whole
+
+
+@dataclass(frozen=True)
+class StagedPixels:
+    """`rgb` uint8 (H, W, 3) sRGB equals the base outside `edit_mask` (H, W).
+
+    `furniture` float32 (H, W) is how much of each pixel furniture covers, `depth` float32 (H, W) the distance along the
+    view axis of room and furniture, m. `seconds` tells where the time went.
+    """
+
+    rgb: Rgb
+    edit_mask: Mask
+    furniture: Image
+    depth: Image
+    light: RoomLight
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def render_staging(
+    base: Rgb,
+    geometry: RoomGeometry,
+    arrangement: Arrangement,
+    designs: Mapping[str, Design],
+    seed: int,
+    progress: Callable[[str], None] | None = None,
+) -> StagedPixels:
+    """Return the base uint8 (H, W, 3) sRGB with the arrangement in it, the same bytes for the same seed.
+
+    Raises ValueError if the geometry is of another size, or a piece has no design or finish.
+    """
+    if base.shape[:2] != geometry.floor.shape or base.shape[1::-1] != geometry.camera.size:
+        raise ValueError(f"geometry is for {geometry.camera.size} px, the photo has {base.shape[1::-1]}")
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(name: str) -> Iterator[None]:
+        if progress:
+            progress(name)
+        began = clock()
+        yield
+        seconds[name] = clock() - began
+
+    camera = geometry.camera
+    with step("scene"):
+        parts, materials = furniture(arrangement, designs)
+        room = stand_in(geometry, parts)
+        window = window_round(parts, camera)
+    with step("light"):
+        light = estimate_light(base, geometry, room, seed)
+    with step("render"):
+        empty = light.stage(room)
+        full = Stage([*empty.parts, *parts], {**empty.materials, **materials}, empty.shining)
+        traced_at = reduced(camera, window, PIXELS)
+        traced = trace(full, traced_at.camera, traced_at.window, SAMPLES, seed + 200)
+        bare_at = reduced(camera, window, PIXELS // 16)
+        bare = trace(empty, bare_at.camera, bare_at.window, EMPTY_SAMPLES, seed + 300)
+    with step("denoise"):
+        furnished = traced_at.enlarged(traced.denoised(), window)
+        unfurnished = bare_at.enlarged(bare.denoised(), window)
+    with step("composite"):
+        solid = [piece for piece in parts if not materials[piece.material].clear]
+        covered = silhouette(solid, camera, window)
+        planes = room.first_hit(camera, window.pixels())[0].reshape(window.size[::-1])
+        darkening = shadow(furnished, unfurnished, covered, planes)
+        rgb, alpha = base.copy(), np.zeros(base.shape[:2], np.float32)
+        rgb[window.rows_columns] = _laid_in(base[window.rows_columns], furnished, covered, darkening, light, seed)
+        alpha[window.rows_columns] = covered
+        changed = (rgb != base).any(axis=-1) | (alpha > 0)
+        depth = _depth(camera, room)
+        depth[window.rows_columns] = np.minimum(
+            depth[window.rows_columns], traced_at.enlarged(_along_axis(traced.distance, traced_at), window)
+        )
+    return StagedPixels(rgb, changed, alpha, depth, light, seconds)
+
+
+def window_round(parts: Sequence[Part], camera: PhotoCamera) -> Window:
+    """Return the part of the picture that shows the furniture and the room within `MARGIN` of it."""
+    corners = []
+    for piece in parts:
+        low, high = piece.vertices.min(axis=0), piece.vertices.max(axis=0)
+        low, high = low - np.array([MARGIN, 0.02, MARGIN]), high + np.array([MARGIN, 0.1, MARGIN])
+        corners += [[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])]
+    width, height = camera.size
+    if not corners:
+        return Window(0, 0, 1, 1)
+    seen = camera.project(np.array(corners))
+    if not np.isfinite(seen).all():  # part of it is beside or behind the camera
+        seen = np.vstack([seen[np.isfinite(seen).all(axis=1)], [[0, height], [width, height]]])
+    left, top = np.floor(np.clip(seen.min(axis=0), 0, (width - 1, height - 1))).astype(int)
+    right, bottom = np.ceil(np.clip(seen.max(axis=0), (left + 1, top + 1), (width, height))).astype(int)
+    return Window(int(left), int(top), int(right), int(bottom))
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """Camera and window `factor` (0..1] times the photo's size."""
+
+    camera: PhotoCamera
+    window: Window
+    factor: float
+
+    def enlarged(self, image: Image, window: Window) -> Image:
+        """Bring what was traced of the small window to the pixels of the photo's `window`."""
+        if self.factor == 1.0:
+            return image
+        # centres of pixels: x_small + 0.5 = (x + 0.5) * factor
+        shift_x = (window.left + 0.5) * self.factor - 0.5 - self.window.left
+        shift_y = (window.top + 0.5) * self.factor - 0.5 - self.window.top
+        matrix = np.array([[self.factor, 0, shift_x], [0, self.factor, shift_y]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        enlarged = cv2.warpAffine(image, matrix, window.size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(enlarged, np.float32)
+
+
+def reduced(camera: PhotoCamera, window: Window, pixels: int) -> Reduced:
+    """Return camera and window as much smaller as it takes to stay within `pixels`."""
+    factor = min(1.0, (pixels / (window.size[0] * window.size[1])) ** 0.5)
+    size = (round(camera.size[0] * factor), round(camera.size[1] * factor))
+    small = Window(
+        int(window.left * factor),
+        int(window.top * factor),
+        min(size[0], int(np.ceil(window.right * factor))),
+        min(size[1], int(np.ceil(window.bottom * factor))),
+    )
+    return Reduced(camera.scaled(size), small, factor)
+
+
+def shadow(furnished: Image, unfurnished: Image, alpha: Image, planes: NDArray[np.int8]) -> Image:
+    """Return what the furniture leaves of the light on the room behind it, (h, w, 3) 0..1, 1 where it changes nothing.
+
+    Under furniture and where planes meet it is carried over from beside.
+    """
+    ratio: Image = np.clip(furnished / np.maximum(unfurnished, 1e-4), 0, 1).astype(np.float32)
+    corners = cv2.morphologyEx(planes.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    touched = cv2.dilate((alpha > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    known = (~touched & ~corners).astype(np.float32)
+    ratio = _carried_over(ratio, known, (1.0, 3.0, 12.0))
+    level = ratio.mean(axis=-1, keepdims=True)
+    kept = np.clip((1 - level - FAINT) / (PLAIN - FAINT), 0, 1)
+    faded = 1 - (1 - ratio) * kept * _fading(alpha)[..., None]
+    return np.asarray(faded, np.float32)
+
+
+def _carried_over(image: Image, known: Image, reaches: Sequence[float]) -> Image:
+    """Fill what isn't known (h, w, 0) with blurs of what is, from ever farther."""
+    filled, done = image * known[..., None], known.copy()
+    for reach in reaches:
+        share = cv2.GaussianBlur(known, (0, 0), reach)
+        around = cv2.GaussianBlur(image * known[..., None], (0, 0), reach) / np.maximum(share, 1e-6)[..., None]
+        usable = (done == 0) & (share > 0.01)
+        filled[usable], done[usable] = around[usable], 1.0
+    filled[done == 0] = 1.0
+    return np.asarray(filled, np.float32)
+
+
+def _fading(alpha: Image) -> Image:
+    """1 inside, falling to 0 at the window's border (h, w), so that no shadow ends in a line."""
+    height, width = alpha.shape
+    reach = 0.06 * max(height, width)
+    across = np.minimum(np.arange(width), np.arange(width)[::-1]) / reach
+    down = np.minimum(np.arange(height), np.arange(height)[::-1]) / reach
+    return np.asarray(np.clip(np.minimum(across[None], down[:, None]), 0, 1), np.float32)
+
+
+def _laid_in(photo: Rgb, furnished: Image, alpha: Image, darkening: Image, light: RoomLight, seed: int) -> Rgb:
+    """Return the staged part of the photo, uint8 (h, w, 3)."""
+    solid = (alpha > 0.98).astype(np.float32)
+    pieces = _carried_over(furnished, solid, (0.7, 1.5, 4.0))
+    # too thin to have a solid pixel near: take the room out of what was traced
+    lonely = cv2.GaussianBlur(solid, (0, 0), 1.5) < 0.01
+    pieces = np.where(lonely[..., None], furnished, pieces)
+    pieces = _displayed(pieces, light)
+    share = alpha[..., None]
+    mixed = linear_light(photo) * darkening * (1 - share) + pieces * share
+    coded = encoded(mixed)
+    same = (alpha == 0) & (darkening >= 1).all(axis=-1)
+    return np.where(same[..., None], photo, coded)
+
+
+def _displayed(radiance: Image, light: RoomLight) -> Image:
+    """Fit radiance (…, 3) between the photo's black and white: shadows lifted like its own, highlights rolled off."""
+    black = np.asarray(light.black, np.float32)
+    lifted = black + radiance * (1 - black)
+    knee = 0.8
+    over = np.maximum(lifted - knee, 0)
+    return np.asarray(np.minimum(lifted, knee) + (1 - knee) * (1 - np.exp(-over / (1 - knee))), np.float32)
+
+
+def encoded(linear: Image) -> Rgb:
+    """Return linear light 0..1 as sRGB uint8."""
+    level = np.clip(linear, 0, 1)
+    coded = np.where(level <= 0.0031308, level * 12.92, 1.055 * level ** (1 / 2.4) - 0.055)
+    return np.asarray(coded * 255 + 0.5, np.uint8)
+
+
+def _along_axis(distance: Image, at: Reduced) -> Image:
+    """Turn distance along the rays into distance along the view axis."""
+    ahead = at.camera.rays(at.window.pixels()) @ at.camera.axes[2]
+    return np.asarray(distance * ahead.reshape(distance.shape), np.float32)
+
+
+def _depth(camera: PhotoCamera, room: StandIn) -> Image:
+    """Return the distance along the view axis (H, W) m of the empty stand-in."""
+    width, height = camera.size
+    depth = np.empty((height, width), np.float32)
+    for row in range(height):  # a row at a time: rays in double precision are many
+        _, hits = room.first_hit(camera, Window(0, row, width, row + 1).pixels())
+        depth[row] = (hits - camera.position) @ camera.axes[2]
+    return depth

@@ -1,0 +1,196 @@
+"""The light of a photographed room: how strongly its windows, ceiling and unseen sides shine, from the photo alone.
+
+A stand-in of the room is rendered once for each group of light at thumbnail size; the mix of groups and the planes'
+reflectances that explain the photo's floor, walls and ceiling best are the room's light.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from listing_media_dagster.path_tracer.materials import Colour, Image, Material
+from listing_media_dagster.path_tracer.solids import Part
+from listing_media_dagster.staging.render import Stage, trace, whole
+from listing_media_dagster.staging.room import RoomGeometry
+from listing_media_dagster.staging.scene import PLANES, SIDES, StandIn
+
+Rgb = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+Planes = NDArray[np.int8]  # which of `scene.PLANES` a pixel shows
+
+THUMBNAIL = 96  # px wide
+SAMPLES = 24
+TYPICAL: Mapping[str, float] = {"floor": 0.35, "ceiling": 0.8}  # reflectance
+WALL = 0.7  # reflectance of the other planes
+WHITE_PAINT = 0.8  # reflectance of the lightest of walls and ceiling
+WELL_EXPOSED = 0.62  # linear level of white paint in a well exposed photo
+TRUST = 0.7  # share of the photo's own whites in the level of white
+EVEN = 0.15  # pull toward the usual mix of light where the photo's shading says little
+TINT = 0.7  # share of the lightest plane's hue that is the light's and not the paint's
+WINDOW, GLOW = 3.0, 0.35  # radiance of windows, and of ceiling and unseen walls, before anything is known
+
+
+@dataclass(frozen=True)
+class RoomLight:
+    """What shines and what reflects in the stand-in, in the photo's linear units (1 is its white).
+
+    `shining` gives panes and planes their radiance, `reflectance` the planes' colours, `black` is the photo's darkest
+    level, `mix` how many times stronger than usual each source was found to be.
+    """
+
+    panes: tuple[Part, ...]
+    shining: Mapping[str, Colour]
+    reflectance: Mapping[str, Colour]
+    black: Colour
+    mix: Mapping[str, float]
+
+    def stage(self, room: StandIn) -> Stage:
+        """Return the empty, lit stand-in."""
+        planes = [room.plane(name) for name in PLANES]
+        materials = {name: Material(self.reflectance[name]) for name in PLANES}
+        return Stage([*planes, *self.panes], materials, self.shining)
+
+
+@cache
+def _linear_levels() -> NDArray[np.float32]:
+    level = np.arange(256) / 255
+    return np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def linear_light(rgb: Rgb) -> Image:
+    """Return sRGB uint8 (H, W, 3) as linear light 0..1."""
+    return np.asarray(_linear_levels()[rgb])
+
+
+def estimate_light(base: Rgb, geometry: RoomGeometry, room: StandIn, seed: int) -> RoomLight:
+    """Return the light that makes the stand-in look like the photo `base` (H, W, 3)."""
+    small = _thumbnail(base)
+    camera = geometry.camera.scaled((small.shape[1], small.shape[0]))
+    floor = cv2.resize(geometry.floor.astype(np.float32), camera.size, interpolation=cv2.INTER_AREA) > 0.9
+    planes, _ = room.first_hit(camera, whole(camera).pixels())
+    shown = planes.reshape(floor.shape)
+    usable = _usable(small, shown, floor, geometry)
+    panes = _panes(room)
+    sources = [pane.material for pane in panes] + ["ceiling"] + [side for side in SIDES if side not in room.seen]
+    usual = np.array([_usual(source) for source in sources])
+    rendered = []
+    for number, source in enumerate(sources):
+        alone = RoomLight(panes, {source: (float(usual[number]),) * 3}, _grey_planes(), (0.0, 0.0, 0.0), {})
+        traced = trace(alone.stage(room), camera, whole(camera), SAMPLES, seed + number)
+        rendered.append(traced.denoised().mean(axis=-1))
+    mix, gain = _explain(small, np.stack(rendered), shown, usable)
+    colours = {
+        name: np.median(small[usable & (shown == n)], axis=0)
+        for n, name in enumerate(PLANES)
+        if (usable & (shown == n)).mean() > 0.01
+    }
+    tint, scale = _white(colours, gain)
+    radiance = {s: _colour(tint * level) for s, level in zip(sources, mix * usual * scale, strict=True)}
+    reflectance = {
+        name: _reflectance(name, colours.get(name), float(gain[n]), tint, scale) for n, name in enumerate(PLANES)
+    }
+    dark = np.percentile(small.reshape(-1, 3), 0.2, axis=0).clip(0, 0.02)
+    return RoomLight(panes, radiance, reflectance, _colour(dark), dict(zip(sources, map(float, mix), strict=True)))
+
+
+def _panes(room: StandIn) -> tuple[Part, ...]:
+    return tuple(
+        room.pane(side, opening, f"{side} window {number}")
+        for side, openings in room.seen.items()
+        for number, opening in enumerate(o for o in openings if o.kind == "window")
+    )
+
+
+def _usual(source: str) -> float:
+    return WINDOW if "window" in source else GLOW
+
+
+def _grey_planes() -> dict[str, Colour]:
+    return {name: (TYPICAL.get(name, WALL),) * 3 for name in PLANES}
+
+
+def _colour(levels: NDArray[np.float64]) -> Colour:
+    return float(levels[0]), float(levels[1]), float(levels[2])
+
+
+def _thumbnail(base: Rgb) -> Image:
+    height, width = base.shape[:2]
+    size = (THUMBNAIL, max(1, round(THUMBNAIL * height / width)))
+    coarse = cv2.resize(base, (size[0] * 4, size[1] * 4), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(linear_light(coarse), size, interpolation=cv2.INTER_AREA))
+
+
+def _usable(small: Image, shown: Planes, floor: Mask, geometry: RoomGeometry) -> Mask:
+    """Pixels that show plain floor, wall or ceiling: no opening, nothing burnt out, no edge of things."""
+    scale = small.shape[1] / geometry.camera.size[0]
+    openings = np.zeros(floor.shape, np.uint8)
+    for wall in geometry.walls:
+        for opening in wall.openings:
+            cv2.fillPoly(openings, [np.round(opening.outline * scale).astype(np.int32)], 1)
+    openings = cv2.dilate(openings, np.ones((3, 3), np.uint8))
+    grey = small.mean(axis=-1)
+    flat = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) < 0.12 + 0.3 * grey
+    plain = (openings == 0) & (grey < 0.97) & flat
+    return np.asarray(np.where(shown == 0, floor, ~floor) & plain)
+
+
+def _explain(
+    small: Image, rendered: Image, shown: Planes, usable: Mask
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return each group's strength (relative to usual) and each plane's gain on its usual reflectance, in luminance.
+
+    Alternates between the two; robust against what is on the walls by weighing down what fits badly.
+    """
+    target, groups, plane = small.mean(axis=-1)[usable], rendered[:, usable], shown[usable]
+    mix, gain = np.ones(len(groups)), np.ones(len(PLANES))
+    if not len(target):
+        return mix, gain
+    pull = EVEN * np.sqrt(len(target)) * float(target.mean())
+    ceiling = PLANES.index("ceiling")
+    for _ in range(12):
+        model = mix @ groups
+        fit = target / np.maximum(model, 1e-6)
+        ratio = {int(n): float(np.median(fit[plane == n])) for n in np.unique(plane)}
+        whitest = max((n for n in ratio if PLANES[n] != "floor"), key=lambda n: ratio[n], default=0)
+        anchor = ratio.get(ceiling, ratio[whitest])
+        mix = mix * anchor
+        for n in ratio:
+            gain[n] = 1.0 if n == ceiling else ratio[n] / anchor
+        explained = groups * gain[plane]
+        off = np.abs(mix @ explained - target) / np.maximum(target, 0.05)
+        weight = 1 / (1 + (off / 0.15) ** 2)
+        level = target.mean() / explained.sum(axis=0).mean()  # of the usual mix, brought to the photo's exposure
+        design = np.vstack([(explained * weight).T, np.eye(len(mix)) * pull / level])
+        mix = np.maximum(nnls(design, np.concatenate([target * weight, np.full(len(mix), pull)]))[0], 1e-3)
+    return mix, gain
+
+
+def _white(colours: Mapping[str, NDArray[np.float64]], gain: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Return the light's tint (3,) of mean 1 and what to scale it by so that the lightest plane is white paint.
+
+    Shading alone can't tell how light and reflectance share in what a plane shows.
+    """
+    reflects = {name: TYPICAL.get(name, WALL) * gain[PLANES.index(name)] for name in colours if name != "floor"}
+    if not reflects:
+        return np.ones(3), 1.0
+    lightest = max(reflects, key=lambda name: reflects[name])
+    level = float(colours[lightest].mean())
+    tint = np.clip(colours[lightest] / level, 0.6, 1.5) ** TINT
+    exposure = (WELL_EXPOSED / max(level, 0.05)) ** (1 - TRUST)
+    return tint / tint.mean(), reflects[lightest] / WHITE_PAINT * exposure
+
+
+def _reflectance(
+    name: str, colour: NDArray[np.float64] | None, gain: float, tint: NDArray[np.float64], scale: float
+) -> Colour:
+    usual = TYPICAL.get(name, WALL)
+    if colour is None:
+        return (usual,) * 3
+    return _colour(np.clip(colour / colour.mean() / tint * usual * gain / scale, 0.02, 0.85))
