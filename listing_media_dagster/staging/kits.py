@@ -35,7 +35,6 @@ class Slot(StrEnum):
     COFFEE_TABLE = "coffee_table"
     SIDE_TABLE = "side_table"
     RUG = "rug"
-    CUSHION = "cushion"
     THROW = "throw"
     SIDEBOARD = "sideboard"
     BOOKCASE = "bookcase"
@@ -113,12 +112,23 @@ class PaletteFinish(Noun):
     accent: str | None = None
 
 
+def _with_own_finishes(value: Any) -> Any:
+    """Let designs be written as one name, a list of names, or names with the finishes that only they have."""
+    if isinstance(value, str):
+        return {value: {}}
+    return {name: {} for name in value} if isinstance(value, list) else value
+
+
+Finishes = dict[str, Names]
+Designs = Annotated[dict[str, Finishes], BeforeValidator(_with_own_finishes), Field(min_length=1)]
+
+
 class Choice(Noun):
     """What may fill a slot: one of `designs`, and for each of its roles one of the named finishes."""
 
-    designs: Names | None = None
+    designs: Designs | None = None
     size: Size | None = Field(default=None, description="width, height, depth in m; default: the design's own")
-    finishes: dict[str, Names] = Field(default_factory=dict)
+    finishes: Finishes = Field(default_factory=dict, description="of whichever design is chosen")
     count: int = Field(default=1, ge=1, le=8)
     optional: bool = Field(default=False, description="left out of some layouts")
 
@@ -162,9 +172,10 @@ class DesignKit(Noun):
         for where, choice in self.all_choices():
             if choice.designs is None:
                 raise ValueError(f"{where}: no designs given, and the kit's own pieces have none for it")
-            for role, names in choice.finishes.items():
-                for finish_name in names:
-                    _expect(finish_name, self.finishes, f"{where}.finishes.{role}: finish", "finishes")
+            for finishes in (choice.finishes, *choice.designs.values()):
+                for role, names in finishes.items():
+                    for finish_name in names:
+                        _expect(finish_name, self.finishes, f"{where}: {role} finish", "finishes")
         return self
 
     def all_choices(self) -> Iterator[tuple[str, Choice]]:
@@ -211,15 +222,18 @@ def choose_look(
     Each slot draws on its own, so that the sofa stays the same whatever else stands in the room.
     """
     choice = kit.choice(furnishing, slot)
-    assert choice.designs is not None  # the kit's validation saw to it
+    names = tuple(choice.designs or ())  # never empty: the kit's validation saw to it
     rng = np.random.default_rng([pieces_seed % 2**32, zlib.crc32(slot.encode())])
-    design = designs[choice.designs[int(rng.integers(len(choice.designs)))]]
+    design = designs[names[int(rng.integers(len(names)))]]
+    said = {**choice.finishes, **(choice.designs or {})[design.name]}
+    # One draw for all roles: the lists of a chair's frame and seat are read side by side, so woods match.
+    draw = int(rng.integers(2**31)) + index
     finishes = {}
     for role in design.roles:
-        names = choice.finishes.get(role) or kit.defaults[role]
-        finishes[role] = kit.finish(names[(int(rng.integers(len(names))) + index) % len(names)])
+        names = said.get(role) or kit.defaults[role]
+        finishes[role] = kit.finish(names[draw % len(names)])
     size = choice.size or design.size
-    return Look(design, size, finishes, int(rng.integers(2**31)) + index)
+    return Look(design, size, finishes, draw)
 
 
 def load_kits(extra_folder: Path | None = None) -> dict[str, DesignKit]:
@@ -282,13 +296,16 @@ def _check_against(kit: DesignKit, designs: Mapping[str, Design], surfaces: Mapp
     for name, finish in kit.finishes.items():
         _expect(finish.surface, surfaces, f"finishes.{name}: surface", "the surfaces")
     for where, choice in kit.all_choices():
-        for design_name in choice.designs or ():
+        for design_name, own in (choice.designs or {}).items():
             _expect(design_name, designs, f"{where}: design", "the furniture library")
-        roles = {role for name in choice.designs or () for role in designs[name].roles}
+            roles = designs[design_name].roles
+            for role in own:
+                _expect(role, roles, f"{where}.{design_name}: role", "its roles")
+            if bare := sorted(set(roles) - set(own) - set(choice.finishes) - set(kit.defaults)):
+                raise ValueError(f"{where}.{design_name}: no finish for {', '.join(bare)}, not even in defaults")
+        anywhere = {role for name in choice.designs or () for role in designs[name].roles}
         for role in choice.finishes:
-            _expect(role, roles, f"{where}.finishes: role", "its designs")
-        if bare := sorted(roles - set(choice.finishes) - set(kit.defaults)):
-            raise ValueError(f"{where}: no finish for {', '.join(bare)}, neither here nor in defaults")
+            _expect(role, anywhere, f"{where}.finishes: role", "its designs' roles")
 
 
 def _expect(name: str, known: Any, what: str, where: str) -> None:

@@ -23,7 +23,7 @@ class Selection:
             return None
         # STRICT LATER: the furniture library is still growing.
         choice = self.kit.choice(self.furnishing, slot)
-        there = tuple(name for name in choice.designs or () if name in self.designs)
+        there = {name: own for name, own in (choice.designs or {}).items() if name in self.designs}
         if not there:
             return None
         room = self.kit.rooms[self.furnishing]
