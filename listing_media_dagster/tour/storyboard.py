@@ -1,9 +1,9 @@
 """What the film shows, in which order and for how long: pure decisions, no pixels.
 
 The film is a chain of segments (a part of a title card or of a photo held, a dissolve between two neighbours), each
-with a fingerprint of all that determines its frames. A segment whose fingerprint is known needn't be made again, so every
-decision about a photo rests on that photo and, where neighbours clash, on those next to it; never on its number or on
-how many there are.
+with a fingerprint of all that determines its frames. A segment whose fingerprint is known needn't be made again, so
+every decision about a photo rests on that photo and, where neighbours clash, on those next to it; never on its number
+or on how many there are.
 """
 
 from __future__ import annotations
