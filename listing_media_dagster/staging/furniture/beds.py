@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from listing_media_dagster.path_tracer.solids import Part, moved, turned
+from listing_media_dagster.path_tracer.solids import Part, moved, tube, turned
 from listing_media_dagster.staging.arrangement import Size
-from listing_media_dagster.staging.furniture.soft_solids import beam, fitted, leaning, padded, pillow
+from listing_media_dagster.staging.furniture.soft_solids import (
+    Points,
+    beam,
+    fitted,
+    leaning,
+    padded,
+    pillow,
+    rounded_box,
+)
 from listing_media_dagster.staging.furniture.textiles import Cloth, Couch, draped
 
 BEDDING = ("mattress", "duvet", "pillows", "cushions", "throw")
@@ -43,33 +53,160 @@ def upholstered_bed(size: Size, seed: int) -> list[Part]:
     return fitted(parts, size)
 
 
+def panel_bed(size: Size, seed: int) -> list[Part]:
+    """A framed wooden headboard with upright boards, posts, deep rails and a low foot."""
+    width, height, depth = size
+    post, rail = 0.06, 0.34
+    back, front, x = -depth / 2 + post / 2, depth / 2 - post / 2, width / 2 - post / 2
+    parts: list[Part] = []
+    for side in (-1, 1):
+        parts.append(beam("frame", (side * x, 0, back), (side * x, height - 0.02, back), (post, post), radius=0.008))
+        parts.append(beam("frame", (side * x, 0, front), (side * x, rail + 0.10, front), (post, post), radius=0.008))
+        parts.append(
+            beam(
+                "frame", (side * (x - 0.04), rail - 0.09, back), (side * (x - 0.04), rail - 0.09, front), (0.026, 0.17)
+            )
+        )
+    parts.append(beam("frame", (-width / 2, height - 0.012, back), (width / 2, height - 0.012, back), (0.085, 0.024)))
+    parts.append(beam("frame", (-x, height - 0.07, back), (x, height - 0.07, back), (0.035, 0.09)))
+    parts.append(beam("frame", (-x, 0.45, back), (x, 0.45, back), (0.035, 0.11)))
+    boards = max(5, round(width / 0.14))
+    each = (2 * x - post) / boards
+    for number in range(boards):
+        at = -x + post / 2 + each * (number + 0.5)
+        parts.append(
+            beam(
+                "frame", (at, 0.48, back), (at, height - 0.09, back), (each - 0.003, 0.018), radius=0.004, up=(0, 0, 1)
+            )
+        )
+    parts.append(beam("frame", (-x, rail - 0.05, front), (x, rail - 0.05, front), (0.03, 0.25)))
+    inside = (width - 0.13, depth - 2 * post - 0.02)
+    parts += bedding(inside, rail - 0.09, -depth / 2 + post + 0.01, seed, 0.25, 0.24, True)
+    return fitted(parts, size)
+
+
+def platform_bed(size: Size, seed: int) -> list[Part]:
+    """A low wooden platform that shows as a ledge round the mattress, with a low slanted headboard."""
+    width, height, depth = size
+    top, board = 0.22, 0.10
+    parts = [
+        beam("frame", (-width / 2, top - 0.045, z), (width / 2, top - 0.045, z), (0.11, 0.09), radius=0.012)
+        for z in (-depth / 2 + board + 0.055, depth / 2 - 0.055)
+    ]
+    for side in (-1, 1):
+        x = side * (width / 2 - 0.055)
+        parts.append(
+            beam("frame", (x, top - 0.045, -depth / 2 + board), (x, top - 0.045, depth / 2), (0.11, 0.09), radius=0.012)
+        )
+        for z in (-depth / 2 + 0.35, depth / 2 - 0.30):
+            parts.append(
+                beam(
+                    "legs", (side * (width / 2 - 0.22), 0, z), (side * (width / 2 - 0.22), top - 0.05, z), (0.09, 0.09)
+                )
+            )
+    for number in range(3):
+        y = 0.30 + (height - 0.34) * number / 2.6
+        each = (height - 0.34) / 2.6
+        lean = -0.055 * (y - 0.2) / (height - 0.2)
+        z = -depth / 2 + board - 0.02 + lean
+        parts.append(
+            beam("frame", (-width / 2 + 0.02, y, z), (width / 2 - 0.02, y, z), (0.026, each - 0.008), radius=0.008)
+        )
+    for x in (-width / 2 + 0.20, 0.0, width / 2 - 0.20):
+        parts.append(
+            beam("frame", (x, 0.1, -depth / 2 + board - 0.035), (x, height - 0.03, -depth / 2 + 0.012), (0.06, 0.022))
+        )
+    inside = (width - 0.20, depth - board - 0.12)
+    parts += bedding(inside, top - 0.03, -depth / 2 + board + 0.03, seed, 0.22, 0.19)
+    return fitted(parts, size)
+
+
+def metal_bed(size: Size, seed: int) -> list[Part]:
+    """A frame of black tubes: a headboard with a rounded top rail and uprights, a low foot of the same."""
+    width, height, depth = size
+    thick, rail = 0.016, 0.33
+    parts: list[Part] = []
+    x, span = width / 2 - thick, depth / 2 - thick
+    for z, top, rods in ((-span, height - thick, 9), (span, 0.56, 0)):
+        bend = 0.13
+        arc = np.linspace(0, np.pi / 2, 9)
+        corner = np.stack([-x + bend - bend * np.cos(arc), top - bend + bend * np.sin(arc)], 1)
+        plan = np.concatenate([[(-x, 0.0), (-x, 0.25)], corner, (corner * [-1, 1])[::-1], [(x, 0.25), (x, 0.0)]])
+        parts.append(tube("frame", np.insert(plan, 2, z, axis=1).tolist(), thick, 14))
+        low = rail + 0.06
+        parts.append(tube("frame", [(-x, low, z), (x, low, z)], thick * 0.75, 12))
+        for at in np.linspace(-x, x, rods + 2)[1:-1]:
+            reach = top if abs(at) < x - bend else top - bend + np.sqrt(bend**2 - (abs(at) - x + bend) ** 2)
+            parts.append(tube("frame", [(at, low, z), (at, reach, z)], thick * 0.5, 10))
+    for side in (-1, 1):
+        parts.append(beam("frame", (side * x, rail - 0.03, -span), (side * x, rail - 0.03, span), (0.022, 0.05)))
+    parts.append(beam("frame", (-x, rail - 0.03, span), (x, rail - 0.03, span), (0.022, 0.05)))
+    inside = (width - 0.06, depth - 4 * thick - 0.02)
+    parts += bedding(inside, rail - 0.03, -depth / 2 + 2 * thick + 0.01, seed, 0.23, 0.34, True)
+    return fitted(parts, size)
+
+
+def child_bed(size: Size, seed: int) -> list[Part]:
+    """A single bed between two softly rounded boards, with a guard-free side to climb in."""
+    width, height, depth = size
+    rail, thick = 0.30, 0.028
+    parts: list[Part] = []
+    for z, top in ((-depth / 2 + thick / 2, height), (depth / 2 - thick / 2, 0.52)):
+        board = rounded_box((width, top - 0.12, thick), 0.010, 0.03).shaped(_round_topped(width, top - 0.12))
+        parts += moved([board.part("frame")], None, (0, 0.12 + (top - 0.12) / 2, z))
+        for side in (-1, 1):
+            x = side * (width / 2 - 0.035)
+            parts.append(beam("legs", (x, 0.16, z), (x, 0, z), (0.05, thick), (0.036, thick * 0.8), 0.008, (0, 0, 1)))
+    for side in (-1, 1):
+        x = side * (width / 2 - 0.05)
+        parts.append(
+            beam("frame", (x, rail - 0.08, -depth / 2 + thick), (x, rail - 0.08, depth / 2 - thick), (0.024, 0.14))
+        )
+    inside = (width - 0.11, depth - 2 * thick - 0.03)
+    parts += bedding(inside, rail - 0.08, -depth / 2 + thick + 0.01, seed, 0.18, 0.22, True)
+    return fitted(parts, size)
+
+
+def _round_topped(width: float, height: float) -> Callable[[Points], Points]:
+    """Pull the upper corners of an upright board down into quarter circles."""
+    radius = min(0.22, height * 0.45)
+
+    def shape(points: Points) -> Points:
+        past = np.clip((np.abs(points[:, 0]) - width / 2 + radius) / radius, 0, 1)
+        fall = radius * (1 - np.sqrt(1 - past**2))
+        share = np.clip((points[:, 1] + height / 2) / height, 0, 1)
+        return np.stack([points[:, 0], points[:, 1] - fall * share, points[:, 2]], 1)
+
+    return shape
+
+
 def bedding(
-    mattress: tuple[float, float], base: float, head: float, seed: int, thick: float = 0.24, fall: float = 0.36
+    mattress: tuple[float, float],
+    base: float,
+    head: float,
+    seed: int,
+    thick: float = 0.24,
+    fall: float = 0.36,
+    foot_board: bool = False,
 ) -> list[Part]:
     """A made bed: `mattress` width, length m lying at `base`, its head end at z = `head`.
 
-    The duvet falls `fall` m at the sides; two pillows stand behind two, one on a single bed, cushions before them.
+    The duvet falls `fall` m at the sides and over the foot, or is tucked in before a `foot_board`. Two pillows stand
+    behind two, one behind one on a single bed, cushions before them; a sheet is folded back and a throw lies across.
     """
     width, length = mattress
     top = base + thick
-    parts = padded(
-        "mattress",
-        (width, thick, length),
-        seed,
-        0.05,
-        (0, 0.01, 0),
-        0,
-        0.004,
-        0.08,
-        (0, base + thick / 2, head + length / 2),
-    )
-    x, foot = width / 2 - 0.03, head + length - 0.03
+    middle = (0, base + thick / 2, head + length / 2)
+    parts = padded("mattress", (width, thick, length), seed, 0.05, (0, 0.01, 0), 0, 0.004, 0.08, middle)
+    x, foot = width / 2 - 0.03, head + length - (0.11 if foot_board else 0.03)
+    puff, wave = 0.016, 0.03
     couch = Couch(-x, x, head + 0.62, foot, top + 0.04, 0.065)
-    parts.append(draped("duvet", couch, Cloth(fall, fall - 0.02, 0.045, 0.016, 0.03, seed), 0.026))
-    folded = couch.over(couch.z0 - 0.02, couch.z0 + 0.26, 0.013)
-    parts.append(draped("mattress", folded, Cloth(fall - 0.03, 0.0, 0.016, 0.016, 0.03, seed), 0.03))
-    across = couch.over(foot - 0.62, foot - 0.10, 0.014)
-    parts.append(draped("throw", across, Cloth(fall - 0.07, 0.0, 0.018, 0.016, 0.03, seed), 0.03))
+    duvet = Cloth(fall, 0.16 if foot_board else fall - 0.02, 0.045, puff, wave, seed)
+    sheet = Cloth(fall - 0.03, 0.0, 0.016, puff, wave, seed)
+    throw = Cloth(fall - 0.05, 0.0, 0.018, puff, wave, seed)
+    parts.append(draped("duvet", couch, duvet, 0.03))
+    parts.append(draped("mattress", couch.over(couch.z0 - 0.02, couch.z0 + 0.26, 0.013), sheet, 0.03))
+    parts.append(draped("throw", couch.over(foot - 0.62, foot - 0.10, 0.014), throw, 0.03))
     return [*parts, *_pillows(width, top, head, seed)]
 
 
@@ -78,7 +215,7 @@ def _pillows(width: float, top: float, head: float, seed: int) -> list[Part]:
     side = min(0.72, width * 0.78) if width < 1.2 else min(0.74, width / 2 - 0.02)
     middles = (0.0,) if width < 1.2 else (-width / 4, width / 4)
     parts: list[Part] = []
-    for row, (tilt, z, height, thick) in enumerate(((24, 0.17, 0.50, 0.20), (42, 0.35, 0.46, 0.18))):
+    for row, (tilt, z, height, thick) in enumerate(((24, 0.17, 0.50, 0.22), (42, 0.35, 0.46, 0.20))):
         for x in middles:
             made = pillow("pillows", (side, height, thick), seed + 71 + row + int(10 * x), 0.05, 0.0025, 0.015)
             leant = moved(made, leaning(tilt + rng.uniform(-2, 2)))

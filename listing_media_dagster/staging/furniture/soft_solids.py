@@ -34,10 +34,9 @@ class Shell:
         across = np.cross(b - a, c - a)
         corners = self.weld[self.faces].ravel()
         count = int(self.weld.max()) + 1
-        total = np.stack([np.bincount(corners, np.repeat(across[:, i], 3), count) for i in range(3)], 1)
-        total /= np.linalg.norm(total, axis=1, keepdims=True) + 1e-15
-        normals: Points = total[self.weld]
-        return normals
+        sums = [np.bincount(corners, np.repeat(across[:, i], 3), count) for i in range(3)]
+        total: Points = np.stack(sums, 1).astype(np.float64)
+        return unit(total)[self.weld]
 
     def shaped(self, shape: Callable[[Points], Points]) -> Shell:
         return replace(self, points=shape(self.points))
@@ -50,6 +49,12 @@ class Shell:
         return part(material, self.points, self.normals(), self.uv, self.faces)
 
 
+def unit(vectors: Points) -> Points:
+    """Vectors (..., 3) brought to length 1."""
+    lengths: Points = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / (lengths + 1e-15)
+
+
 def fitted(parts: Iterable[Part], size: Size) -> list[Part]:
     """Return the parts stretched to fill exactly the box `size` m that stands on y = 0 round the vertical axis."""
     pieces = list(parts)
@@ -59,8 +64,7 @@ def fitted(parts: Iterable[Part], size: Size) -> list[Part]:
     origin = np.array([(low[0] + high[0]) / 2, low[1], (low[2] + high[2]) / 2], np.float32)
     result = []
     for piece in pieces:
-        normals = piece.normals / scale
-        normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12
+        normals = unit((piece.normals / scale).astype(np.float64)).astype(np.float32)
         result.append(replace(piece, vertices=(piece.vertices - origin) * scale, normals=normals))
     return result
 
@@ -165,7 +169,7 @@ def padded(
     rise: Vector = (0.0, 0.0, 0.0),
     slack: float = 0.0,
     piping: float = 0.0,
-    spacing: float = 0.03,
+    spacing: float = 0.06,
     centre: Vector = (0.0, 0.0, 0.0),
 ) -> list[Part]:
     """An upholstered block `size` m round `centre`: crowned by `rise` m, lumps and folds of `slack` m, corded edges.
@@ -178,7 +182,8 @@ def padded(
     shell = rounded_box(size, bend, spacing).shaped(crown)
     if slack:
         level = 0.5 * lumps(shell.points, seed, 0.28) + 0.25 * lumps(shell.points, seed + 1, 0.11)
-        level -= 1.6 * creases(shell.points[:, [0, 2]], seed + 2, 9, 0.11, 0.02)
+        inside = np.clip(3 * (1 - (shell.points / half) ** 2), 0, 1)
+        level -= 1.6 * creases(shell.points[:, [0, 2]], seed + 2, 8, 0.12, 0.022) * inside[:, 0] * inside[:, 2]
         shell = shell.swollen(slack * level)
     parts = [shell.part(material)]
     if piping:
@@ -211,10 +216,8 @@ def cord(material: str, path: Points, radius: float, sides: int = 6) -> Part:
     """A closed round cord along the loop `path` (N, 3) m, which is nearly flat."""
     ahead, behind = np.roll(path, -1, 0), np.roll(path, 1, 0)
     axis = np.cross(path - path.mean(0), ahead - path.mean(0)).sum(0)
-    side = np.cross(ahead - behind, axis)
-    side /= np.linalg.norm(side, axis=1, keepdims=True)
-    other = np.cross(side, ahead - behind)
-    other /= np.linalg.norm(other, axis=1, keepdims=True)
+    side = unit(np.cross(ahead - behind, axis))
+    other = unit(np.cross(side, ahead - behind))
     angles = np.linspace(0, 2 * np.pi, sides, endpoint=False)
     ring = np.cos(angles)[None, :, None] * side[:, None] + np.sin(angles)[None, :, None] * other[:, None]
     run = np.append(0, np.cumsum(np.linalg.norm(ahead - path, axis=1)))
@@ -263,6 +266,7 @@ def pillow(
     pinch: float = 0.07,
     piping: float = 0.0,
     dent: float = 0.0,
+    blunt: float = 0.035,
     cells: int = 24,
 ) -> list[Part]:
     """A knife-edged cushion in the x-y plane round the origin: corners pulled out, sides drawn in, folds at its seam.
@@ -274,13 +278,13 @@ def pillow(
     stations = np.sin(np.linspace(-np.pi / 2, np.pi / 2, cells + 1))
     u, v = (grid.ravel() for grid in np.meshgrid(stations, stations, indexing="ij"))
     edge = np.clip((1 - u**2) * (1 - v**2), 0, None)
-    x = width / 2 * u * (1 - pinch * (1 - v**2) * np.abs(u) ** 3)
-    y = height / 2 * v * (1 - pinch * (1 - u**2) * np.abs(v) ** 3)
+    x = width / 2 * u * (1 - pinch * (1 - v**2) * np.abs(u) ** 3 - blunt * v**8)
+    y = height / 2 * v * (1 - pinch * (1 - u**2) * np.abs(v) ** 3 - blunt * u**8)
     y = y - dent * np.exp(-((u / 0.35) ** 2)) * np.clip((v + 0.6) / 1.6, 0, 1) ** 2
     flat = np.stack([x, y], 1)
     faces, uv, points = [], [], []
     for number, side in enumerate((1, -1)):
-        puff = edge**0.42 * (1 + 0.05 * lumps(flat, seed + number, min(width, height) * 0.45))
+        puff = edge**0.45 * (1 + 0.05 * lumps(flat, seed + number, min(width, height) * 0.45))
         corner = np.stack([width / 2 - np.abs(x), height / 2 - np.abs(y)], 1)
         away = np.linalg.norm(corner, axis=1)
         radial = np.arctan2(corner[:, 1], corner[:, 0] + 1e-9)
@@ -302,6 +306,73 @@ def pillow(
         loop = np.concatenate([grid[:-1, 0], grid[-1, :-1], grid[:0:-1, -1], grid[0, :0:-1]])
         parts.append(cord(material, loop, piping))
     return parts
+
+
+def bolster(
+    material: str,
+    path: Points,
+    half_width: float | Points,
+    half_height: float | Points,
+    square: float = 3.0,
+    dome: float = 0.06,
+    sides: int = 28,
+) -> Shell:
+    """A stuffed roll along the path (N, 3) m, upright in section, with ends domed over `dome` m beyond the path.
+
+    `square` is the section's exponent: 2 an ellipse, more is boxier. Half width and height are m, one or one a point.
+    """
+    angles = np.linspace(0, np.pi / 2, 6)[1:]
+    level = np.array([1.0, 0.0, 1.0])
+    first, last = unit((path[:1] - path[1:2]) * level), unit((path[-1:] - path[-2:-1]) * level)
+    reach, swell = dome * np.sin(angles)[:, None], np.cos(angles) ** (2 / square)
+    spine = np.concatenate([path[:1] + first * reach[::-1], path, path[-1:] + last * reach])
+    ends = np.concatenate([swell[::-1], np.ones(len(path)), swell])
+    ends[[0, -1]] = 0
+    width, height = (
+        np.pad(np.broadcast_to(half, len(path)).astype(np.float64), len(angles), mode="edge") * ends
+        for half in (half_width, half_height)
+    )
+    side = unit(np.cross(np.gradient(spine, axis=0), [0.0, 1.0, 0.0]))
+    turn = np.linspace(0, 2 * np.pi, sides + 1)
+    across, rise = (np.sign(f) * np.abs(f) ** (2 / square) for f in (np.cos(turn), np.sin(turn)))
+    points = spine[:, None] + (width[:, None] * across)[..., None] * side[:, None]
+    points = points + (height[:, None] * rise)[..., None] * [0.0, 1.0, 0.0]
+    run = np.append(0, np.cumsum(np.linalg.norm(np.diff(spine, axis=0), axis=1)))
+    girth = np.append(0, np.cumsum(np.linalg.norm(np.diff(points[len(spine) // 2], axis=0), axis=1)))
+    uv = np.stack(np.broadcast_arrays(girth[None], run[:, None]), -1)
+    weld = np.arange(len(spine) * sides).reshape(len(spine), sides)
+    weld[0], weld[-1] = weld[0, 0], weld[-1, 0]
+    weld = np.concatenate([weld, weld[:, :1]], 1)
+    _, welded = np.unique(weld, return_inverse=True)
+    faces = grid_faces(len(spine), sides + 1)
+    return Shell(points.reshape(-1, 3), uv.reshape(-1, 2), faces, welded.ravel())
+
+
+def round_pad(radius: tuple[float, float], height: float, edge: float, rise: float, sides: int = 72) -> Shell:
+    """An oval pad on y = 0: `radius` m along x and z, rim rounded by `edge` m, top crowned by `rise` m."""
+    bend = min(edge, height / 2 * 0.98)
+    arc = np.linspace(0, np.pi / 2, 7)
+    rim = 1 - bend / min(radius) * (1 - np.sin(arc))
+    flat = np.sqrt(np.linspace(0, 1, 10))[:-1] * rim[0]
+    half = np.concatenate([flat, rim])
+    outward = np.concatenate([half, half[::-1]])
+    low = np.concatenate([np.zeros(len(flat)), bend * (1 - np.cos(arc))])
+    level = np.concatenate([low, height - low[::-1] + rise * np.clip(1 - half[::-1] ** 2, 0, 1)])
+    # texture lies flat on top and underneath and runs round the wall: the rows where it changes come twice
+    split = len(flat) + 3
+    rows = np.insert(np.arange(len(level)), [split, len(level) - split], [split, len(level) - split - 1])
+    wall = np.zeros(len(rows), bool)
+    wall[split + 1 : len(rows) - split - 1] = True
+    turn = np.linspace(0, 2 * np.pi, sides + 1)
+    x, z = (outward[rows, None] * wave * r for wave, r in ((np.cos(turn), radius[0]), (np.sin(turn), radius[1])))
+    points = np.stack([x, np.broadcast_to(level[rows, None], x.shape), z], -1)
+    number = np.arange(len(level) * sides).reshape(len(level), sides)
+    number[0], number[-1] = number[0, 0], number[-1, 0]
+    _, welded = np.unique(np.concatenate([number, number[:, :1]], 1)[rows], return_inverse=True)
+    around = np.stack([np.broadcast_to(turn * max(radius), x.shape), points[..., 1]], -1)
+    uv = np.where(wall[:, None, None], around, points[..., [0, 2]])
+    faces = grid_faces(len(rows), sides + 1)
+    return Shell(points.reshape(-1, 3), uv.reshape(-1, 2), faces, welded.ravel())
 
 
 def leaning(degrees: float) -> Points:
