@@ -1,4 +1,7 @@
-"""Fabrics and leather: weaves, pile and grain as tileable textures."""
+"""Fabrics and leather as materials: weaves, loops, naps, knits, prints. Rugs are in `rug_surfaces`.
+
+Each varies at the scale of its threads and at 5-30 mm, which is what a listing photo shows of it.
+"""
 
 from __future__ import annotations
 
@@ -7,68 +10,139 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from listing_media_dagster.path_tracer.materials import Colour, Image, Material
-from listing_media_dagster.path_tracer.textures import noise
+from listing_media_dagster.staging.furniture import rug_surfaces
+from listing_media_dagster.staging.furniture.weaves import dyed, field, grid, nubs, threads
 
-PIXELS = 768
-
-
-def _dyed(colour: Colour, level: Image) -> Image:
-    """`colour` (linear) times 1 + `level` (H, W), kept within what cloth reflects."""
-    return np.clip(np.asarray(colour, np.float32) * (1 + level[..., None]), 0.004, 0.9).astype(np.float32)
+Surface = Callable[[Colour, Colour, int], Material]
 
 
-def _threads(pixels: int, count: int, seed: int, unevenness: float = 0.35) -> tuple[Image, Image]:
-    """Plain weave of `count` threads each way: height 0..1 and each thread's tone, both (H, W)."""
-    v, u = np.mgrid[0:pixels, 0:pixels].astype(np.float32) / pixels
-    wander = 0.12 / count
-    u = u + wander * noise(pixels, pixels, seed, 1.2, (1.0, 3.0), 6)
-    v = v + wander * noise(pixels, pixels, seed + 1, 1.2, (3.0, 1.0), 6)
-    warp, weft = np.sin(np.pi * u * count) ** 2, np.sin(np.pi * v * count) ** 2
-    over = (np.floor(u * count) + np.floor(v * count)) % 2
-    height = np.where(over > 0, 0.35 * warp + 0.65 * warp * weft**0.5, 0.35 * weft + 0.65 * weft * warp**0.5)
-    slub = (
-        noise(pixels, pixels, seed + 2, 0.45, (1.0, 24.0), 10),
-        noise(pixels, pixels, seed + 3, 0.45, (24.0, 1.0), 10),
-    )
-    tone = unevenness * np.where(over > 0, slub[1], slub[0]) + 0.4 * unevenness * (slub[0] + slub[1])
-    return height.astype(np.float32), tone.astype(np.float32)
-
-
-def _woven(threads: int, metres: float, slub: float, mottle: float, depth: float) -> Callable[..., Material]:
-    """A plain weave that repeats every `metres`: `slub` and `mottle` are the tone of threads and of 5-30 mm clouds."""
+def _woven(count: int, metres: float, slub: float, mottle: float, depth: float, sheen: float) -> Surface:
+    """A plain weave of `count` threads in `metres`: `slub` and `mottle` are the tone of threads and of 5-30 mm clouds."""
 
     def surface(colour: Colour, accent: Colour, seed: int) -> Material:
-        height, tone = _threads(PIXELS, threads, seed)
-        clouds = noise(PIXELS, PIXELS, seed + 5, 0.9, low_cut=metres / 0.06)
-        level = slub * tone + mottle * clouds + 0.16 * (height - 0.5)
-        return Material(_dyed(colour, level), metres, relief=height, depth=depth, sheen=0.25)
+        height, tone = threads(count, seed)
+        level = slub * tone + mottle * field(seed + 5, 0.9, low_cut=metres / 0.06) + 0.16 * (height - 0.5)
+        return Material(dyed(colour, level), metres, relief=height, depth=depth, sheen=sheen)
 
     return surface
 
 
 def wool(colour: Colour, accent: Colour, seed: int) -> Material:
-    """Felted wool cloth: short fibres lying every way in a few tones."""
-    fibres = sum(
-        noise(PIXELS, PIXELS, seed + i, 0.4, stretch, 24) for i, stretch in enumerate(((1, 8), (8, 1), (1, 1)))
-    )
-    clouds = noise(PIXELS, PIXELS, seed + 5, 0.8, low_cut=8)
-    level = 0.075 * fibres + 0.05 * clouds
+    """Felted wool cloth: short fibres lying every way, in a few tones."""
+    fibres = field(seed, 0.4, (1, 8), 24) + field(seed + 1, 0.4, (8, 1), 24) + field(seed + 2, 0.4, low_cut=24)
+    clouds = field(seed + 5, 0.8, low_cut=8)
     relief = np.clip(0.5 + 0.12 * fibres + 0.1 * clouds, 0, 1).astype(np.float32)
-    return Material(_dyed(colour, level), 0.5, relief=relief, depth=0.0008, sheen=0.5)
+    return Material(dyed(colour, 0.075 * fibres + 0.05 * clouds), 0.5, relief=relief, depth=0.0008, sheen=0.5)
 
 
-def rug_pile(colour: Colour, accent: Colour, seed: int) -> Material:
-    """Cut pile: tufts of 8 mm, brushed into lighter and darker patches."""
-    tufts = noise(PIXELS, PIXELS, seed, 0.35, low_cut=60)
-    patches = noise(PIXELS, PIXELS, seed + 1, 1.5) + 0.6 * noise(PIXELS, PIXELS, seed + 2, 0.9, low_cut=12)
-    level = 0.11 * tufts + 0.055 * patches
-    relief = np.clip(0.5 + 0.17 * tufts, 0, 1).astype(np.float32)
-    return Material(_dyed(colour, level), 1.2, relief=relief, depth=0.002, sheen=0.6)
+def velvet(colour: Colour, accent: Colour, seed: int) -> Material:
+    """Short dense nap, brushed here lighter, there darker, glowing where it is seen along the fibres."""
+    brushed = field(seed, 1.4, (1.0, 2.0), 3) + 0.5 * field(seed + 1, 1.1, low_cut=10)
+    nap = field(seed + 2, 0.4, low_cut=60)
+    relief = np.clip(0.5 + 0.15 * brushed, 0, 1).astype(np.float32)
+    return Material(dyed(colour, 0.11 * brushed + 0.05 * nap), 0.8, gloss=0.55, relief=relief, depth=0.002, sheen=1.0)
 
 
-SURFACES: Mapping[str, Callable[[Colour, Colour, int], Material]] = {
-    "linen": _woven(150, 0.45, 0.14, 0.035, 0.0003),
-    "cotton": _woven(300, 0.45, 0.04, 0.015, 0.0001),
+def boucle(colour: Colour, accent: Colour, seed: int) -> Material:
+    """Curled loops of 7 mm, shadowed between."""
+    return _looped(colour, seed, 64, 0.45, 0.0028, 0.34)
+
+
+def teddy(colour: Colour, accent: Colour, seed: int) -> Material:
+    """Thick fleece in soft tufts of 14 mm."""
+    return _looped(colour, seed, 34, 0.48, 0.0045, 0.26)
+
+
+def _looped(colour: Colour, seed: int, count: int, metres: float, depth: float, shadow: float) -> Material:
+    height, own = nubs(count, seed)
+    fine, _ = nubs(2 * count, seed + 1)
+    curls = np.clip(0.72 * height + 0.28 * fine + 0.06 * field(seed + 2, 0.5, low_cut=count), 0, 1)
+    level = shadow * (curls - 0.7) / 0.3 * 0.5 + 0.05 * own + 0.03 * field(seed + 3, 0.8, low_cut=8)
+    return Material(dyed(colour, level), metres, relief=curls.astype(np.float32), depth=depth, sheen=0.5)
+
+
+def knit(colour: Colour, accent: Colour, seed: int) -> Material:
+    """Chunky stocking stitch: columns of V-shaped loops 14 mm wide."""
+    u, v = grid()
+    columns, rows = 32, 44
+    bend = 0.0025 * field(seed, 1.4, low_cut=3)
+    x = ((u + bend) * columns) % 1 * 2 - 1
+    strand = np.abs(np.sin(np.pi * ((v + bend) * rows - 0.75 * np.abs(x))))
+    height = np.clip(strand**0.8 * np.cos(np.pi / 2 * x * 0.96) ** 0.35 * (1 - 0.55 * np.exp(-((x / 0.16) ** 2))), 0, 1)
+    level = 0.42 * (height - 0.6) + 0.05 * field(seed + 1, 0.6, (1, 5), 20) + 0.03 * field(seed + 2, 0.8, low_cut=6)
+    return Material(dyed(colour, level), 0.45, relief=height.astype(np.float32), depth=0.0035, sheen=0.5)
+
+
+def leather(colour: Colour, accent: Colour, seed: int) -> Material:
+    """Pigmented hide: pebbled grain, worn lighter in clouds, a soft shine."""
+    pebbles, own = nubs(150, seed, 0.48)
+    worn = field(seed + 1, 1.5, low_cut=2) + 0.6 * field(seed + 2, 1.0, low_cut=10)
+    veins = np.exp(-((field(seed + 3, 1.5, (1.0, 1.6), 4) / 0.05) ** 2))
+    level = 0.045 * worn + 0.02 * own + 0.22 * (np.clip(pebbles, 0.4, 1) - 0.8) - 0.08 * veins
+    relief = np.clip(np.sqrt(pebbles) - 0.3 * veins, 0, 1).astype(np.float32)
+    return Material(dyed(colour, level), 0.5, gloss=0.36, relief=relief, depth=0.00035)
+
+
+def quilted(colour: Colour, accent: Colour, seed: int) -> Material:
+    """Cotton stitched in diamonds of 10 cm over wadding."""
+    u, v = grid()
+    puff = np.abs(np.sin(np.pi * 4 * (u + v)) * np.sin(np.pi * 4 * (u - v))) ** 0.4
+    height, tone = threads(256, seed, 0.2)
+    level = 0.05 * tone + 0.16 * (puff - 0.7) + 0.03 * field(seed + 6, 0.9, low_cut=8)
+    relief = np.clip(0.97 * puff + 0.03 * height, 0, 1).astype(np.float32)
+    return Material(dyed(colour, level), 0.56, relief=relief, depth=0.009, sheen=0.25)
+
+
+def stripes(colour: Colour, accent: Colour, seed: int) -> Material:
+    """Ticking: groups of `accent` stripes, one broad between two narrow, every 8 cm across."""
+    u, _ = grid()
+    place = (u * 6 + 0.0008 * field(seed + 7, 1.0)) % 1
+    inked = np.zeros_like(place)
+    for middle, half in ((0.5, 0.085), (0.34, 0.022), (0.66, 0.022)):
+        inked = np.maximum(inked, np.clip((half - np.abs(place - middle)) / 0.008, 0, 1))
+    return _printed(colour, accent, inked, 0.48, seed)
+
+
+def plaid(colour: Colour, accent: Colour, seed: int) -> Material:
+    """Woven checks: bands of `accent` both ways, darkest where they cross, with a fine overcheck."""
+    u, v = grid()
+
+    def bands(place: Image) -> Image:
+        across = place * 4 % 1
+        broad = np.clip((0.23 - np.abs(across - 0.5)) / 0.006, 0, 1)
+        line = np.clip((0.018 - np.abs(across - 0.08)) / 0.006, 0, 1)
+        return np.maximum(broad * 0.5, line * 0.4).astype(np.float32)
+
+    return _printed(colour, accent, bands(u) + bands(v), 0.56, seed)
+
+
+def _printed(colour: Colour, accent: Colour, inked: Image, metres: float, seed: int) -> Material:
+    height, tone = threads(192, seed)
+    mix = inked[..., None]
+    picture = np.asarray(colour, np.float32) * (1 - mix) + np.asarray(accent, np.float32) * mix
+    level = 0.10 * tone + 0.16 * (height - 0.5) + 0.03 * field(seed + 5, 0.9, low_cut=8)
+    return Material(dyed(picture.astype(np.float32), level), metres, relief=height, depth=0.0003, sheen=0.25)
+
+
+def sheer(colour: Colour, accent: Colour, seed: int) -> Material:
+    """Voile: daylight comes through it and shapes behind it show faintly."""
+    height, tone = threads(256, seed)
+    opacity = np.clip(0.72 + 0.10 * tone + 0.12 * (height - 0.5), 0.3, 1).astype(np.float32)
+    return Material(dyed(colour, 0.08 * tone), 0.45, translucent=0.45, opacity=opacity)
+
+
+SURFACES: Mapping[str, Surface] = {
+    "linen": _woven(150, 0.45, 0.14, 0.035, 0.0003, 0.25),
+    "cotton": _woven(300, 0.45, 0.045, 0.015, 0.0001, 0.2),
     "wool": wool,
-    "rug_pile": rug_pile,
+    "velvet": velvet,
+    "boucle": boucle,
+    "teddy": teddy,
+    "knit": knit,
+    "leather": leather,
+    "quilted": quilted,
+    "stripes": stripes,
+    "plaid": plaid,
+    "sheer": sheer,
+    **rug_surfaces.SURFACES,
 }
