@@ -1,0 +1,268 @@
+"""The structure gate: a staged image may furnish a room, but neither invent, move nor lose architecture.
+
+Outside the edit mask staged must equal its base bit for bit. Inside, what furniture doesn't cover must register with
+the base, keep its edges, openings and materials, and gain no lines. See docs/structure_gate.md for method and limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from listing_media_dagster.listing import Verdict
+from listing_media_dagster.staging.room import Opening
+from listing_media_dagster.staging.structure_measures import (
+    WORKING_SIDE,
+    Floats,
+    Mask,
+    Pair,
+    compare_lines,
+    components,
+    filled,
+    find_lines,
+    grown,
+    light_free_difference,
+    log_colours,
+    opened,
+    opening_agreement,
+    register,
+    slopes,
+)
+
+THRESHOLD = 0.5
+KNOWN_LIMITS: Mapping[str, float] = {
+    "shift_px": 0.5,
+    "zoom_error": 0.0015,
+    "edges_lost": 0.10,
+    "longest_edge_lost": 0.05,
+    "opening_lost": 0.25,
+    "doorway_hidden": 0.15,
+    "window_hidden": 0.40,
+    "new_edges": 0.12,
+    "floor_change": 0.35,
+    "wall_change": 0.02,
+}
+GUESSED_LIMITS: Mapping[str, float] = {
+    "shift_px": 0.6,
+    "zoom_error": 0.0025,
+    "edges_lost": 0.25,
+    "longest_edge_lost": 0.12,
+    "opening_lost": 0.4,
+    "doorway_hidden": 0.2,
+    "window_hidden": 0.45,
+    "new_edges": 0.17,
+    "floor_change": 0.85,
+    "wall_change": 0.2,
+}
+"""Without the furniture's alpha part of the change must be taken for furniture: the limits are wider."""
+FLOOR_FROM = 0.6
+"""Share of the height at which the floor is taken to begin where no floor mask is known."""
+
+
+def judge_structure(
+    base: NDArray[np.uint8],
+    staged: NDArray[np.uint8],
+    edit_mask: NDArray[np.bool_],
+    furniture: NDArray[np.bool_] | NDArray[np.floating] | None = None,
+    openings: Sequence[Opening | Floats] = (),
+    wall_edges: Sequence[tuple[float, float, float, float]] = (),
+    floor: NDArray[np.bool_] | None = None,
+) -> Verdict:
+    """Say whether `staged` shows the architecture of `base`; both uint8 (H, W, 3) sRGB, masks (H, W).
+
+    furniture: what it covers, bool or alpha 0..1; None where only the edit mask is known (diffusion).
+    openings: `Opening`s or outlines (4, 2) px; a bare outline 1.5 times as high as wide counts as a doorway.
+    wall_edges: (x1, y1, x2, y2) px where walls, floor and ceiling meet. floor: the visible floor, if known.
+    Score 0..1: 1 nothing differs, `THRESHOLD` the worst measure is at its limit. Raises ValueError on unequal sizes.
+    """
+    if base.shape != staged.shape or base.shape[:2] != edit_mask.shape:
+        raise ValueError(f"base {base.shape}, staged {staged.shape} and edit mask {edit_mask.shape} differ in size")
+    outside = (base != staged).any(2) & ~edit_mask
+    pair = _pair(base, staged, edit_mask, furniture, floor)
+    outlines = [np.asarray(getattr(each, "outline", each), float) / pair.factor for each in openings]
+    doorways = [_is_doorway(each) for each in openings]
+    lines = np.asarray(wall_edges, float).reshape(-1, 4) / pair.factor
+    guessed = furniture is None
+    if guessed:
+        pair = _with_guessed_furniture(pair, outlines)
+    measures = _measure(pair, outlines, doorways, lines, guessed)
+    limits = GUESSED_LIMITS if guessed else KNOWN_LIMITS
+    return _verdict(measures, limits, outside)
+
+
+def _pair(
+    base: NDArray[np.uint8],
+    staged: NDArray[np.uint8],
+    edit_mask: Mask,
+    furniture: NDArray[np.bool_] | NDArray[np.floating] | None,
+    floor: Mask | None,
+) -> Pair:
+    height, width = edit_mask.shape
+    factor = max(1.0, max(height, width) / WORKING_SIDE)
+    size = (round(width / factor), round(height / factor))
+
+    def small(mask: NDArray[np.generic]) -> NDArray[np.float32]:
+        return np.asarray(cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA), np.float32)
+
+    before, after = log_colours(base, size), log_colours(staged, size)
+    hidden = np.zeros(size[::-1], bool) if furniture is None else grown(small(furniture) > 0.02, 4)
+    if floor is None:
+        floor = np.zeros((height, width), bool)
+        floor[round(FLOOR_FROM * height) :] = True
+    return Pair(
+        before, after, slopes(before), slopes(after), small(edit_mask) > 0.5, hidden, small(floor) > 0.5, factor
+    )
+
+
+def _is_doorway(opening: Opening | Floats) -> bool:
+    if isinstance(opening, Opening):
+        return opening.kind != "window"
+    width, height = np.ptp(np.asarray(opening, float), axis=0)
+    return bool(height >= 1.5 * width)
+
+
+def _with_guessed_furniture(pair: Pair, outlines: Sequence[Floats]) -> Pair:
+    """Take for furniture what differs in solid pieces that stand on the floor, and what hangs small on a wall.
+
+    Thin strips along edges are no furniture: they are what a moved edge leaves.
+    """
+    recoloured, restructured = light_free_difference(pair)
+    side = pair.long_side
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * (side // 120) + 1,) * 2)
+    solid = cv2.morphologyEx((recoloured | restructured).astype(np.uint8), cv2.MORPH_CLOSE, kernel)
+    pieces = opened(solid.astype(bool), side // 90)
+    area = pieces.size
+    hidden = np.zeros_like(pieces)
+    beside = np.zeros_like(pieces)
+    for outline in outlines:
+        beside |= grown(filled(outline, (area // pieces.shape[1], pieces.shape[1])), side // 14)
+    for piece, _, size in components(pieces):
+        if size < area * 2e-4:
+            break
+        if (piece & pair.floor).any() or size < 0.04 * area or (piece & beside).sum() > 0.6 * size:
+            hidden |= piece
+    hidden = grown(hidden, side // 130) & pair.edited
+    return Pair(
+        pair.base, pair.staged, pair.base_slope, pair.staged_slope, pair.edited, hidden, pair.floor, pair.factor
+    )
+
+
+def _measure(
+    pair: Pair, outlines: Sequence[Floats], doorways: Sequence[bool], wall_edges: Floats, guessed: bool
+) -> dict[str, float]:
+    registration = register(pair)
+    side = pair.long_side
+    covered = [float(pair.hidden[filled(each, pair.hidden.shape)].mean() or 0.0) for each in outlines]  # type: ignore[arg-type]
+    agreements = [opening_agreement(pair, outline, side * 0.05) for outline in outlines]
+    found = find_lines(pair.base, side * 0.04)
+    lost, longest = _lost_edges(pair, np.concatenate([wall_edges, found]))
+    floor_change, wall_change = _surface_change(pair)
+    return {
+        "shift_px": registration.shift,
+        "zoom": registration.zoom,
+        "zoom_error": abs(registration.zoom - 1),
+        "registered_points": float(registration.points),
+        "edge_agreement": 1 - lost,
+        "edges_lost": lost,
+        "longest_edge_lost": longest,
+        "opening_iou_min": min(agreements, default=1.0),
+        "opening_lost": 1 - min(agreements, default=1.0),
+        "openings_hidden_max": max(covered, default=0.0),
+        "doorway_hidden": max((c for c, doorway in zip(covered, doorways, strict=True) if doorway), default=0.0),
+        "window_hidden": max((c for c, doorway in zip(covered, doorways, strict=True) if not doorway), default=0.0),
+        "new_edges": _tall_new_edge(pair) if guessed else _longest_new_edge(pair),
+        "floor_change": floor_change,
+        "wall_change": wall_change,
+        "visible_share": float(pair.visible.sum() / max(pair.edited.sum(), 1)),
+    }
+
+
+def _lost_edges(pair: Pair, lines: Floats) -> tuple[float, float]:
+    """Return the share of visible edge length that is gone, and the longest line of it as a share of the long side."""
+    if not len(lines):
+        return 0.0, 0.0
+    total, kept = compare_lines(lines, pair.base_slope, pair.staged_slope, pair.visible, 1)
+    gone = total - kept
+    longest = np.where(gone > 0.5 * total, gone, 0).max() * 2 / pair.long_side
+    return float(gone.sum() / max(total.sum(), 1)), float(longest)
+
+
+def _new_lines(pair: Pair, where: Mask, shortest: float) -> tuple[Floats, Floats]:
+    """Return straight edges (n, 4) of staged and how many px of each lie in `where` without being in base."""
+    lines = find_lines(pair.staged, shortest)
+    if not len(lines):
+        return lines, np.zeros(0)
+    total, known = compare_lines(lines, pair.staged_slope, pair.base_slope, where, 2)
+    return lines, (total - known) * 2
+
+
+def _longest_new_edge(pair: Pair) -> float:
+    """Return the longest line that is new on what is visible of the walls, as a share of the long side."""
+    _, length = _new_lines(pair, pair.visible & ~grown(pair.hidden, 6) & ~pair.floor, pair.long_side * 0.03)
+    return float(length.max(initial=0) / pair.long_side)
+
+
+def _tall_new_edge(pair: Pair) -> float:
+    """Return the tallest upright new line that reaches above eye level, as a share of the picture's height.
+
+    Where furniture isn't known this is what tells an invented door or window from a sofa or a picture.
+    """
+    height = pair.edited.shape[0]
+    lines, length = _new_lines(pair, pair.edited, height * 0.06)
+    if not len(lines):
+        return 0.0
+    upright = np.abs(lines[:, 2] - lines[:, 0]) < 0.14 * np.abs(lines[:, 3] - lines[:, 1])
+    high = np.minimum(lines[:, 1], lines[:, 3]) < 0.45 * height
+    return float(np.where(upright & high, length, 0).max(initial=0) / height)
+
+
+def _surface_change(pair: Pair) -> tuple[float, float]:
+    """Return the shares of the visible floor and of the rest that carry another colour or texture."""
+    recoloured, restructured = light_free_difference(pair)
+    changed = opened(recoloured | restructured, 3)
+    shares = []
+    for surface in (pair.floor, ~pair.floor):
+        seen = pair.visible & surface
+        enough = max(int(seen.sum()), surface.sum() // 50, 1)
+        shares.append(float((changed & seen).sum() / enough))
+    return shares[0], shares[1]
+
+
+_IN_WORDS = {
+    "shift_px": "the frame is shifted by {value:.1f} px",
+    "zoom_error": "the frame is zoomed by {value:.2%}",
+    "edges_lost": "{value:.0%} of the visible edges are gone",
+    "longest_edge_lost": "an edge {value:.0%} of the picture long is gone",
+    "opening_lost": "a window or door is moved, changed or gone ({value:.0%} of its outline)",
+    "doorway_hidden": "furniture hides {value:.0%} of a door or passage",
+    "window_hidden": "furniture hides {value:.0%} of a window",
+    "new_edges": "a straight edge {value:.0%} of the picture long is new",
+    "floor_change": "{value:.0%} of the visible floor has another colour or texture",
+    "wall_change": "{value:.0%} of the visible walls and ceiling has another colour or texture",
+}
+
+
+def _verdict(measures: Mapping[str, float], limits: Mapping[str, float], outside: Mask) -> Verdict:
+    evidence = {"outside_changed_px": float(outside.sum()), **{name: round(v, 5) for name, v in measures.items()}}
+    if outside.any():
+        rows, columns = np.flatnonzero(outside.any(1)), np.flatnonzero(outside.any(0))
+        where = f"x {columns[0]}-{columns[-1]}, y {rows[0]}-{rows[-1]}"
+        reason = f"{int(outside.sum())} px changed outside the edit mask, within {where}"
+        return Verdict(
+            gate="structure", outcome="failed", score=0.0, threshold=THRESHOLD, reason=reason, evidence=evidence
+        )
+    excess = {name: measures[name] / limit for name, limit in limits.items()}
+    score = min(1.0, max(0.0, 1 - (1 - THRESHOLD) * max(excess.values())))
+    broken = sorted((name for name in excess if excess[name] > 1), key=lambda name: -excess[name])
+    reason = "; ".join(_IN_WORDS[name].format(value=measures[name]) for name in broken[:3])
+    return Verdict(
+        gate="structure",
+        outcome="failed" if broken else "passed",
+        score=round(score, 4),
+        threshold=THRESHOLD,
+        reason=reason,
+        evidence=evidence,
+    )

@@ -1,0 +1,273 @@
+"""What a staged image is measured by: does it register with its base, do edges and openings survive, what is new.
+
+Everything here works on a `Pair` at reduced size; the limits and the verdict live in `structure_gate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Image = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+WORKING_SIDE = 1024
+DARKEST = 12.0
+"""Added to 0..255 before logarithms are taken, so that noise in the dark is no contrast."""
+FAINT = 0.02
+"""Gradients below this (natural log a px) are wall texture and noise, not edges."""
+KEPT = 0.4
+"""An edge survives if at least this share of its contrast does."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Base and staged at working size: log colours (h, w, 3), the gradients (h, w, 2) of their log luminance.
+
+    `edited` is the edit mask, `hidden` what furniture covers, `floor` the floor, `factor` full-size px a working px.
+    """
+
+    base: Image
+    staged: Image
+    base_slope: Image
+    staged_slope: Image
+    edited: Mask
+    hidden: Mask
+    floor: Mask
+    factor: float
+
+    @property
+    def visible(self) -> Mask:
+        return self.edited & ~self.hidden
+
+    @property
+    def long_side(self) -> int:
+        return int(max(self.edited.shape))
+
+
+@dataclass(frozen=True)
+class Registration:
+    """How staged lies over base: `shift` full-size px, `zoom` factor, `points` that agree on it."""
+
+    shift: float = 0.0
+    zoom: float = 1.0
+    points: int = 0
+
+
+def log_colours(rgb: NDArray[np.uint8], size: tuple[int, int]) -> Image:
+    """Return natural log colours (h, w, 3) of rgb uint8 at `size` (width, height): light then only adds."""
+    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    return np.asarray(np.log(small + DARKEST), np.float32)
+
+
+def slopes(colours: Image) -> Image:
+    """Return the gradient (h, w, 2) of the log luminance, a px, after a blur of 1 px."""
+    luminance = cv2.GaussianBlur(colours.mean(2), (0, 0), 1.0)
+    across, down = (cv2.Scharr(luminance, cv2.CV_32F, *axis, scale=1 / 32) for axis in ((1, 0), (0, 1)))
+    return np.asarray(np.dstack([across, down]), np.float32)
+
+
+def grown(mask: Mask, px: int) -> Mask:
+    """Return `mask` with everything within `px` of it."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * px + 1, 2 * px + 1))
+    return cv2.dilate(mask.astype(np.uint8), kernel).astype(bool)
+
+
+def opened(mask: Mask, px: int) -> Mask:
+    """Return `mask` without whatever is thinner than 2·px."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * px + 1, 2 * px + 1))
+    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, kernel).astype(bool)
+
+
+def filled(outline: Floats, shape: tuple[int, int]) -> Mask:
+    canvas = np.zeros(shape, np.uint8)
+    cv2.fillPoly(canvas, [np.round(outline).astype(np.int32)], 1)
+    return canvas.astype(bool)
+
+
+def light_free_difference(pair: Pair) -> tuple[Mask, Mask]:
+    """Return where staged differs from base as light alone can't: (recoloured, restructured), both (h, w).
+
+    A shadow darkens all channels alike and smoothly, so what is brighter, tinted, or carries other fine contrast than
+    the base did is another surface.
+    """
+    ratio = cv2.GaussianBlur(pair.staged - pair.base, (0, 0), 1.5)
+    tint = ratio.max(2) - ratio.min(2)
+    recoloured = (ratio.mean(2) > 0.12) | (tint > 0.12)
+    fine = [image.mean(2) - cv2.GaussianBlur(image.mean(2), (0, 0), 4.0) for image in (pair.base, pair.staged)]
+    window = (15, 15)
+    own, other = (cv2.blur(image * image, window) for image in fine)
+    together = cv2.blur(fine[0] * fine[1], window)
+    # what of the staged contrast the base doesn't explain, and what of the base's is gone
+    gain = np.clip(together / (own + 1e-5), 0.0, 1.3)
+    unexplained = np.sqrt(np.maximum(other - 2 * gain * together + gain * gain * own, 0))
+    lost = np.sqrt(own) * np.maximum(KEPT - gain, 0) / KEPT
+    return recoloured, (unexplained > 0.5 * np.sqrt(own) + 0.035) | (lost > 0.035)
+
+
+def register(pair: Pair) -> Registration:
+    """Fit shift and zoom to corners of the base that are found again in what is visible of the edit."""
+    before, after = (_flattened(image) for image in (pair.base, pair.staged))
+    allowed = cv2.erode(pair.visible.astype(np.uint8), np.ones((5, 5), np.uint8))
+    corners = cv2.goodFeaturesToTrack(before, 600, 0.02, 6, mask=allowed)
+    if corners is None or len(corners) < 12:
+        return Registration()
+    options = {"winSize": (19, 19), "maxLevel": 4}
+    there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, None, **options)  # type: ignore[call-overload]
+    back, refound, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, **options)  # type: ignore[call-overload]
+    good = (found[:, 0] > 0) & (refound[:, 0] > 0) & (np.linalg.norm(back - corners, axis=2)[:, 0] < 0.25)
+    source, target = corners[good, 0], there[good, 0]
+    if len(source) < 12:
+        return Registration()
+    cv2.setRNGSeed(1)
+    fit, inliers = cv2.estimateAffinePartial2D(source, target, ransacReprojThreshold=0.5)
+    if fit is None or inliers.sum() < max(10, 0.2 * len(source)):
+        return Registration(points=int(inliers.sum()) if inliers is not None else 0)
+    centre = source[inliers[:, 0] > 0].mean(0)  # where the fit is known best
+    moved = fit[:, :2] @ centre + fit[:, 2] - centre
+    return Registration(
+        float(np.hypot(*moved)) * pair.factor, float(np.hypot(fit[0, 0], fit[1, 0])), int(inliers.sum())
+    )
+
+
+def _flattened(colours: Image) -> NDArray[np.uint8]:
+    """Fine contrast only, as 8 bit: what corners are followed on, whatever the light does."""
+    luminance = colours.mean(2)
+    fine = luminance - cv2.GaussianBlur(luminance, (0, 0), 12.0)
+    return np.asarray(np.clip(128 + 220 * fine, 0, 255), np.uint8)
+
+
+def find_lines(colours: Image, shortest: float) -> Floats:
+    """Return straight edges (n, 4) of at least `shortest` px."""
+    grey = np.clip(np.exp(colours.mean(2)) - DARKEST, 0, 255).astype(np.uint8)
+    lines = cv2.createLineSegmentDetector(cv2.LSD_REFINE_STD).detect(grey)[0]
+    if lines is None:
+        return np.zeros((0, 4))
+    ends = np.asarray(lines, float).reshape(-1, 4)
+    long = np.hypot(ends[:, 2] - ends[:, 0], ends[:, 3] - ends[:, 1]) >= shortest
+    return np.asarray(ends[long])
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Points (n, 2) along lines every 2 px, their unit normals (n, 2) and the number of the line each lies on."""
+
+    points: Floats
+    normals: Floats
+    line: NDArray[np.int64]
+
+    @classmethod
+    def along(cls, lines: Floats) -> Samples:
+        points, normals, numbers = [np.zeros((0, 2))], [np.zeros((0, 2))], [np.zeros(0, np.int64)]
+        for number, (x1, y1, x2, y2) in enumerate(lines):
+            length = max(float(np.hypot(x2 - x1, y2 - y1)), 1e-6)
+            steps = np.linspace(0, 1, max(2, int(length / 2)))[:, None]
+            points.append(np.array([x1, y1]) + steps * np.array([x2 - x1, y2 - y1]))
+            normals.append(np.tile([-(y2 - y1) / length, (x2 - x1) / length], (len(steps), 1)))
+            numbers.append(np.full(len(steps), number))
+        return cls(np.concatenate(points), np.concatenate(normals), np.concatenate(numbers))
+
+    def shifted(self, offset: float) -> Floats:
+        return np.asarray(self.points + offset * self.normals)
+
+    def contrast(self, slope: Image, offset: float = 0.0) -> Floats:
+        """Return the slope across each point's line, `offset` px along its normal."""
+        return np.asarray((_pick(slope, self.shifted(offset)) * self.normals).sum(1))
+
+    def within(self, mask: Mask) -> Mask:
+        return np.asarray(_pick(mask.astype(np.float32), self.points) > 0.5)
+
+
+def _pick(image: NDArray[np.float32], points: Floats) -> Floats:
+    x, y = (points[None, :, axis].astype(np.float32) for axis in (0, 1))
+    picked = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(picked[0], np.float64)
+
+
+def compare_lines(lines: Floats, here: Image, there: Image, seen: Mask, reach: int) -> tuple[Floats, Floats]:
+    """Return for each line how many of its samples are seen with contrast `here`, and how many of those are `there`.
+
+    An edge may lie `reach` px off and keep `KEPT` of its contrast; it must keep its sign.
+    """
+    samples = Samples.along(lines)
+    own = np.stack([samples.contrast(here, offset) for offset in range(-1, 2)])
+    strongest = np.take_along_axis(own, np.abs(own).argmax(0)[None], 0)[0]
+    counted = samples.within(seen) & (np.abs(strongest) > FAINT)
+    other = np.stack([samples.contrast(there, offset) for offset in range(-1 - reach, 2 + reach)])
+    found = (other * np.sign(strongest)).max(0) >= KEPT * np.abs(strongest)
+    total = np.bincount(samples.line, counted, len(lines))
+    return np.asarray(total, float), np.asarray(np.bincount(samples.line, counted & found, len(lines)), float)
+
+
+def opening_agreement(pair: Pair, outline: Floats, reach: float) -> float:
+    """Return the IoU of an opening as staged and as it was, times the share of its visible sides that were found.
+
+    Each side is looked for along its normal by its own edge profile; a side that furniture hides stays where it was.
+    """
+    moved, found, looked = [], 0, 0
+    for start, end in zip(outline, np.roll(outline, -1, 0), strict=True):
+        offset = _side_offset(pair, np.concatenate([start, end]), reach)
+        looked += offset is not None
+        found += offset is not None and np.isfinite(offset)
+        moved.append(offset if offset is not None and np.isfinite(offset) else 0.0)
+    if not looked:
+        return 1.0
+    return _iou(outline, _pushed(outline, np.array(moved)), pair.edited.shape) * found / looked
+
+
+def _side_offset(pair: Pair, side: Floats, reach: float) -> float | None:
+    """Px by which a side moved along its normal; NaN: it is gone, None: too little of it is seen to tell."""
+    samples = Samples.along(side[None])
+    kept = samples.within(pair.visible)
+    if kept.mean() < 0.35:
+        return None
+    near, far = max(3, int(reach / 3)), int(reach)
+    seen = Samples(samples.points[kept], samples.normals[kept], samples.line[kept])
+    before = np.array([np.median(seen.contrast(pair.base_slope, d)) for d in range(-near, near + 1)])
+    if np.abs(before).max() < FAINT:
+        return None
+    after = np.array([np.median(seen.contrast(pair.staged_slope, d)) for d in range(-near - far, near + far + 1)])
+    energy = np.convolve(after * after, np.ones(len(before)), "valid")
+    match = np.correlate(after, before, "valid") / np.sqrt((energy + 1e-6) * (before @ before))
+    strength = np.correlate(after, before, "valid") / (before @ before)
+    match = np.where(strength >= KEPT, match, 0.0) - 0.004 * np.abs(np.arange(-far, far + 1))
+    best = int(match.argmax())
+    return float(best - far) if match[best] > 0.6 else float("nan")
+
+
+def _pushed(outline: Floats, offsets: Floats) -> Floats:
+    """Return the quadrilateral whose sides were pushed along their normals."""
+    start, end = outline, np.roll(outline, -1, 0)
+    along = (end - start) / np.maximum(np.linalg.norm(end - start, axis=1, keepdims=True), 1e-6)
+    normal = np.column_stack([-along[:, 1], along[:, 0]])
+    point = start + normal * offsets[:, None]
+    corners = []
+    for here in range(4):
+        before = here - 1
+        system = np.column_stack([along[before], -along[here]])
+        if abs(np.linalg.det(system)) < 1e-3:
+            return outline
+        step = np.linalg.solve(system, point[here] - point[before])
+        corners.append(point[before] + step[0] * along[before])
+    return np.array(corners)
+
+
+def _iou(one: Floats, other: Floats, shape: tuple[int, ...]) -> float:
+    first, second = (filled(outline, (shape[0], shape[1])) for outline in (one, other))
+    return float((first & second).sum() / max((first | second).sum(), 1))
+
+
+def components(mask: Mask) -> Sequence[tuple[Mask, tuple[int, int, int, int], int]]:
+    """Return (component, its box (x, y, width, height), its area in px), largest first."""
+    count, labels, facts, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    order = sorted(range(1, count), key=lambda number: -int(facts[number, cv2.CC_STAT_AREA]))
+    boxes = [tuple(int(value) for value in facts[number, :4]) for number in order]
+    return [
+        (labels == number, (box[0], box[1], box[2], box[3]), int(facts[number, cv2.CC_STAT_AREA]))
+        for number, box in zip(order, boxes, strict=True)
+    ]
