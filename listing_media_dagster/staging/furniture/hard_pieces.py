@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from listing_media_dagster.staging.furniture import chairs, desks, lamps, plants, storage, tables, wall_decor
+from listing_media_dagster.staging.furniture import chairs, desks, lamps, ornaments, plants, storage, tables, wall_decor
 from listing_media_dagster.staging.furniture.designs import Design
 
 DESIGNS: tuple[Design, ...] = (
@@ -13,4 +13,5 @@ DESIGNS: tuple[Design, ...] = (
     *lamps.DESIGNS,
     *plants.DESIGNS,
     *wall_decor.DESIGNS,
+    *ornaments.DESIGNS,
 )

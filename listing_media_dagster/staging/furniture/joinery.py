@@ -252,12 +252,15 @@ def curve(points: object, count: int = 24) -> Points:
 
 
 def filleted(points: object, radius: float, steps: int = 4) -> Points:
-    """The path (K, D) with its corners rounded by about `radius` m, less where its legs are short."""
+    """The path (K, D) with corners sharper than 25 degrees rounded by about `radius` m, less where its legs are short."""
     path = np.asarray(points, np.float64)
     rounded = [path[:1]]
     for before, corner, after in zip(path[:-2], path[1:-1], path[2:], strict=True):
         back, ahead = before - corner, after - corner
         lengths = np.linalg.norm(back), np.linalg.norm(ahead)
+        if back @ ahead < -0.9 * lengths[0] * lengths[1]:
+            rounded.append(corner[None])
+            continue
         reach = min(radius, 0.45 * lengths[0], 0.45 * lengths[1])
         start, end = corner + back / lengths[0] * reach, corner + ahead / lengths[1] * reach
         t = np.linspace(0, 1, steps + 1)[:, None]

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from listing_media_dagster.path_tracer.solids import Part, part
+from listing_media_dagster.path_tracer.solids import Part
 from listing_media_dagster.staging.arrangement import Size
 from listing_media_dagster.staging.furniture.designs import Design, Kind
-from listing_media_dagster.staging.furniture.joinery import (
-    Points,
-    curve,
-    fitted,
-    in_cell,
-    repeated,
-    rod,
-    turned_part,
-)
+from listing_media_dagster.staging.furniture.foliage import MARGINED, foliage
+from listing_media_dagster.staging.furniture.joinery import Points, curve, fitted, rod, turned_part
 
-CELLS = 12  # of the leaves' sheet that show veins; the last four show pale margins
+UP = np.array([0.0, 1.0, 0.0])
 
 
 def plant_fiddle(size: Size, seed: int) -> list[Part]:
@@ -73,58 +65,152 @@ def potted(radius: float, height: float) -> list[Part]:
     ]
 
 
-def foliage(
-    outline: tuple[tuple[float, float], ...], bases: Points, ways: Points, lengths: Points, seed: int,
-    droop: float = 0.3, wave: float = 0.0, fold: float = 0.12,
-) -> list[Part]:  # fmt: skip
-    """Leaves (N) that start at `bases` and grow along `ways` (N, 3), `lengths` m long, upper side up."""
+def plant_olive(size: Size, seed: int) -> list[Part]:
+    """An olive tree: a bare crooked trunk under a loose head of thin twigs and small leaves."""
+    _, height, _ = size
     rng = np.random.default_rng(seed)
-    shapes = [leaf(outline, droop * rng.uniform(0.6, 1.5), wave, fold, int(rng.integers(1 << 30))) for _ in range(6)]
-    axes = _leaf_axes(ways, rng.normal(0, 0.25, len(ways))) * np.asarray(lengths)[:, None, None]
-    kinds, cells = rng.integers(0, len(shapes), len(ways)), rng.integers(0, CELLS, len(ways))
-    parts = []
-    for kind, cell in {(int(k), int(c)) for k, c in zip(kinds, cells, strict=True)}:
-        chosen = (kinds == kind) & (cells == cell)
-        parts.append(repeated(in_cell(shapes[kind], cell), axes[chosen], bases[chosen]))
-    return parts
+    pot_height, pot_radius = 0.2 * height**0.5, 0.15
+    parts = potted(pot_radius, pot_height)
+    fork = 0.48 * height
+    bend = rng.uniform(-0.035, 0.035, (2, 2))
+    trunk = curve([(0, pot_height - 0.06, 0), (bend[0, 0], 0.6 * fork, bend[0, 1]), (bend[1, 0], fork, bend[1, 1])], 16)
+    parts.append(rod("trunk", trunk, np.linspace(0.019, 0.013, 16), 12))
+    bases, ways = [], []
+    for k in range(9):
+        turn, rise = 2.4 * k + rng.uniform(-0.3, 0.3), rng.uniform(0.35, 1.0)
+        branch = _twig(trunk[-1 - k % 4], turn, rise, 0.30 * height * rng.uniform(0.7, 1.0), rng)
+        parts.append(rod("trunk", branch, np.linspace(0.008, 0.003, 12), 8, 0.001))
+        for j in range(9):
+            twig = _twig(
+                branch[2 + j],
+                turn + rng.normal(0, 1.1),
+                rng.uniform(0.0, 1.1),
+                0.13 * height * rng.uniform(0.7, 1.1),
+                rng,
+            )
+            parts.append(rod("trunk", twig, np.linspace(0.0022, 0.001, 12), 5, 0.0004))
+            for at in (*twig[2:], twig[-1], twig[-1]):
+                side = rng.normal((0, 0.35, 0), 1)
+                bases.append(at)
+                ways.append(side / np.linalg.norm(side) + (twig[-1] - twig[0]) / np.linalg.norm(twig[-1] - twig[0]))
+    thin = ((0, 0.02), (0.25, 0.09), (0.55, 0.105), (0.85, 0.06), (1, 0.01))
+    lengths = rng.uniform(0.045, 0.07, len(bases))
+    parts += foliage(thin, np.array(bases), np.array(ways), lengths, seed, droop=0.2, rows=5, columns=3)
+    return fitted(parts, size)
 
 
-def leaf(outline: tuple[tuple[float, float], ...], droop: float, wave: float, fold: float, seed: int) -> Part:
-    """A leaf 1 long growing along z, upper side +y: `outline` gives (z, half-width), `fold` lifts its sides."""
+def plant_snake(size: Size, seed: int) -> list[Part]:
+    """Snake plant: stiff upright blades with pale margins."""
+    _, height, _ = size
     rng = np.random.default_rng(seed)
-    z, half = np.array(outline).T
-    along = np.linspace(0, 1, 10)
-    width = np.interp(along, z, half)
-    across = np.linspace(-1, 1, 5)
-    x = width[:, None] * across
-    ripple = wave * np.sin(along[:, None] * 15 + rng.uniform(0, 6.3) + 1.5 * across) * np.abs(across)
-    y = -droop * along[:, None] ** 2 * 0.5 + fold * np.abs(x) + ripple
-    points = np.stack(
-        [x, np.broadcast_to(y, x.shape), np.broadcast_to(along[:, None] * (1 - 0.08 * droop), x.shape)], -1
+    pot_height = min(0.24, 0.3 * height)
+    parts = potted(0.14, pot_height)
+    bases, ways, lengths = [], [], []
+    for k in range(17):
+        turn, out = 2.4 * k, 0.075 * np.sqrt((k + 0.5) / 17)
+        bases.append((out * np.cos(turn), pot_height - 0.05, out * np.sin(turn)))
+        lean = 0.05 + 2.3 * out + rng.uniform(0, 0.06)
+        ways.append((lean * np.cos(turn), 1.0, lean * np.sin(turn)))
+        lengths.append((height - pot_height) * rng.uniform(0.6, 1.05) * (1.1 - 3.2 * out))
+    blade = ((0, 0.035), (0.3, 0.05), (0.65, 0.056), (0.88, 0.03), (1, 0.002))
+    parts += foliage(
+        blade,
+        np.array(bases),
+        np.array(ways),
+        np.array(lengths),
+        seed,
+        droop=0.12,
+        wave=0.004,
+        fold=0.9,
+        cells=MARGINED,
     )
-    normals = np.cross(np.gradient(points, axis=0), np.gradient(points, axis=1))
-    normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
-    rows, columns = x.shape
-    index = np.arange(rows * columns).reshape(rows, columns)
-    a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
-    faces = np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)])
-    uv = np.stack(np.broadcast_arrays(across[None] * 0.5 + 0.5, along[:, None]), -1)
-    return part("leaves", points, normals, uv, faces)
+    return fitted(parts, size)
 
 
-def _leaf_axes(ways: Points, rolls: NDArray[np.float64]) -> Points:
-    """Frames (N, 3, 3) whose z goes along `ways` and whose y is as far up as it can be, rolled by `rolls` rad."""
-    z = ways / np.linalg.norm(ways, axis=1, keepdims=True)
-    x = np.cross((0.02, 1.0, 0.01), z)
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
-    y = np.cross(z, x)
-    cos, sin = np.cos(rolls)[:, None], np.sin(rolls)[:, None]
-    return np.stack([cos * x + sin * y, cos * y - sin * x, z], -1)
+def plant_palm(size: Size, seed: int) -> list[Part]:
+    """Kentia palm: arching fronds of long narrow leaflets."""
+    _, height, _ = size
+    rng = np.random.default_rng(seed)
+    pot_height, pot_radius = 0.22 * height**0.5, 0.17
+    parts = potted(pot_radius, pot_height)
+    bases, ways, lengths = [], [], []
+    for k in range(13):
+        turn = 2.4 * k + rng.uniform(-0.2, 0.2)
+        out = np.array([np.cos(turn), 0, np.sin(turn)])
+        top, reach = height * rng.uniform(0.72, 1.0) * (1 - 0.02 * k), 0.16 * height + 0.02 * height * k
+        knots = [
+            out * 0.03 + (0, pot_height - 0.05, 0),
+            out * 0.18 * reach + (0, 0.55 * top, 0),
+            out * 0.55 * reach + (0, 0.93 * top, 0),
+            out * 1.25 * reach + (0, 0.88 * top, 0),
+        ]
+        spine = curve(knots, 34)
+        parts.append(rod("trunk", spine, np.linspace(0.0085, 0.002, 34), 8, 0.001))
+        across = np.array([-out[2], 0, out[0]])
+        for step in range(13, 34):
+            share = (step - 13) / 20
+            forward = spine[step] - spine[step - 1]
+            forward /= np.linalg.norm(forward)
+            for side in (-1, 1):
+                bases.append(spine[step])
+                ways.append(
+                    side * across * (1.1 - 0.65 * share)
+                    + forward * (0.55 + 0.7 * share)
+                    + (0, 0.12 + rng.normal(0, 0.05), 0)
+                )
+                lengths.append(
+                    0.27 * height**0.5 * (0.55 + 0.6 * np.sin(np.pi * (0.25 + 0.7 * share))) * rng.uniform(0.9, 1.1)
+                )
+    blade = ((0, 0.02), (0.2, 0.042), (0.6, 0.036), (0.9, 0.015), (1, 0.002))
+    parts += foliage(
+        blade, np.array(bases), np.array(ways), np.array(lengths), seed, droop=0.75, fold=0.4, rows=8, columns=3
+    )
+    return fitted(parts, size)
 
 
+def plant_small(size: Size, seed: int) -> list[Part]:
+    """A table plant: a dome of rounded leaves in a small pot."""
+    rng = np.random.default_rng(seed)
+    parts = potted(0.075, 0.12)
+    bases, ways, lengths = [], [], []
+    for k in range(58):
+        share = (k + 0.5) / 58
+        turn, rise = 2.4 * k, 1.5 - 1.7 * share**0.8
+        way = np.array([np.cos(turn) * np.cos(rise), np.sin(rise), np.sin(turn) * np.cos(rise)])
+        stalk = np.array([0, 0.10, 0]) + way * rng.uniform(0.07, 0.13) * (1, 0.9, 1)
+        parts.append(
+            rod(
+                "trunk",
+                curve([(0.02 * way[0], 0.08, 0.02 * way[2]), 0.5 * stalk + UP * 0.06, stalk], 6),
+                0.0016,
+                5,
+                0.0004,
+            )
+        )
+        bases.append(stalk)
+        ways.append(way * (1, 0.4, 1) + (0, 0.05, 0))
+        lengths.append(rng.uniform(0.06, 0.09))
+    round_ = ((0, 0.06), (0.12, 0.26), (0.4, 0.40), (0.75, 0.3), (0.93, 0.12), (1, 0.01))
+    parts += foliage(round_, np.array(bases), np.array(ways), np.array(lengths), seed, droop=0.7, wave=0.01, fold=0.2)
+    return fitted(parts, size)
+
+
+def _twig(start: Points, turn: float, rise: float, length: float, rng: np.random.Generator) -> Points:
+    """A path (12, 3) that leaves `start` under `rise` rad and straightens up a little."""
+    way = np.array([np.cos(turn) * np.cos(rise), np.sin(rise), np.sin(turn) * np.cos(rise)])
+    middle = start + 0.5 * length * way + rng.normal(0, 0.02 * length, 3)
+    onward = way + 0.35 * UP
+    return curve([start, middle, middle + 0.5 * length * onward / np.linalg.norm(onward)], 12)
+
+
+ROLES = ("leaves", "trunk", "pot", "soil")
 DESIGNS: tuple[Design, ...] = (
+    Design("plant_fiddle", Kind.PLANT, (0.8, 1.7, 0.8), (0.5, 1.0, 0.5), (1.0, 2.2, 1.0), ROLES, plant_fiddle),
+    Design("plant_olive", Kind.PLANT, (0.85, 1.7, 0.85), (0.5, 1.1, 0.5), (1.1, 2.1, 1.1), ROLES, plant_olive),
     Design(
-        "plant_fiddle", Kind.PLANT, (0.8, 1.7, 0.8), (0.5, 1.0, 0.5), (1.0, 2.2, 1.0),
-        ("leaves", "trunk", "pot", "soil"), plant_fiddle,
+        "plant_snake", Kind.PLANT, (0.4, 0.85, 0.4), (0.25, 0.5, 0.25), (0.55, 1.2, 0.55),
+        ("leaves", "pot", "soil"), plant_snake,
     ),
+    Design("plant_palm", Kind.PLANT, (1.2, 1.7, 1.2), (0.8, 1.2, 0.8), (1.5, 2.2, 1.5), ROLES, plant_palm),
+    Design("plant_small", Kind.PLANT, (0.32, 0.3, 0.32), (0.2, 0.18, 0.2), (0.45, 0.42, 0.45), ROLES, plant_small),
 )  # fmt: skip
