@@ -44,6 +44,7 @@ class Kind(StrEnum):
     VASE = "vase"
     BOOKS = "books"
     TOY = "toy"
+    BASKET = "basket"
 
 
 @dataclass(frozen=True)
