@@ -27,10 +27,12 @@ STEEPEST = 4.0  # px down for each px across; steeper lines hardly bound a floor
 DEEPEST = 8.5
 """Camera heights to the farthest wall that is believed: 12 m."""
 COLOUR_PX = 8.0  # px of wrongly coloured floor or wall in a column that cost as much as a missing edge
-MOST_COLOUR = 1.5
+MOST_COLOUR = 1.1
 MOST_UPRIGHT = 3.0
 SWITCH = 3.5
-LARGEST_JUMP = 16.0
+LARGEST_JUMP = 30.0
+JUMP_AT_UPRIGHT = 0.4
+"""Share of a jump's cost where an upright edge, of a door or a corner, explains it."""
 FREE = 1.6
 """Cost of a column that follows colour alone, where a line with a full edge costs 0 and one without costs 1."""
 
@@ -185,7 +187,8 @@ def follow_boundary(
     by_colour = cv2.medianBlur(wrong.argmin(axis=0).astype(np.float32)[None], 5)[0].astype(np.float64)
     y = np.array([line.start + line.slope * x for line in lines] + [by_colour, np.full(columns, float(rows))])
     y = np.minimum(y, rows)
-    edge = np.array([_edge_along(lab, line, row) for line, row in zip(lines, y, strict=False)] + [x * 0, x * 0])
+    blurred = (lab, np.asarray(cv2.GaussianBlur(lab, (0, 0), 1.8), np.float32))
+    edge = np.array([_edge_along(blurred, line, row) for line, row in zip(lines, y, strict=False)] + [x * 0, x * 0])
     wrong = MOST_COLOUR * np.tanh(wrong / MOST_COLOUR) + np.minimum(_sum_below(upright) / COLOUR_PX, MOST_UPRIGHT)
     row = np.clip(np.round(y), 0, rows).astype(int)
     cost = wrong[row, np.arange(columns)] + 1 - edge
@@ -197,7 +200,8 @@ def follow_boundary(
         cost[number, y[number] >= rows] = np.inf
         cost[number] += 0.35 if line.axis is None else 0.0
     cost = np.minimum(cost, 1e6)
-    label, total = _cheapest_path(cost, y)
+    ease = 1 - (1 - JUMP_AT_UPRIGHT) * cv2.dilate(upright.max(axis=0)[None], np.ones((1, 3)))[0]
+    label, total = _cheapest_path(cost, y, np.asarray(ease, np.float64))
     chosen = np.arange(columns)
     named = np.where(label < len(lines), label, -1)
     return Boundary(lines, named, y[label, chosen], edge[label, chosen], total / columns, scale)
@@ -209,28 +213,35 @@ def _sum_below(image: Floats) -> Floats:
     return np.vstack([total, np.zeros((1, image.shape[1]))])
 
 
-def _edge_along(lab: NDArray[np.float32], line: FloorLine, y: Floats) -> Floats:
-    """How much of an edge (C,) 0..1 runs along the line in each column: change of colour across it."""
+def _edge_along(blurred: tuple[NDArray[np.float32], NDArray[np.float32]], line: FloorLine, y: Floats) -> Floats:
+    """How much of an edge (C,) 0..1 runs along the line in each column: a sharp change that stays changed.
+
+    The joint between two boards is sharp, but has the same floor on both of its sides.
+    """
     x = np.arange(len(y)) + 0.5
     norm = np.array([-line.slope, 1.0]) / np.hypot(line.slope, 1.0)
-    sides = []
-    for way in (-1.4, 1.4):
-        places = [(value + way * part - 0.5).astype(np.float32)[None] for value, part in ((x, norm[0]), (y, norm[1]))]
-        sides.append(cv2.remap(lab, places[0], places[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0])
-    change = np.linalg.norm((sides[1] - sides[0]) * [1.0, 1.3, 1.3], axis=1)
-    strength = change / (change + 5.0)
+    strength = np.ones(len(y))
+    for image, reach in zip(blurred, (1.4, 4.0), strict=True):
+        sides = []
+        for way in (-reach, reach):
+            places = [
+                (value + way * part - 0.5).astype(np.float32)[None] for value, part in ((x, norm[0]), (y, norm[1]))
+            ]
+            sides.append(cv2.remap(image, places[0], places[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0])
+        change = np.linalg.norm((sides[1] - sides[0]) * [1.0, 1.3, 1.3], axis=1)
+        strength *= np.sqrt(change / (change + 4.5))
     return np.asarray(cv2.blur(strength[None].astype(np.float32), (7, 1))[0], np.float64)
 
 
-def _cheapest_path(cost: Floats, y: Floats) -> tuple[NDArray[np.int64], float]:
-    """Viterbi over columns: labels (C,) and their total cost. A change of label costs, a jump in y costs more."""
+def _cheapest_path(cost: Floats, y: Floats, ease: Floats) -> tuple[NDArray[np.int64], float]:
+    """Viterbi over columns: labels (C,) and their total cost. A change of label costs, a jump in y more, by `ease`."""
     count, columns = cost.shape
     best = cost[:, 0].copy()
     origin = np.zeros((columns, count), np.int64)
     stay = np.arange(count)
     for column in range(1, columns):
         jump = np.abs(y[:, column - 1][:, None] - y[:, column][None, :])
-        change = SWITCH + np.minimum(0.7 * jump, LARGEST_JUMP)
+        change = SWITCH + ease[column] * np.minimum(jump, LARGEST_JUMP)
         change[stay, stay] = 0.0
         total = best[:, None] + change
         origin[column] = total.argmin(axis=0)

@@ -72,12 +72,14 @@ def fit_frames(
     lean = np.tan(np.radians(verticals.pitch_deg)) / rough if verticals.confidence > 0.1 else 0.0
     roll = verticals.roll_deg if verticals.confidence > 0.1 else 0.0
     wanted = _focal_prior(size, focal_length_35mm)
-    focals = np.exp(np.log(wanted[0]) + wanted[1] * np.linspace(-2, 2, 9))
+    focals = np.exp(np.log(wanted[0]) + wanted[1] * np.linspace(-1.8, 1.8, 7))
+    stands = [(lean, -roll, shift) for shift in (-0.06, 0.0, 0.06)]
+    stands += [(np.tan(np.radians(pitch)) / rough, 0.0, 0.0) for pitch in (-8.0, -4.0, 4.0)]
     hypotheses = [
-        Frame(size, float(focal), float(yaw), float(np.degrees(np.arctan(lean * focal))), -roll, shift * size[1])
+        Frame(size, float(focal), float(yaw), float(np.degrees(np.arctan(lean * focal))), turn, shift * size[1])
         for focal in focals
-        for shift in (-0.08, -0.04, 0.0, 0.04, 0.08)
-        for yaw in np.arange(-45, 45, 1.5)
+        for lean, turn, shift in stands
+        for yaw in np.arange(-45, 45, 2.0)
     ]
     scores = np.array([_score(segments, weight, frame, wanted) for frame in hypotheses])
     chosen: list[Frame] = []
