@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from listing_media_dagster.path_tracer.materials import Image
 from listing_media_dagster.path_tracer.solids import Part
 from listing_media_dagster.staging.arrangement import Arrangement
+from listing_media_dagster.staging.camera_look import CameraLook, camera_look
 from listing_media_dagster.staging.furniture.designs import Design
 from listing_media_dagster.staging.light import RoomLight, estimate_light, linear_light
 from listing_media_dagster.staging.render import Stage, Window, trace
@@ -27,10 +28,11 @@ from listing_media_dagster.staging.silhouette import silhouette
 
 Rgb = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+Planes = NDArray[np.int8]  # which of `scene.PLANES` a pixel shows
 
 MARGIN = 0.6  # m round the furniture in which its shadow may show
-PIXELS = 900_000  # that light is traced for; larger windows are traced reduced
-SAMPLES, EMPTY_SAMPLES = 4, 9
+PIXELS = 700_000  # that light is traced for; larger windows are traced reduced
+SAMPLES, GUIDE_SAMPLES, EMPTY_SAMPLES = 4, 2, 9  # a pixel
 FAINT, PLAIN = 0.008, 0.03  # darkening that is dropped, and that is kept whole
 
 
@@ -85,20 +87,25 @@ def render_staging(
         empty = light.stage(room)
         full = Stage([*empty.parts, *parts], {**empty.materials, **materials}, empty.shining)
         traced_at = reduced(camera, window, PIXELS)
-        traced = trace(full, traced_at.camera, traced_at.window, SAMPLES, seed + 200)
+        traced = trace(full, traced_at.camera, traced_at.window, SAMPLES, GUIDE_SAMPLES, seed + 200)
         bare_at = reduced(camera, window, PIXELS // 16)
-        bare = trace(empty, bare_at.camera, bare_at.window, EMPTY_SAMPLES, seed + 300)
+        bare = trace(empty, bare_at.camera, bare_at.window, EMPTY_SAMPLES, GUIDE_SAMPLES, seed + 300)
     with step("denoise"):
         furnished = traced_at.enlarged(traced.denoised(), window)
-        unfurnished = bare_at.enlarged(bare.denoised(), window)
+        bare_light = bare.denoised()
     with step("composite"):
         solid = [piece for piece in parts if not materials[piece.material].clear]
         covered = silhouette(solid, camera, window)
-        planes = room.first_hit(camera, window.pixels())[0].reshape(window.size[::-1])
+        planes = _planes(room, camera, window)
+        unfurnished = _enlarged_by_plane(
+            bare_light, _planes(room, bare_at.camera, bare_at.window), bare_at, planes, window
+        )
         darkening = shadow(furnished, unfurnished, covered, planes)
         rgb, alpha = base.copy(), np.zeros(base.shape[:2], np.float32)
-        rgb[window.rows_columns] = _laid_in(base[window.rows_columns], furnished, covered, darkening, light, seed)
-        alpha[window.rows_columns] = covered
+        look = camera_look(base, seed)
+        rgb[window.rows_columns], alpha[window.rows_columns] = _laid_in(
+            base[window.rows_columns], furnished, unfurnished, covered, darkening, light, look
+        )
         changed = (rgb != base).any(axis=-1) | (alpha > 0)
         depth = _depth(camera, room)
         depth[window.rows_columns] = np.minimum(
@@ -159,14 +166,28 @@ def reduced(camera: PhotoCamera, window: Window, pixels: int) -> Reduced:
     return Reduced(camera.scaled(size), small, factor)
 
 
-def shadow(furnished: Image, unfurnished: Image, alpha: Image, planes: NDArray[np.int8]) -> Image:
+def _planes(room: StandIn, camera: PhotoCamera, window: Window) -> Planes:
+    return room.first_hit(camera, window.pixels())[0].reshape(window.size[::-1])
+
+
+def _enlarged_by_plane(light: Image, small_planes: Planes, at: Reduced, planes: Planes, window: Window) -> Image:
+    """Enlarge the empty room's light each plane by itself, so that their edges stay sharp."""
+    enlarged = np.ones((*planes.shape, 3), np.float32)
+    for plane in np.unique(planes):
+        own = cv2.erode((small_planes == plane).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
+        filled = at.enlarged(_carried_over(light, own, (1.0, 3.0, 12.0, 50.0)), window)
+        enlarged[planes == plane] = filled[planes == plane]
+    return enlarged
+
+
+def shadow(furnished: Image, unfurnished: Image, alpha: Image, planes: Planes) -> Image:
     """Return what the furniture leaves of the light on the room behind it, (h, w, 3) 0..1, 1 where it changes nothing.
 
     Under furniture and where planes meet it is carried over from beside.
     """
     ratio: Image = np.clip(furnished / np.maximum(unfurnished, 1e-4), 0, 1).astype(np.float32)
-    corners = cv2.morphologyEx(planes.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
-    touched = cv2.dilate((alpha > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    corners = cv2.morphologyEx(planes.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 0
+    touched = cv2.dilate((alpha > 0).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     known = (~touched & ~corners).astype(np.float32)
     ratio = _carried_over(ratio, known, (1.0, 3.0, 12.0))
     level = ratio.mean(axis=-1, keepdims=True)
@@ -176,14 +197,15 @@ def shadow(furnished: Image, unfurnished: Image, alpha: Image, planes: NDArray[n
 
 
 def _carried_over(image: Image, known: Image, reaches: Sequence[float]) -> Image:
-    """Fill what isn't known (h, w, 0) with blurs of what is, from ever farther."""
-    filled, done = image * known[..., None], known.copy()
+    """Fill what isn't wholly known (h, w) 0..1 with blurs of what is, from ever farther; far from all it stays."""
+    filled, sure = image.copy(), known > 0.99
+    weighted = image * known[..., None]
     for reach in reaches:
         share = cv2.GaussianBlur(known, (0, 0), reach)
-        around = cv2.GaussianBlur(image * known[..., None], (0, 0), reach) / np.maximum(share, 1e-6)[..., None]
-        usable = (done == 0) & (share > 0.01)
-        filled[usable], done[usable] = around[usable], 1.0
-    filled[done == 0] = 1.0
+        around = cv2.GaussianBlur(weighted, (0, 0), reach) / np.maximum(share, 1e-6)[..., None]
+        usable = ~sure & (share > 0.02)
+        filled[usable] = around[usable]
+        sure |= usable
     return np.asarray(filled, np.float32)
 
 
@@ -196,19 +218,21 @@ def _fading(alpha: Image) -> Image:
     return np.asarray(np.clip(np.minimum(across[None], down[:, None]), 0, 1), np.float32)
 
 
-def _laid_in(photo: Rgb, furnished: Image, alpha: Image, darkening: Image, light: RoomLight, seed: int) -> Rgb:
-    """Return the staged part of the photo, uint8 (h, w, 3)."""
-    solid = (alpha > 0.98).astype(np.float32)
-    pieces = _carried_over(furnished, solid, (0.7, 1.5, 4.0))
-    # too thin to have a solid pixel near: take the room out of what was traced
-    lonely = cv2.GaussianBlur(solid, (0, 0), 1.5) < 0.01
-    pieces = np.where(lonely[..., None], furnished, pieces)
-    pieces = _displayed(pieces, light)
+def _laid_in(
+    photo: Rgb, furnished: Image, unfurnished: Image, alpha: Image, darkening: Image, light: RoomLight, look: CameraLook
+) -> tuple[Rgb, Image]:
+    """Return the staged part of the photo, uint8 (h, w, 3), and the furniture's share of each pixel as it shows."""
+    room = unfurnished * darkening
     share = alpha[..., None]
-    mixed = linear_light(photo) * darkening * (1 - share) + pieces * share
-    coded = encoded(mixed)
-    same = (alpha == 0) & (darkening >= 1).all(axis=-1)
-    return np.where(same[..., None], photo, coded)
+    # what partly covered pixels show of the room is taken out of them, and the less they show the less they count
+    pieces = (furnished - (1 - share) * room) / np.maximum(share, 0.3)
+    pieces = _carried_over(pieces.clip(0).astype(np.float32), np.clip(2 * alpha - 1, 0, 1) ** 2, (0.8, 2.0, 6.0))
+    pieces, share = look.softened(_displayed(pieces, light) * share), look.softened(alpha)[..., None]
+    mixed = linear_light(photo) * darkening * (1 - share) + pieces
+    coded = _coded(mixed) + look.grain(photo.shape[:2]) * share
+    untouched = (share[..., 0] == 0) & (darkening >= 1).all(axis=-1)
+    staged = np.asarray(np.clip(coded * 255 + 0.5, 0, 255), np.uint8)
+    return np.where(untouched[..., None], photo, staged), share[..., 0]
 
 
 def _displayed(radiance: Image, light: RoomLight) -> Image:
@@ -220,11 +244,10 @@ def _displayed(radiance: Image, light: RoomLight) -> Image:
     return np.asarray(np.minimum(lifted, knee) + (1 - knee) * (1 - np.exp(-over / (1 - knee))), np.float32)
 
 
-def encoded(linear: Image) -> Rgb:
-    """Return linear light 0..1 as sRGB uint8."""
+def _coded(linear: Image) -> Image:
+    """Return linear light as sRGB levels 0..1."""
     level = np.clip(linear, 0, 1)
-    coded = np.where(level <= 0.0031308, level * 12.92, 1.055 * level ** (1 / 2.4) - 0.055)
-    return np.asarray(coded * 255 + 0.5, np.uint8)
+    return np.asarray(np.where(level <= 0.0031308, level * 12.92, 1.055 * level ** (1 / 2.4) - 0.055), np.float32)
 
 
 def _along_axis(distance: Image, at: Reduced) -> Image:

@@ -26,15 +26,15 @@ Mask = NDArray[np.bool_]
 Planes = NDArray[np.int8]  # which of `scene.PLANES` a pixel shows
 
 THUMBNAIL = 96  # px wide
-SAMPLES = 24
+SAMPLES, GUIDE_SAMPLES = 24, 4  # a pixel of the thumbnail
 TYPICAL: Mapping[str, float] = {"floor": 0.35, "ceiling": 0.8}  # reflectance
 WALL = 0.7  # reflectance of the other planes
 WHITE_PAINT = 0.8  # reflectance of the lightest of walls and ceiling
 WELL_EXPOSED = 0.62  # linear level of white paint in a well exposed photo
 TRUST = 0.7  # share of the photo's own whites in the level of white
 EVEN = 0.15  # pull toward the usual mix of light where the photo's shading says little
-TINT = 0.7  # share of the lightest plane's hue that is the light's and not the paint's
-WINDOW, GLOW = 3.0, 0.35  # radiance of windows, and of ceiling and unseen walls, before anything is known
+TINT = 0.5  # share of the lightest plane's hue that is the light's and not the paint's
+WINDOW, GLOW = 6.0, 0.25  # radiance of windows, and of ceiling and unseen walls, before anything is known
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def estimate_light(base: Rgb, geometry: RoomGeometry, room: StandIn, seed: int) 
     rendered = []
     for number, source in enumerate(sources):
         alone = RoomLight(panes, {source: (float(usual[number]),) * 3}, _grey_planes(), (0.0, 0.0, 0.0), {})
-        traced = trace(alone.stage(room), camera, whole(camera), SAMPLES, seed + number)
+        traced = trace(alone.stage(room), camera, whole(camera), SAMPLES, GUIDE_SAMPLES, seed + number)
         rendered.append(traced.denoised().mean(axis=-1))
     mix, gain = _explain(small, np.stack(rendered), shown, usable)
     colours = {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,29 +72,30 @@ class Traced:
         return denoised(self.radiance, self.albedo, self.normal)
 
 
-def trace(stage: Stage, camera: PhotoCamera, window: Window, spp: int, seed: int, depth: int = DEPTH) -> Traced:
-    """Trace paths of up to `depth` edges through every pixel of `window`."""
-    path = {"type": "path", "max_depth": depth, "rr_depth": 4}
-    aovs = {"type": "aov", "aovs": "albedo:albedo,normal:sh_normal,distance:depth", "first": path}
-    image = _render(stage, aovs, camera, window, spp, seed)
-    normal = np.nan_to_num(image[..., 7:10])
-    return Traced(without_gaps(image[..., :3]), np.nan_to_num(image[..., 4:7]), normal, image[..., 10])
+def trace(stage: Stage, camera: PhotoCamera, window: Window, spp: int, guide_spp: int, seed: int) -> Traced:
+    """Trace `spp` paths through every pixel of `window`, and `guide_spp` rays for what they hit first.
+
+    The two are apart because mitsuba's first-hit channels cost as much as a path.
+    """
+    with _loaded(stage, camera, window) as render:
+        radiance = render({"type": "path", "max_depth": DEPTH, "rr_depth": DEPTH}, spp, seed)
+        guide = render({"type": "aov", "aovs": "albedo:albedo,normal:sh_normal,distance:depth"}, guide_spp, seed)
+    guide = np.nan_to_num(guide[..., -7:])
+    return Traced(without_gaps(radiance[..., :3]), guide[..., :3], guide[..., 3:6], guide[..., 6])
 
 
-def _render(
-    stage: Stage, integrator: Mapping[str, Any], camera: PhotoCamera, window: Window, spp: int, seed: int
-) -> Image:
+@contextmanager
+def _loaded(stage: Stage, camera: PhotoCamera, window: Window) -> Iterator[Callable[[dict[str, Any], int, int], Image]]:
+    """Give a function that renders the stage: integrator, samples a pixel and seed to channels (h, w, c)."""
     mi = load_mitsuba()
     with tempfile.TemporaryDirectory(prefix="staging-") as folder:
-        scene = mi.load_dict(
-            {
-                "type": "scene",
-                "integrator": dict(integrator),
-                "sensor": _sensor(camera, window),
-                **shapes(stage.parts, stage.materials, stage.shining, Path(folder)),
-            }
-        )
-        return np.array(mi.render(scene, spp=spp, seed=seed), np.float32)
+        described = shapes(stage.parts, stage.materials, stage.shining, Path(folder))
+        scene = mi.load_dict({"type": "scene", "sensor": _sensor(camera, window), **described})
+
+    def render(integrator: dict[str, Any], spp: int, seed: int) -> Image:
+        return np.array(mi.render(scene, integrator=mi.load_dict(integrator), spp=spp, seed=seed), np.float32)
+
+    yield render
 
 
 def _sensor(camera: PhotoCamera, window: Window) -> dict[str, Any]:
@@ -118,7 +120,7 @@ def _sensor(camera: PhotoCamera, window: Window) -> dict[str, Any]:
             "crop_width": window.size[0],
             "crop_height": window.size[1],
             "rfilter": {"type": "box"},  # no pixel reaches into another block's, so threads can't change a sum
-            "pixel_format": "rgba",
+            "pixel_format": "rgb",
         },
         "sampler": {"type": "multijitter"},
     }
