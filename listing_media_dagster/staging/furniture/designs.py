@@ -63,7 +63,7 @@ class Design:
     largest: Size
     roles: tuple[str, ...]
     build: Callable[[Size, int], list[Part]]
-    materials: Mapping[str, Material] = field(default_factory=dict)
+    materials: Mapping[str, Material] = field(default_factory=dict, hash=False)
 
 
 @cache
