@@ -18,6 +18,7 @@ from listing_media_dagster.staging.furniture.joinery import (
     rounded_rectangle,
     shell,
     slab,
+    squircle,
     swept,
     turned_part,
 )
@@ -97,18 +98,10 @@ def office_chair(size: Size, seed: int) -> list[Part]:
     )
     parts.append(slab("frame", rounded_rectangle(0.2, 0.22, 0.04), 0.405, 0.43, 0.006))
     parts.append(slab("seat", rounded_rectangle(0.49, 0.47, 0.13, 12), 0.425, 0.5, 0.03, 0.008))
-    rows, columns = np.linspace(0, 1, 18), np.linspace(-1, 1, 15)
-    t, s = np.meshgrid(rows, columns, indexing="ij")
-    half = 0.225 * (0.86 + 0.2 * np.sin(np.pi * (0.12 + 0.75 * t)) - 0.16 * t**3)
-    corner = 1 - 0.14 * np.abs(s) ** 6 * (np.exp(-(((t - 1) / 0.1) ** 2)) + np.exp(-((t / 0.1) ** 2)))
-    back = np.stack(
-        [
-            half * s * corner,
-            0.53 + 0.47 * (t - 0.5) * corner + 0.235,
-            -0.2 - 0.11 * t + 0.05 * s**2 + 0.03 * np.sin(np.pi * t),
-        ],
-        -1,
-    )
+    t, s = squircle(20, 17, 0.5)
+    half = 0.235 - 0.025 * np.abs(t) ** 3 - 0.012 * t
+    lumbar = 0.028 * np.sin(np.pi * (t + 1) / 2)
+    back = np.stack([half * s, 0.765 + 0.235 * t, -0.255 - 0.055 * t + 0.05 * s**2 + lumbar], -1)
     parts.append(shell("seat", back, 0.045))
     stay = [(0, 0.415, -0.05), (0, 0.42, -0.2), (0, 0.5, -0.262), (0, 0.72, -0.268)]
     parts.append(swept("frame", stay, rounded_rectangle(0.06, 0.014, 0.005, 4), up=(0, 0.4, 1), bevel=0.004))

@@ -24,7 +24,7 @@ def foliage(
         leaf(outline, droop * rng.uniform(0.6, 1.5), wave, fold, int(rng.integers(1 << 30)), rows, columns)
         for _ in range(6)
     ]
-    axes = _leaf_axes(ways, rng.normal(0, 0.25, len(ways))) * np.asarray(lengths)[:, None, None]
+    axes = growing_along(ways, rng.normal(0, 0.25, len(ways))) * np.asarray(lengths)[:, None, None]
     kinds, pictures = rng.integers(0, len(shapes), len(ways)), rng.integers(cells.start, cells.stop, len(ways))
     parts = []
     for kind, cell in {(int(k), int(c)) for k, c in zip(kinds, pictures, strict=True)}:
@@ -55,7 +55,7 @@ def leaf(outline: Outline, droop: float, wave: float, fold: float, seed: int, ro
     return part("leaves", points, normals, uv, faces)
 
 
-def _leaf_axes(ways: Points, rolls: NDArray[np.float64]) -> Points:
+def growing_along(ways: Points, rolls: NDArray[np.float64]) -> Points:
     """Frames (N, 3, 3) whose z goes along `ways` and whose y is as far up as it can be, rolled by `rolls` rad."""
     z = ways / np.linalg.norm(ways, axis=1, keepdims=True)
     x = np.cross((0.02, 1.0, 0.01), z)

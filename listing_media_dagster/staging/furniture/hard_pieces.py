@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from listing_media_dagster.staging.furniture import chairs, desks, lamps, ornaments, plants, storage, tables, wall_decor
+from listing_media_dagster.staging.furniture import (
+    chairs,
+    desks,
+    lamps,
+    ornaments,
+    plants,
+    shelves,
+    storage,
+    tables,
+    toys,
+    wall_decor,
+)
 from listing_media_dagster.staging.furniture.designs import Design
 
 DESIGNS: tuple[Design, ...] = (
@@ -10,8 +21,10 @@ DESIGNS: tuple[Design, ...] = (
     *chairs.DESIGNS,
     *desks.DESIGNS,
     *storage.DESIGNS,
+    *shelves.DESIGNS,
     *lamps.DESIGNS,
     *plants.DESIGNS,
     *wall_decor.DESIGNS,
     *ornaments.DESIGNS,
+    *toys.DESIGNS,
 )

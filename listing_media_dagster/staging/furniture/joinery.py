@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from listing_media_dagster.path_tracer.solids import Part, box, lathe, merged, part
+from listing_media_dagster.path_tracer.solids import Part, box, lathe, merged, moved, part
 from listing_media_dagster.staging.arrangement import Size
 
 Points = NDArray[np.float64]
@@ -132,7 +132,9 @@ def turned_part(
     stretch: tuple[float, float] = (1.0, 1.0), sides: int = 48,
 ) -> Part:  # fmt: skip
     """Turn an (r, y) profile, given from the bottom up the outside, about the vertical through `at`."""
-    return lathe(material, [(r, y) for r, y in filleted(profile, fillet)], [float(v) for v in at], stretch, sides)
+    path = filleted(profile, fillet) if fillet else np.asarray(profile, float)
+    path = path[np.r_[True, np.linalg.norm(np.diff(path, axis=0), axis=1) > 1e-7]]
+    return lathe(material, [(r, y) for r, y in path], [float(v) for v in at], stretch, sides)
 
 
 def shell(material: str, grid: object, thickness: float) -> Part:
@@ -176,6 +178,11 @@ def repeated(template: Part, axes: object, offsets: object) -> Part:
     count = len(template.vertices)
     faces = template.faces[None] + (np.arange(len(matrices)) * count)[:, None, None]
     return part(template.material, vertices, normals, np.tile(template.uv, (len(matrices), 1)), faces)
+
+
+def upright(parts: Iterable[Part]) -> list[Part]:
+    """What was drawn lying in x-z, stood up to face +z: -z of the drawing becomes up."""
+    return moved(parts, [[1, 0, 0], [0, 0, -1], [0, 1, 0]])
 
 
 def fitted(parts: Iterable[Part], size: Size) -> list[Part]:
@@ -229,6 +236,12 @@ def rounded_rectangle(width: float, depth: float, radius: float, steps: int = 8)
     return np.concatenate(arcs)
 
 
+def squircle(rows: int, columns: int, roundness: float = 0.6) -> tuple[Points, Points]:
+    """Grids (rows, columns) of t and s in -1..1 over a square whose corners are rounded: 0 sharp .. 1 a disc."""
+    t, s = np.meshgrid(np.linspace(-1, 1, rows), np.linspace(-1, 1, columns), indexing="ij")
+    return t * np.sqrt(1 - roundness * s**2 / 2), s * np.sqrt(1 - roundness * t**2 / 2)
+
+
 def pebble(width: float, depth: float, seed: int, sides: int = 96) -> Points:
     """A soft irregular outline (N, 2) that just fills `width` x `depth`."""
     rng = np.random.default_rng(seed)
@@ -252,7 +265,7 @@ def curve(points: object, count: int = 24) -> Points:
 
 
 def filleted(points: object, radius: float, steps: int = 4) -> Points:
-    """The path (K, D) with corners sharper than 25 degrees rounded by about `radius` m, less where its legs are short."""
+    """The path (K, D) with corners sharper than 25 degrees rounded by about `radius` m, less on short legs."""
     path = np.asarray(points, np.float64)
     rounded = [path[:1]]
     for before, corner, after in zip(path[:-2], path[1:-1], path[2:], strict=True):

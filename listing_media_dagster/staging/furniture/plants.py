@@ -7,8 +7,8 @@ import numpy as np
 from listing_media_dagster.path_tracer.solids import Part
 from listing_media_dagster.staging.arrangement import Size
 from listing_media_dagster.staging.furniture.designs import Design, Kind
-from listing_media_dagster.staging.furniture.foliage import MARGINED, foliage
-from listing_media_dagster.staging.furniture.joinery import Points, curve, fitted, rod, turned_part
+from listing_media_dagster.staging.furniture.foliage import MARGINED, foliage, growing_along
+from listing_media_dagster.staging.furniture.joinery import Points, curve, fitted, repeated, rod, turned_part
 
 UP = np.array([0.0, 1.0, 0.0])
 
@@ -75,24 +75,26 @@ def plant_olive(size: Size, seed: int) -> list[Part]:
     bend = rng.uniform(-0.035, 0.035, (2, 2))
     trunk = curve([(0, pot_height - 0.06, 0), (bend[0, 0], 0.6 * fork, bend[0, 1]), (bend[1, 0], fork, bend[1, 1])], 16)
     parts.append(rod("trunk", trunk, np.linspace(0.019, 0.013, 16), 12))
-    bases, ways = [], []
+    starts, frames = [], []
     for k in range(9):
         turn, rise = 2.4 * k + rng.uniform(-0.3, 0.3), rng.uniform(0.35, 1.0)
         branch = _twig(trunk[-1 - k % 4], turn, rise, 0.30 * height * rng.uniform(0.7, 1.0), rng)
         parts.append(rod("trunk", branch, np.linspace(0.008, 0.003, 12), 8, 0.001))
-        for j in range(9):
-            twig = _twig(
-                branch[2 + j],
-                turn + rng.normal(0, 1.1),
-                rng.uniform(0.0, 1.1),
-                0.13 * height * rng.uniform(0.7, 1.1),
-                rng,
-            )
-            parts.append(rod("trunk", twig, np.linspace(0.0022, 0.001, 12), 5, 0.0004))
-            for at in (*twig[2:], twig[-1], twig[-1]):
-                side = rng.normal((0, 0.35, 0), 1)
-                bases.append(at)
-                ways.append(side / np.linalg.norm(side) + (twig[-1] - twig[0]) / np.linalg.norm(twig[-1] - twig[0]))
+        starts += [branch[2 + j] for j in range(9)]
+        turns, rises = turn + rng.normal(0, 1.1, 9), rng.uniform(0.0, 1.1, 9)
+        ways_ = np.stack([np.cos(turns) * np.cos(rises), np.sin(rises), np.sin(turns) * np.cos(rises)], -1)
+        frames += list(
+            growing_along(ways_, rng.uniform(-3, 3, 9)) * 0.13 * height * rng.uniform(0.7, 1.1, 9)[:, None, None]
+        )
+    sprig = curve([(0, 0, 0), (0, 0.06, 0.45), (0, 0.02, 1.0)], 12)
+    twig = rod("trunk", sprig, np.linspace(0.012, 0.005, 12), 5, 0.002)
+    parts.append(repeated(twig, np.array(frames), np.array(starts)))
+    bases, ways = [], []
+    for frame, start in zip(frames, starts, strict=True):
+        points = start + sprig[[2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 11, 11]] @ frame.T
+        sides = rng.normal((0, 0.35, 0), 1, (12, 3))
+        bases += list(points)
+        ways += list(sides / np.linalg.norm(sides, axis=1, keepdims=True) + frame[:, 2] / np.linalg.norm(frame[:, 2]))
     thin = ((0, 0.02), (0.25, 0.09), (0.55, 0.105), (0.85, 0.06), (1, 0.01))
     lengths = rng.uniform(0.045, 0.07, len(bases))
     parts += foliage(thin, np.array(bases), np.array(ways), lengths, seed, droop=0.2, rows=5, columns=3)
@@ -177,19 +179,14 @@ def plant_small(size: Size, seed: int) -> list[Part]:
         share = (k + 0.5) / 58
         turn, rise = 2.4 * k, 1.5 - 1.7 * share**0.8
         way = np.array([np.cos(turn) * np.cos(rise), np.sin(rise), np.sin(turn) * np.cos(rise)])
-        stalk = np.array([0, 0.10, 0]) + way * rng.uniform(0.07, 0.13) * (1, 0.9, 1)
-        parts.append(
-            rod(
-                "trunk",
-                curve([(0.02 * way[0], 0.08, 0.02 * way[2]), 0.5 * stalk + UP * 0.06, stalk], 6),
-                0.0016,
-                5,
-                0.0004,
-            )
-        )
-        bases.append(stalk)
+        bases.append(np.array([0, 0.10, 0]) + way * rng.uniform(0.07, 0.13))
         ways.append(way * (1, 0.4, 1) + (0, 0.05, 0))
         lengths.append(rng.uniform(0.06, 0.09))
+    crown = np.array([0, 0.075, 0])
+    reaches = np.array(bases) - crown
+    stalk = rod("trunk", [(0, 0, 0), (0, 0, 0.5), (0, 0, 1)], 0.014, 5, 0.004)
+    frames = growing_along(reaches, np.zeros(58)) * np.linalg.norm(reaches, axis=1)[:, None, None]
+    parts.append(repeated(stalk, frames, np.tile(crown, (58, 1))))
     round_ = ((0, 0.06), (0.12, 0.26), (0.4, 0.40), (0.75, 0.3), (0.93, 0.12), (1, 0.01))
     parts += foliage(round_, np.array(bases), np.array(ways), np.array(lengths), seed, droop=0.7, wave=0.01, fold=0.2)
     return fitted(parts, size)

@@ -79,8 +79,8 @@ def dining_table_rect(size: Size, seed: int) -> list[Part]:
 def coffee_table_drum(size: Size, seed: int) -> list[Part]:
     """A fluted drum under a plain round top."""
     width, height, depth = size
-    sides = 288
-    flute = 1 - 0.010 * np.abs(np.cos(np.arange(sides) * np.pi / 8)) ** 0.5
+    sides = 384
+    flute = 0.975 + 0.025 * np.abs(np.sin(np.arange(sides) * np.pi / 8)) ** 0.7
     drum = ellipse(width - 0.03, depth - 0.03, sides) * flute[:, None]
     foot = ellipse(width - 0.09, depth - 0.09, 64)
     return [
@@ -148,7 +148,7 @@ def dining_table_round(size: Size, seed: int) -> list[Part]:
     """A round top on a turned pedestal with a wide foot."""
     width, height, depth = size
     under, r = height - 0.032, 0.29 * min(width, depth)
-    waist = 0.34 * r
+    waist = 0.25 * r
     profile = [
         (0, 0), (r, 0), (r, 0.018), (0.93 * r, 0.035), (0.6 * r, 0.09), (1.08 * waist, 0.22), (waist, 0.36),
         (1.12 * waist, under - 0.14), (1.9 * waist, under - 0.02), (1.9 * waist, under + 0.002), (0, under + 0.002),
