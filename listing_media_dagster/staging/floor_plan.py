@@ -93,13 +93,14 @@ def grid_points() -> Floats:
 
 
 GRID = grid_points()
+CORNER = np.array([REACH_X, REACH_FAR])  # from the grid's corner to the camera
 NEAR_VIEWER = np.abs(GRID).sum(-1) < 4.0
 
 
 def cells_under(outline: Floats) -> tuple[tuple[slice, slice], Mask]:
     """Return the window of the grid around a convex `outline` (N, 2) m and which of its cells lie within."""
-    low = np.floor((outline.min(0) + (REACH_X, REACH_FAR)) / CELL).astype(int)
-    high = np.ceil((outline.max(0) + (REACH_X, REACH_FAR)) / CELL).astype(int)
+    low = np.floor((outline.min(0) + CORNER) / CELL).astype(int)
+    high = np.ceil((outline.max(0) + CORNER) / CELL).astype(int)
     rows = slice(max(low[1], 0), max(high[1], 0))
     columns = slice(max(low[0], 0), max(high[0], 0))
     points = GRID[rows, columns]
@@ -187,6 +188,6 @@ def _largest(free: Mask) -> Mask:
 
 
 def _near(reached: Mask, point: Floats, reach: float = 0.3) -> bool:
-    column, row = ((point + (REACH_X, REACH_FAR)) / CELL).astype(int)
+    column, row = ((point + CORNER) / CELL).astype(int)
     cells = round(reach / CELL)
     return bool(reached[max(row - cells, 0) : row + cells + 1, max(column - cells, 0) : column + cells + 1].any())

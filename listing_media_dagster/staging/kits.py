@@ -119,6 +119,7 @@ def _with_own_finishes(value: Any) -> Any:
     return {name: {} for name in value} if isinstance(value, list) else value
 
 
+Side = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finishes = dict[str, Names]
 Designs = Annotated[dict[str, Finishes], BeforeValidator(_with_own_finishes), Field(min_length=1)]
 
@@ -127,7 +128,9 @@ class Choice(Noun):
     """What may fill a slot: one of `designs`, and for each of its roles one of the named finishes."""
 
     designs: Designs | None = None
-    size: Size | None = Field(default=None, description="width, height, depth in m; default: the design's own")
+    size: tuple[Side, Side, Side] | None = Field(
+        default=None, description="width, height, depth in m; default: the design's own"
+    )
     finishes: Finishes = Field(default_factory=dict, description="of whichever design is chosen")
     count: int = Field(default=1, ge=1, le=8)
     optional: bool = Field(default=False, description="left out of some layouts")
@@ -285,10 +288,7 @@ def _read(name: str, text: bytes) -> DesignKit:
     from listing_media_dagster.staging.furniture.designs import library
     from listing_media_dagster.staging.furniture.finishes import SURFACES
 
-    # STRICT LATER: the furniture library is still growing.
-    kit = DesignKit.model_validate(yaml.safe_load(text))
-    assert library() is not None and SURFACES is not None
-    return kit
+    return read_kit(name, text, library(), SURFACES)
 
 
 def _check_against(kit: DesignKit, designs: Mapping[str, Design], surfaces: Mapping[str, Callable[..., Any]]) -> None:
@@ -298,6 +298,7 @@ def _check_against(kit: DesignKit, designs: Mapping[str, Design], surfaces: Mapp
     for where, choice in kit.all_choices():
         for design_name, own in (choice.designs or {}).items():
             _expect(design_name, designs, f"{where}: design", "the furniture library")
+            _check_size(choice.size, designs[design_name], where)
             roles = designs[design_name].roles
             for role in own:
                 _expect(role, roles, f"{where}.{design_name}: role", "its roles")
@@ -306,6 +307,12 @@ def _check_against(kit: DesignKit, designs: Mapping[str, Design], surfaces: Mapp
         anywhere = {role for name in choice.designs or () for role in designs[name].roles}
         for role in choice.finishes:
             _expect(role, anywhere, f"{where}.finishes: role", "its designs' roles")
+
+
+def _check_size(size: Size | None, design: Design, where: str) -> None:
+    for side, low, high in zip(size or design.size, design.smallest, design.largest, strict=True):
+        if not low <= side <= high:
+            raise ValueError(f"{where}.size: {design.name} can be {low} to {high} m there, not {side} m")
 
 
 def _expect(name: str, known: Any, what: str, where: str) -> None:

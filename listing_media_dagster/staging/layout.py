@@ -9,13 +9,13 @@ from listing_media_dagster.listing import RoomType
 from listing_media_dagster.staging.arrangement import Arrangement
 from listing_media_dagster.staging.floor_plan import plan_floor
 from listing_media_dagster.staging.furniture.designs import Design, library
-from listing_media_dagster.staging.kits import DesignKit, Furnishing, furnishing_of
+from listing_media_dagster.staging.kits import BadKit, DesignKit, Furnishing, furnishing_of
 from listing_media_dagster.staging.layouts.bedroom import furnish_bedroom
 from listing_media_dagster.staging.layouts.childrens_room import furnish_childrens_room
 from listing_media_dagster.staging.layouts.dining_room import furnish_dining_room
 from listing_media_dagster.staging.layouts.home_office import furnish_home_office
 from listing_media_dagster.staging.layouts.living_room import furnish_living_room
-from listing_media_dagster.staging.layouts.selection import Selection
+from listing_media_dagster.staging.layouts.selection import Selection, optional_left_out
 from listing_media_dagster.staging.layouts.setting import Setting, begin
 from listing_media_dagster.staging.layouts.variants import NoSpace
 from listing_media_dagster.staging.room import PhotoCamera, RoomGeometry
@@ -51,7 +51,10 @@ def arrange(
     plan = plan_floor(geometry)
     if plan.area < SMALLEST_FLOOR:
         raise NoSpace(f"only {plan.area:.1f} m² of free floor is seen, {SMALLEST_FLOOR:.0f} m² are needed")
-    selection = Selection(kit, furnishing, pieces_seed, library() if designs is None else designs)
+    if furnishing not in kit.rooms:
+        raise BadKit(f"the design kit {kit.id} has no {furnishing.value}")
+    left_out = optional_left_out(kit, furnishing, seed)
+    selection = Selection(kit, furnishing, pieces_seed, library() if designs is None else designs, left_out)
     setting = FURNISHERS[furnishing](begin(geometry, plan), selection, seed)
     notes = () if furnishing.value == room_type.value else (f"{room_type.value} furnished as {furnishing.value}",)
     return Arrangement(

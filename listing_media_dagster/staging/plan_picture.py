@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listing_media_dagster.staging.arrangement import Arrangement, PlacedPiece
-from listing_media_dagster.staging.floor_plan import CELL, REACH_FAR, REACH_X, plan_floor
+from listing_media_dagster.staging.floor_plan import CELL, CORNER, plan_floor
 from listing_media_dagster.staging.layouts.setting import box, hull, outline
 from listing_media_dagster.staging.room import Floats, PhotoCamera, RoomGeometry, Wall
 
@@ -17,7 +17,7 @@ WALL, WINDOW, DOOR = (60, 60, 60), (90, 160, 220), (220, 120, 50)
 
 
 def draw_plan(geometry: RoomGeometry, arrangement: Arrangement | None = None) -> NDArray[np.uint8]:
-    """Return the room from above, uint8 RGB, 60 px a metre: floor, walls, openings, what stays clear, and the pieces."""
+    """Return the room from above, uint8 RGB, 60 px a metre: floor, walls, openings, what stays clear, pieces."""
     plan = plan_floor(geometry)
     picture = np.full((*plan.free.shape, 3), OUTSIDE, np.uint8)
     picture[plan.unseen] = UNSEEN
@@ -76,7 +76,7 @@ def _draw_piece(picture: NDArray[np.uint8], piece: PlacedPiece) -> None:
 
 
 def _to_picture(points: Floats) -> Floats:
-    return np.asarray((points + (REACH_X, REACH_FAR)) * SCALE)
+    return np.asarray((points + CORNER) * SCALE)
 
 
 def _colour(piece: PlacedPiece) -> tuple[int, int, int]:

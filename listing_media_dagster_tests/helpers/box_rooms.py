@@ -39,7 +39,7 @@ def box_room(
 ) -> RoomGeometry:
     """Return the room `width` by `depth` m as seen by a camera `stand` (x, z) m from its far left corner.
 
-    `holes` are the openings of the walls north (far), south, west (left) and east, each from the wall's left or far end.
+    `holes` are the openings of the walls north (far), south, west (left) and east, from the wall's left or far end.
     """
     low, high = np.array([-stand[0], -stand[1]]), np.array([width - stand[0], depth - stand[1]])
     sides = {
@@ -66,7 +66,7 @@ def box_room(
 
 
 def _first_hits(camera: PhotoCamera, low: Floats, high: Floats, ceiling: float) -> tuple[Floats, Floats]:
-    """Return where each pixel's ray first meets the box (N, 3) m, and what: north, south, west, east, floor, ceiling."""
+    """Return where each pixel's ray meets the box (N, 3) m, and what: north, south, west, east, floor, ceiling."""
     columns, rows = np.meshgrid(np.arange(camera.size[0]) + 0.5, np.arange(camera.size[1]) + 0.5)
     rays = camera.rays(np.column_stack([columns.ravel(), rows.ravel()]))
     with np.errstate(divide="ignore", invalid="ignore"):

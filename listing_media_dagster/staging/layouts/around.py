@@ -49,7 +49,7 @@ def add_storage(setting: Setting, selection: Selection, slot: Slot, over: Slot |
         reach = piece.size[0] / 2
         left, right = stretch_around(wall, along)
         centred = 1 - abs(along - (left + right) / 2) / max((right - left) / 2, 0.5)
-        near = float(np.interp(distance(piece), (1.6, 3.2), (-0.5 * piece.size[1] - 0.3, 0.0)))
+        near = float(np.interp(distance(piece), (1.8, 3.4), (-0.6 * piece.size[1] - 0.3, 0.0)))
         before_window = any(along + reach > o.span[0] and along - reach < o.span[1] for o in wall.openings)
         return 1.2 - 0.8 * bool(taken) - 0.5 * before_window + 0.5 * centred + 0.4 * faces_viewer(piece) + near
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from listing_media_dagster.staging.kits import Slot
 from listing_media_dagster.staging.layouts import on_top
 from listing_media_dagster.staging.layouts.around import add_art_above, add_plant, add_storage
@@ -32,8 +30,8 @@ def furnish_bedroom(setting: Setting, selection: Selection, seed: int) -> Settin
     furnished = take(variants, seed)
     furnished = add_art_above(furnished, selection, "bed", (0.7, 0.6, 0.5))
     furnished = add_storage(furnished, selection, Slot.DRESSER, over=Slot.MIRROR)
-    if np.random.default_rng(seed).random() < 0.7:
-        furnished = add_plant(furnished, selection)
+    furnished = add_storage(furnished, selection, Slot.ARMCHAIR)
+    furnished = add_plant(furnished, selection)
     return on_top.dress_bedroom(furnished, selection)
 
 
@@ -49,7 +47,9 @@ def _sleeping_place(setting: Setting, selection: Selection, at: Place) -> Varian
         return None
     score = at.score
     stand = selection.look(Slot.NIGHTSTAND)
-    for name, side in (("left nightstand", -1), ("right nightstand", 1)) if stand else ():
+    for name, side in (("left nightstand", -1), ("right nightstand", 1)):
+        if stand is None:
+            break
         aside = side * (at.look.size[0] / 2 + BESIDE + stand.size[0] / 2)
         with_stand = furnished.stand(place(name, stand, at.pose.at(aside, stand.size[2] / 2)))
         score += 0.3 if with_stand else 0.0
@@ -66,8 +66,9 @@ def _sleeping_place(setting: Setting, selection: Selection, at: Place) -> Varian
 
 def _rug(setting: Setting, selection: Selection, at: Place) -> Setting | None:
     rug = selection.look(Slot.RUG)
-    for over in (0.65, 0.5, 0.35) if rug else ():
-        assert rug is not None
+    if rug is None:
+        return None
+    for over in (0.65, 0.5, 0.35):
         look = sized(rug, width=at.look.size[0] + 2 * over, depth=at.look.size[2] - RUG_FROM + over)
         laid = setting.lay(place("rug", look, at.pose.at(0, RUG_FROM + look.size[2] / 2)))
         if laid is not None:

@@ -32,7 +32,7 @@ def furnish_childrens_room(setting: Setting, selection: Selection, seed: int) ->
     furnished = add_art_above(furnished, selection, "bed", (0.9, 0.7, 0.5))
     furnished = add_storage(furnished, selection, Slot.TOY_SHELF, over=Slot.ART)
     furnished = _teepee(furnished, selection)
-    furnished = add_plant(furnished, selection)
+    furnished = add_plant(furnished, selection, Slot.BASKET)
     furnished = _toys_on_rug(furnished, selection)
     return on_top.dress_childrens_room(furnished, selection)
 
@@ -57,7 +57,9 @@ def _sleeping_place(setting: Setting, selection: Selection, at: Place) -> Varian
         return None
     score = at.score
     stand = selection.look(Slot.NIGHTSTAND)
-    for side in (-1, 1) if stand else ():
+    for side in (-1, 1):
+        if stand is None:
+            break
         aside = side * (at.look.size[0] / 2 + BESIDE + stand.size[0] / 2)
         with_stand = furnished.stand(place("nightstand", stand, at.pose.at(aside, stand.size[2] / 2)))
         if with_stand is not None:

@@ -12,6 +12,7 @@ from listing_media_dagster.staging.layouts.setting import Pose, Setting, place, 
 from listing_media_dagster.staging.layouts.variants import NoSpace, Variant, take
 
 LENGTHS = (2.0, 1.8, 1.6, 1.4)  # m: six chairs from 1.6 m
+ROUND = (1.3, 1.15)
 TUCKED = 0.18  # m of a chair's seat under the table
 PULL_OUT = 0.75  # m behind the table's edge for somebody to sit down
 RUG_OVER = 0.6
@@ -23,7 +24,8 @@ def furnish_dining_room(setting: Setting, selection: Selection, seed: int) -> Se
     if table is None or chair is None:
         raise NoSpace(f"the kit {selection.kit.id} has no dining table with chairs")
     round_one = abs(table.size[0] - table.size[2]) < 0.1
-    tables = [sized(table, width, depth=width if round_one else None) for width in ((1.3, 1.15) if round_one else LENGTHS)]
+    lengths = ROUND if round_one else LENGTHS
+    tables = [sized(table, length, depth=length if round_one else None) for length in lengths]
     turns = (0.0,) if round_one else (0.0, 90.0)
 
     def works(at: Place) -> bool:
@@ -57,12 +59,12 @@ def _set(setting: Setting, at: Place, chair: Look) -> Setting | None:
     if furnished is None or not _can_sit_down(setting, table):
         return None
     seats = _seats(table, chair)
-    for fewest, chosen in ((6, seats), (4, seats[:4])):
+    for chosen in (seats, seats[:4]):
         seated: Setting | None = furnished
         for number, pose in enumerate(chosen, start=1):
             piece = place(f"chair {number}", chair, pose)
             seated = seated.stand(piece, tucked_under=table) if seated else None
-        if seated is not None and len(chosen) >= min(fewest, 4):
+        if seated is not None:
             return seated
     return None
 
@@ -75,11 +77,9 @@ def _seats(table: PlacedPiece, chair: Look) -> list[Pose]:
         out = length / 2 - TUCKED + chair.size[2] / 2
         return [Pose(middle.x, middle.z, turn).at(0, out, 180) for turn in (45.0, 135.0, 225.0, 315.0)]
     out, aside = depth / 2 - TUCKED + chair.size[2] / 2, length * 0.24
-    long_sides = [
-        Pose(middle.x, middle.z, middle.turn + turn).at(right, out, 180) for turn in (0, 180) for right in (-aside, aside)
-    ]
     end = length / 2 - TUCKED + chair.size[2] / 2
-    ends = [Pose(middle.x, middle.z, middle.turn + turn).at(0, end, 180) for turn in (90, -90)]
+    long_sides = [middle.at(0, 0, turn).at(right, out, 180) for turn in (0, 180) for right in (-aside, aside)]
+    ends = [middle.at(0, 0, turn).at(0, end, 180) for turn in (90, -90)]
     return long_sides + (ends if length >= 1.55 else [])
 
 
@@ -92,8 +92,9 @@ def _can_sit_down(setting: Setting, table: PlacedPiece) -> bool:
 
 def _rug(setting: Setting, selection: Selection, at: Place, middle: Pose) -> Setting | None:
     rug = selection.look(Slot.RUG)
-    for over in (RUG_OVER, 0.5) if rug else ():
-        assert rug is not None
+    if rug is None:
+        return None
+    for over in (RUG_OVER, 0.5):
         look = sized(rug, width=at.look.size[0] + 2 * over, depth=at.look.size[2] + 2 * over)
         if (laid := setting.lay(place("rug", look, middle))) is not None:
             return laid

@@ -10,7 +10,7 @@ from listing_media_dagster.staging.layouts import on_top
 from listing_media_dagster.staging.layouts.around import add_art_above, add_plant, add_storage
 from listing_media_dagster.staging.layouts.main_piece import Place, best_places, places_along_walls, places_on_floor
 from listing_media_dagster.staging.layouts.selection import Selection, sized
-from listing_media_dagster.staging.layouts.setting import Pose, Setting, place, pose_of
+from listing_media_dagster.staging.layouts.setting import Setting, place, pose_of
 from listing_media_dagster.staging.layouts.variants import NoSpace, Variant, take
 
 WIDTHS = (1.6, 1.4, 1.2)
@@ -66,11 +66,11 @@ def _working_place(setting: Setting, selection: Selection, at: Place) -> Variant
 
 def _rug(setting: Setting, selection: Selection, at: Place) -> Setting | None:
     rug, desk = selection.look(Slot.RUG), setting.named("desk")
-    for width, depth in ((2.6, 1.9), (2.2, 1.6), (1.8, 1.3)) if rug and desk else ():
-        assert rug is not None and desk is not None
+    if rug is None or desk is None:
+        return None
+    for width, depth in ((2.6, 1.9), (2.2, 1.6), (1.8, 1.3)):
         look = sized(rug, width=width, depth=depth)
-        start = 0.25 if setting.plan.walls else 0.0
-        pose: Pose = pose_of(desk).at(0, start - at.look.size[2] / 2 + look.size[2] / 2)
+        pose = pose_of(desk).at(0, 0.25 - at.look.size[2] / 2 + look.size[2] / 2)
         if (laid := setting.lay(place("rug", look, pose))) is not None:
             return laid
     return None

@@ -29,12 +29,13 @@ def furnish_living_room(setting: Setting, selection: Selection, seed: int) -> Se
         raise NoSpace("no sofa with a coffee table fits on the floor that is seen")
     furnished = take(groups, seed)
     rng = np.random.default_rng(seed)
-    sofa = furnished.named("sofa")
-    assert sofa is not None
+    sofa = next(piece for piece in furnished.pieces if piece.name == "sofa")
     furnished = _beside_sofa(furnished, selection, sofa, first=1 if rng.random() < 0.5 else -1)
     furnished = add_art_above(furnished, selection, "sofa", (0.7, 0.6, 0.5))
     furnished = add_storage(furnished, selection, Slot.SIDEBOARD, over=Slot.MIRROR)
     furnished = add_plant(furnished, selection)
+    furnished = _pouf(furnished, selection, sofa)
+    furnished = add_plant(furnished, selection, Slot.BASKET)
     return on_top.dress_living_room(furnished, selection)
 
 
@@ -91,15 +92,16 @@ def _groups(setting: Setting, selection: Selection, seat: Place) -> list[Variant
     if core is None or table is None:
         return []
     found = [(core, 0.0)]
-    if chair is not None:
+    if chair is not None and selection.count(Slot.ARMCHAIR) > 0:
         middle = seat.look.size[2] + KNEES + table.size[2] / 2
         aside = table.size[0] / 2 + 0.45 + chair.size[2] / 2
         across = middle + table.size[2] / 2 + 0.45 + chair.size[2] / 2
         left, right = seat.pose.at(-aside, middle + 0.12, 108), seat.pose.at(aside, middle + 0.12, -108)
         over_left, over_right = seat.pose.at(-0.58, across, 168), seat.pose.at(0.58, across, -168)
-        for poses in ((left,), (right,), (left, right), (over_left, over_right), (over_left,), (over_right,)):
-            if (seated := _with_chairs(core, chair, poses)) is not None:
-                found.append((seated, 0.45 if len(poses) == 1 else 0.6))
+        sets = ((left,), (right,), (left, right), (over_left, over_right), (over_left,), (over_right,))
+        allowed = [poses for poses in sets if len(poses) <= selection.count(Slot.ARMCHAIR)]
+        seated = [(_with_chairs(core, chair, poses), 0.45 if len(poses) == 1 else 0.6) for poses in allowed]
+        found += [(room, worth) for room, worth in seated if room is not None]
     variants = [Variant(round(seat.score + worth + _composition(room), 6), room, seat.pose) for room, worth in found]
     return sorted(variants, key=lambda variant: -variant.score)[:2]
 
@@ -133,12 +135,26 @@ def _hidden_share(setting: Setting, name: str) -> float:
     return float(hidden.sum() / max(silhouette.sum(), 1))
 
 
+def _pouf(setting: Setting, selection: Selection, sofa: PlacedPiece) -> Setting:
+    """Put a pouf at the corner of the rug that has no armchair."""
+    look, table = selection.look(Slot.POUF), setting.named("coffee table")
+    if look is None or table is None:
+        return setting
+    for right, out in ((-0.75, 0.5), (0.75, 0.5), (-0.75, 0.1), (0.75, 0.1)):
+        pose = Pose(table.position[0], table.position[2], sofa.turn)
+        pose = pose.at(np.sign(right) * (table.size[0] / 2 + 0.3) + right * 0.4, out * table.size[2])
+        if (with_it := setting.stand(place("pouf", look, pose), elbow=0.15)) is not None:
+            return with_it
+    return setting
+
+
 def _beside_sofa(setting: Setting, selection: Selection, sofa: PlacedPiece, first: int) -> Setting:
     """Put a side table with its lamp on one side of the sofa, a floor lamp on the other."""
     for side, slot in ((first, Slot.SIDE_TABLE), (-first, Slot.FLOOR_LAMP)):
         look = selection.look(slot)
-        for hand in (side, -side) if look else ():
-            assert look is not None
+        for hand in (side, -side):
+            if look is None:
+                break
             out = look.size[2] / 2 - sofa.size[2] / 2 + (0.12 if slot is Slot.SIDE_TABLE else 0.05)
             pose = pose_of(sofa).at(hand * (sofa.size[0] / 2 + 0.08 + look.size[0] / 2), out)
             if (with_it := setting.stand(place(slot.replace("_", " "), look, pose))) is not None:

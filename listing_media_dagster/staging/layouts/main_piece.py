@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -35,14 +36,16 @@ def places_along_walls(setting: Setting, looks: Sequence[Look], least_facing: fl
     """Yield every place along a wall for a piece in any of its sizes, largest first in `looks`."""
     for size, look in enumerate(looks):
         for wall in setting.plan.walls:
-            for gap, pose in poses_along(wall, look.size[0], lambda pose, look=look: _roughly_free(setting, pose, look)):
+            for gap, pose in poses_along(wall, look.size[0], partial(_roughly_free, setting, look)):
                 view = view_of(setting, pose.at(0, look.size[2] / 2), least_facing)
                 if view is not None:
                     worth = worth_of_wall(wall, pose, look.size[0]) - 0.8 * max(0.0, gap - 0.1)
                     yield Place(round(view + worth - SMALLER * size, 6), pose, look, size)
 
 
-def places_on_floor(setting: Setting, looks: Sequence[Look], turns: Sequence[float], least_facing: float) -> Iterator[Place]:
+def places_on_floor(
+    setting: Setting, looks: Sequence[Look], turns: Sequence[float], least_facing: float
+) -> Iterator[Place]:
     """Yield places on the free floor, on a grid of 30 cm, with the piece turned by any of `turns`."""
     step = round(0.3 / CELL)
     free = setting.plan.free[::step, ::step]
@@ -51,7 +54,7 @@ def places_on_floor(setting: Setting, looks: Sequence[Look], turns: Sequence[flo
             for turn in turns:
                 pose = Pose(float(x), float(z), turn)
                 view = view_of(setting, pose.at(0, look.size[2] / 2), least_facing)
-                if view is not None and _roughly_free(setting, pose, look, around=0.3):
+                if view is not None and _roughly_free(setting, look, pose, around=0.3):
                     turned_to_viewer = TURNED_TO_VIEWER * max(0.0, facing_viewer(pose))
                     yield Place(round(view + ON_FREE_FLOOR + turned_to_viewer - SMALLER * size, 6), pose, look, size)
 
@@ -73,7 +76,7 @@ def differ(one: Pose, other: Pose) -> bool:
 
 
 def view_of(setting: Setting, middle: Pose, least_facing: float) -> float | None:
-    """Return how well the photo would show a piece: from the front, in the middle, neither near nor far. None: badly."""
+    """Return how well the photo would show a piece: frontal, in the middle, neither near nor far. None: badly."""
     facing = facing_viewer(middle)
     if facing < least_facing or middle.z > -0.8:
         return None
@@ -98,7 +101,7 @@ def worth_of_wall(wall: Wall, pose: Pose, width: float) -> float:
     return 0.8 - UNDER_A_WINDOW * bool(behind) - 0.35 * min(off_centre, 1.0)
 
 
-def _roughly_free(setting: Setting, pose: Pose, look: Look, around: float = 0.0) -> bool:
+def _roughly_free(setting: Setting, look: Look, pose: Pose, around: float = 0.0) -> bool:
     """Say whether there is floor around a piece's middle: a quick look before the strict ones."""
     middle = pose.at(0, look.size[2] / 2)
     row = int((middle.z - GRID[0, 0, 1]) / CELL + 0.5)

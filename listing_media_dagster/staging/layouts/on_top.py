@@ -6,9 +6,10 @@ from math import hypot
 
 from listing_media_dagster.staging.arrangement import PlacedPiece
 from listing_media_dagster.staging.kits import Slot
-from listing_media_dagster.staging.layouts.selection import Selection
+from listing_media_dagster.staging.layouts.selection import Selection, sized
 from listing_media_dagster.staging.layouts.setting import Setting, place, pose_of
 
+FOLDED = (0.5, 0.1, 0.36)  # m: a throw as a stack
 EDGE = 0.03  # m that things keep from the edge of what they stand on
 
 
@@ -20,16 +21,20 @@ def set_on(
     right: float = 0.0,
     out: float = 0.0,
     turn: float = 0.0,
+    tallest: float = 1.2,
 ) -> Setting:
     """Return the room with `slot` on the piece called `base`, if both are there and it has room.
 
-    `right` and `out` are -1..1 of what the base's top leaves free around the thing.
+    `right` and `out` are -1..1 of what the base's top leaves free around the thing; what is higher than `tallest` m is
+    scaled down, or left out if its design doesn't come that small.
     """
     below, look = setting.named(base), selection.look(slot)
     if below is None or look is None:
         return setting
+    scale = min(1.0, tallest / look.size[1])
+    look = sized(look, *(side * scale for side in look.size)) if slot is not Slot.THROW else sized(look, *FOLDED)
     spare = [(below.size[axis] - look.size[axis]) / 2 - EDGE for axis in (0, 2)]
-    if min(spare) < 0:
+    if min(spare) < 0 or look.size[1] > tallest + 0.01:
         return setting
     pose = pose_of(below).at(right * spare[0], out * spare[1], turn)
     name = f"{slot.replace('_', ' ')} on {base}"
@@ -42,7 +47,7 @@ def dress_living_room(setting: Setting, selection: Selection) -> Setting:
     """Lamp on the side table; books, tray and vase on the coffee table; vase and books on the sideboard."""
     setting = set_on(setting, selection, Slot.TABLE_LAMP, "side table")
     setting = set_on(setting, selection, Slot.TRAY, "coffee table", right=-0.35, turn=4)
-    setting = set_on(setting, selection, Slot.VASE, "coffee table", right=0.7, out=-0.3)
+    setting = set_on(setting, selection, Slot.VASE, "coffee table", right=0.7, out=-0.3, tallest=0.45)
     setting = set_on(setting, selection, Slot.BOOKS, "coffee table", right=0.6, out=0.5, turn=-8)
     return dress_storage(setting, selection, "sideboard")
 
@@ -52,12 +57,13 @@ def dress_bedroom(setting: Setting, selection: Selection) -> Setting:
     for base in ("left nightstand", "right nightstand"):
         setting = set_on(setting, selection, Slot.TABLE_LAMP, base, out=-0.3)
     setting = set_on(setting, selection, Slot.BOOKS, "right nightstand", right=0.6, out=0.9)
+    setting = set_on(setting, selection, Slot.THROW, "bench", right=-0.6, tallest=0.1)
     return dress_storage(setting, selection, "dresser")
 
 
 def dress_dining_room(setting: Setting, selection: Selection) -> Setting:
     """A vase in the middle of the table, or a bowl; vase and books on the sideboard."""
-    setting = set_on(setting, selection, Slot.VASE, "dining table", right=-0.08)
+    setting = set_on(setting, selection, Slot.VASE, "dining table", right=-0.08, tallest=0.65)
     setting = set_on(setting, selection, Slot.BOWL, "dining table", right=0.3)
     return dress_storage(setting, selection, "sideboard")
 
@@ -79,7 +85,7 @@ def dress_childrens_room(setting: Setting, selection: Selection) -> Setting:
 
 def dress_storage(setting: Setting, selection: Selection, base: str) -> Setting:
     """Put a lamp or vase at one end of a long low piece and books at the other."""
-    setting = set_on(setting, selection, Slot.VASE, base, right=-0.85)
+    setting = set_on(setting, selection, Slot.VASE, base, right=-0.85, tallest=0.8)
     setting = set_on(setting, selection, Slot.BOOKS, base, right=0.6)
     return set_on(setting, selection, Slot.BOWL, base, right=0.9)
 

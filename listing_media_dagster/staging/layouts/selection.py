@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from listing_media_dagster.staging.arrangement import Size
 from listing_media_dagster.staging.furniture.designs import Design
 from listing_media_dagster.staging.kits import DesignKit, Furnishing, Look, Slot, choose_look
@@ -12,28 +14,30 @@ from listing_media_dagster.staging.kits import DesignKit, Furnishing, Look, Slot
 
 @dataclass(frozen=True)
 class Selection:
+    """What one room may hold. `left_out` are the optional slots that this layout does without."""
+
     kit: DesignKit
     furnishing: Furnishing
     pieces_seed: int
     designs: Mapping[str, Design]
+    left_out: frozenset[Slot] = frozenset()
 
     def look(self, slot: Slot, index: int = 0) -> Look | None:
-        """Return what fills `slot`, None if this room of the kit has no such slot."""
-        if not self.kit.has(self.furnishing, slot):
+        """Return what fills `slot`, None if this room has no such slot."""
+        if slot in self.left_out or not self.kit.has(self.furnishing, slot):
             return None
-        # STRICT LATER: the furniture library is still growing.
-        choice = self.kit.choice(self.furnishing, slot)
-        there = {name: own for name, own in (choice.designs or {}).items() if name in self.designs}
-        if not there:
-            return None
-        room = self.kit.rooms[self.furnishing]
-        room = room.model_copy(update={"pieces": {**room.pieces, slot: choice.model_copy(update={"designs": there})}})
-        kit = self.kit.model_copy(update={"rooms": {**self.kit.rooms, self.furnishing: room}})
-        return choose_look(kit, self.furnishing, slot, self.pieces_seed, self.designs, index)
         return choose_look(self.kit, self.furnishing, slot, self.pieces_seed, self.designs, index)
 
     def count(self, slot: Slot) -> int:
-        return self.kit.choice(self.furnishing, slot).count if self.kit.has(self.furnishing, slot) else 0
+        """Return how many pieces a slot holds at most."""
+        return self.kit.choice(self.furnishing, slot).count if self.look(slot) else 0
+
+
+def optional_left_out(kit: DesignKit, furnishing: Furnishing, seed: int) -> frozenset[Slot]:
+    """Return which optional slots the layout of `seed` does without: none for 0, each other seed its own."""
+    optional = [slot for slot in kit.rooms[furnishing].pieces if kit.choice(furnishing, slot).optional] if seed else []
+    rng = np.random.default_rng(seed)
+    return frozenset(slot for slot in optional if rng.random() < 0.5)
 
 
 def sized(look: Look, width: float | None = None, height: float | None = None, depth: float | None = None) -> Look:

@@ -1,6 +1,6 @@
 """A room while it is being furnished: what stands where so far, and whether a further piece may join it.
 
-Everything that makes a placement sensible is asked here: free floor, walls, doors, walkways, and how the photo shows it.
+Everything that makes a placement sensible is asked here: free floor, walls, doors, walkways, and what the photo shows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from listing_media_dagster.staging.room import Floats, Opening, PhotoCamera, Roo
 
 VIEW_WIDTH = 320  # px of the small picture in which hiding and covering are measured
 NEAREST = 1.5  # m from the camera to anything that isn't flat
-FLAT = 0.06  # m: rugs
+TALL, NEAREST_TALL = 1.2, 2.4  # m: what is that high would block the view
 WHOLE = 0.97  # of a piece inside the frame
 MOST_COVERED = 0.42  # of the picture by furniture
 MOST_BY_ONE = 0.24
@@ -49,7 +49,7 @@ def place(name: str, look: Look, pose: Pose, size: Size | None = None, height: f
     return PlacedPiece(
         name=name,
         design=look.design.name,
-        size=tuple(round(side, 3) for side in size or look.size),  # type: ignore[arg-type]
+        size=tuple(round(side, 3) for side in size or look.size),
         position=(round(pose.x, 3), round(height, 3), round(pose.z, 3)),
         turn=round((pose.turn + 180) % 360 - 180, 1),
         finishes=look.finishes,
@@ -107,8 +107,9 @@ def distance(piece: PlacedPiece) -> float:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a room holds so far. `taken` are the floor cells under standing pieces, `covered` the small picture's pixels.
+    """What a room holds so far.
 
+    `taken` are the floor cells under standing pieces, `covered` the small picture's pixels that pieces hide,
     `openings` are the small picture's pixels of each window, door and passage.
     """
 
@@ -143,7 +144,9 @@ class Setting:
         """
         if not self.has_floor_for(piece, elbow, tucked_under) or not _clear_of_walls(piece, self.plan.walls):
             return None
-        if distance(piece) < NEAREST or piece.size[1] > self.ceiling - 0.1 or self._darkens_a_window(piece, over_sill):
+        if distance(piece) < (NEAREST_TALL if piece.size[1] > TALL else NEAREST):
+            return None
+        if piece.size[1] > self.ceiling - 0.1 or self._darkens_a_window(piece, over_sill):
             return None
         covered = self._seen(piece, WHOLE)
         if covered is None or covered.mean() > MOST_BY_ONE:
@@ -203,9 +206,7 @@ class Setting:
             return None
         return _filled(outline_px, self.small.size)
 
-    def has_floor_for(
-        self, piece: PlacedPiece, elbow: float = 0.02, tucked_under: PlacedPiece | None = None
-    ) -> bool:
+    def has_floor_for(self, piece: PlacedPiece, elbow: float = 0.02, tucked_under: PlacedPiece | None = None) -> bool:
         """Say whether the floor under `piece` is seen, free, and none that must stay clear."""
         window, within = cells_under(outline(piece))
         if within.sum() == 0 or not self.plan.free[window][within].all() or self.plan.clear[window][within].any():
@@ -220,7 +221,7 @@ class Setting:
         return not bool(taken[within].any())
 
     def has_walking_floor(self, piece: PlacedPiece) -> bool:
-        """Say whether all the floor under `piece` could be walked on: free or out of the picture, with nothing on it."""
+        """Say whether all the floor under `piece` can be walked on: free or outside of the picture, nothing on it."""
         window, within = cells_under(outline(piece))
         floor = (self.plan.free | self.plan.unseen)[window] & ~self.taken[window]
         return bool(within.any()) and bool(floor[within].mean() > 0.98)

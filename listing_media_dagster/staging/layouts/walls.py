@@ -29,7 +29,7 @@ def against(wall: Wall, along: float, gap: float = GAPS[0]) -> Pose:
 def poses_along(
     wall: Wall, width: float, may_stand: Callable[[Pose], bool], step: float = 0.12
 ) -> Iterator[tuple[float, Pose]]:
-    """Yield where something `width` m wide may stand along the seen part of `wall`, as near to it as it may, and the gap."""
+    """Yield the gap and pose of each place along the seen part of `wall` for something `width` m wide."""
     first, last = wall.span[0] + width / 2, wall.span[1] - width / 2
     if last < first:
         return
@@ -71,7 +71,7 @@ def _every_pose(wall: Wall, width: float) -> list[Pose]:
 
 
 def facing_viewer(pose: Pose) -> float:
-    """Return the cosine between where `pose` faces and where the camera stands: 1 frontal, 0 in profile, -1 its back."""
+    """Return the cosine between where `pose` faces and the way to the camera: 1 frontal, 0 profile, -1 its back."""
     turn = radians(pose.turn)
     return -(pose.x * sin(turn) + pose.z * cos(turn)) / max(hypot(pose.x, pose.z), 1e-6)
 
