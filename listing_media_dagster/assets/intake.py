@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from listing_media_dagster.assets.drop import Drop, DropFile
-from listing_media_dagster.assets.stage_run import StageRun
+from listing_media_dagster.assets.stage_run import StageRun, in_parallel
 from listing_media_dagster.listing import (
     BadPhoto,
     BracketFrame,
@@ -122,11 +122,17 @@ def _take_batch(
 ) -> Iterator[Photo | RejectedFile]:
     unread: dict[Path, tuple[str, str]] = {}
     with ExitStack() as open_files:
-        for delivery in deliveries:
-            path = open_files.enter_context(delivery.open_local())
-            digest = _sha256(path)
-            earlier = known.get((delivery.name, digest))
-            if earlier and not stage.media.verify([earlier.image]):
+        opened = [(delivery, open_files.enter_context(delivery.open_local())) for delivery in deliveries]
+
+        def look(at: tuple[Delivery, Path]) -> tuple[str, Photo | None]:
+            digest = _sha256(at[1])
+            earlier = known.get((at[0].name, digest))
+            return digest, earlier if earlier and not stage.media.verify([earlier.image]) else None
+
+        looked = dict(in_parallel(opened, look))
+        for delivery, path in opened:
+            digest, earlier = looked[delivery, path]
+            if earlier:
                 stage.reused += 1
                 yield earlier
             else:

@@ -84,7 +84,8 @@ class StageRun:
         self, wanted: Mapping[str, str], make: Callable[[str], Photo], *, workers: int | None = None
     ) -> dict[str, Photo]:
         """Return a photo for every id in `wanted` (id -> fingerprint): the one made before, or else `make(id)`."""
-        done = {photo_id: photo for photo_id, print_ in wanted.items() if (photo := self.reusable(photo_id, print_))}
+        looked_for = in_parallel(list(wanted), lambda photo_id: self.reusable(photo_id, wanted[photo_id]))
+        done = {photo_id: photo for photo_id, photo in looked_for if photo}
         self.reused += len(done)
         missing = [photo_id for photo_id in wanted if photo_id not in done]
         self.progress(len(done), len(wanted), "reused" if done else "")

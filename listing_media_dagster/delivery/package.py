@@ -125,8 +125,7 @@ def build_package(
         raise ValueError(f"{listing.id}: there is no photo to deliver")
     folder.mkdir(parents=True, exist_ok=True)
     by_photo = {given.photo.photo_id: given for given in inputs}
-    bench = _Bench(folder, reuse)
-
+    bench, extras = _Bench(folder, reuse), _Extras(folder)
     done = count(1)
 
     def make(item: PackageItem) -> dict[str, list[_Made]]:
@@ -135,12 +134,13 @@ def build_package(
         return made
 
     with ThreadPoolExecutor(workers, thread_name_prefix="package") as pool:
-        made = dict(zip((item.stem for item in items), pool.map(make, items), strict=True))
+        making = pool.map(make, items)
+        befores = pool.map(lambda item: bench.make_before(item, by_photo[item.photo.photo_id]), items)
+        tour = extras.copy(video, "video/tour.mp4", "Video tour")
+        still = extras.copy(poster, f"video/poster{poster.suffix.lower()}", "Still of the tour") if poster else None
+        badge = extras.logo(logo)
+        made = {item.stem: {**sizes, **before} for item, sizes, before in zip(items, making, befores, strict=True)}
     files = [entry.file for groups in made.values() for group in groups.values() for entry in group]
-    extras = _Extras(folder)
-    tour = extras.copy(video, "video/tour.mp4", "Video tour")
-    still = extras.copy(poster, f"video/poster{poster.suffix.lower()}", "Still of the tour") if poster else None
-    badge = extras.logo(logo)
     model = _gallery_model(items, made, listing, tour, still, badge)
     extras.write("contact-sheet.jpg", _contact_sheet(items, made, folder, model), "All photos on one sheet")
     extras.write("index.html", render_gallery(model).encode(), "Gallery: open it in any browser")
@@ -172,7 +172,7 @@ class _Bench:
         self.reuse = reuse
 
     def make_item(self, item: PackageItem, given: PackageInput, presets: Sequence[Preset]) -> dict[str, list[_Made]]:
-        """Make all files of one picture; keys are preset names, and "before" for the gallery's comparison."""
+        """Make one picture in every size; keys are preset names."""
         load = given.publishable if item.shows != "original" else given.base
         if load is None:
             raise ValueError(f"{item.photo.photo_id} is altered, but its original was not given")
@@ -192,11 +192,15 @@ class _Bench:
         groups: dict[str, list[_Made]] = {}
         for size, (preset, _name) in wanted.items():
             groups.setdefault(preset.name, []).append(made[size])
-        if given.before is not None and _shows_before(item):
-            sources = fingerprint(before=[source.sha256 for source in item.photo.sources])
-            name = f"photos/before/{item.stem}-before{_BEFORE.extension}"
-            groups["before"] = [*self._make(given.before, sources, {_BEFORE: (name, "As photographed")}).values()]
         return groups
+
+    def make_before(self, item: PackageItem, given: PackageInput) -> dict[str, list[_Made]]:
+        """Make the picture as photographed, for the gallery's comparison; no file where it may not be shown."""
+        if given.before is None or not _shows_before(item):
+            return {}
+        sources = fingerprint(before=[source.sha256 for source in item.photo.sources])
+        name = f"photos/before/{item.stem}-before{_BEFORE.extension}"
+        return {"before": [*self._make(given.before, sources, {_BEFORE: (name, "As photographed")}).values()]}
 
     def _make(self, load: Load, image_sha256: str, wanted: Mapping[Size, tuple[str, str]]) -> dict[Size, _Made]:
         made: dict[Size, _Made] = {}

@@ -159,7 +159,8 @@ def _shift(packet: Packet[Any], frames: int, fps: int) -> None:
     if packet.pts is None or packet.dts is None:
         raise BadSegment("a packet without time stamps")
     ticks = CLOCK // fps
-    pts, dts = (round(stamp * packet.time_base * fps) for stamp in (packet.pts, packet.dts))
+    frames_a_tick = float(packet.time_base * fps)  # exact fractions of 3,000 packets take a tenth of a second
+    pts, dts = round(packet.pts * frames_a_tick), round(packet.dts * frames_a_tick)
     packet.time_base = Fraction(1, CLOCK)
     packet.pts, packet.dts, packet.duration = (pts + frames) * ticks, (dts + frames) * ticks, ticks
 
