@@ -39,14 +39,14 @@ class CameraLook:
 
 def camera_look(rgb: NDArray[np.uint8], seed: int) -> CameraLook:
     """Measure the softness of the sharpest edges and the grain of the flattest parts of rgb (H, W, 3)."""
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    grey = (cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) / np.float32(255)).astype(np.float32)
     return CameraLook(_softness(grey), _noise(grey), seed)
 
 
 def _softness(grey: Image) -> float:
     """Blur once more and see by how much gradients fall: little where the edge was soft (Zhuo and Sim 2011)."""
     more = 1.0
-    before, after = _gradient(grey), _gradient(cv2.GaussianBlur(grey, (0, 0), more))
+    before, after = _gradient(grey), _gradient(np.asarray(cv2.GaussianBlur(grey, (0, 0), more), np.float32))
     strong = before > max(0.04, float(np.percentile(before, 98)))
     if strong.sum() < 50:
         return RENDERED

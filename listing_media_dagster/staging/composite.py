@@ -100,7 +100,7 @@ def render_staging(
         unfurnished = _enlarged_by_plane(
             bare_light, _planes(room, bare_at.camera, bare_at.window), bare_at, planes, window
         )
-        darkening = shadow(furnished, unfurnished, covered, planes)
+        darkening = shadow(furnished, unfurnished, covered, planes, _fading(window, camera.size))
         rgb, alpha = base.copy(), np.zeros(base.shape[:2], np.float32)
         look = camera_look(base, seed)
         rgb[window.rows_columns], alpha[window.rows_columns] = _laid_in(
@@ -180,10 +180,10 @@ def _enlarged_by_plane(light: Image, small_planes: Planes, at: Reduced, planes: 
     return enlarged
 
 
-def shadow(furnished: Image, unfurnished: Image, alpha: Image, planes: Planes) -> Image:
+def shadow(furnished: Image, unfurnished: Image, alpha: Image, planes: Planes, fading: Image) -> Image:
     """Return what the furniture leaves of the light on the room behind it, (h, w, 3) 0..1, 1 where it changes nothing.
 
-    Under furniture and where planes meet it is carried over from beside.
+    Under furniture and where planes meet it is carried over from beside. It goes to 1 where `fading` goes to 0.
     """
     ratio: Image = np.clip(furnished / np.maximum(unfurnished, 1e-4), 0, 1).astype(np.float32)
     corners = cv2.morphologyEx(planes.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 0
@@ -192,7 +192,7 @@ def shadow(furnished: Image, unfurnished: Image, alpha: Image, planes: Planes) -
     ratio = _carried_over(ratio, known, (1.0, 3.0, 12.0))
     level = ratio.mean(axis=-1, keepdims=True)
     kept = np.clip((1 - level - FAINT) / (PLAIN - FAINT), 0, 1)
-    faded = 1 - (1 - ratio) * kept * _fading(alpha)[..., None]
+    faded = 1 - (1 - ratio) * kept * fading[..., None]
     return np.asarray(faded, np.float32)
 
 
@@ -209,13 +209,17 @@ def _carried_over(image: Image, known: Image, reaches: Sequence[float]) -> Image
     return np.asarray(filled, np.float32)
 
 
-def _fading(alpha: Image) -> Image:
-    """1 inside, falling to 0 at the window's border (h, w), so that no shadow ends in a line."""
-    height, width = alpha.shape
-    reach = 0.06 * max(height, width)
-    across = np.minimum(np.arange(width), np.arange(width)[::-1]) / reach
-    down = np.minimum(np.arange(height), np.arange(height)[::-1]) / reach
-    return np.asarray(np.clip(np.minimum(across[None], down[:, None]), 0, 1), np.float32)
+def _fading(window: Window, size: tuple[int, int]) -> Image:
+    """1 inside, falling to 0 at those borders (h, w) beyond which the photo goes on: no shadow may end in a line."""
+    width, height = window.size
+    reach = 0.06 * max(width, height)
+    columns, rows = np.arange(width), np.arange(height)
+    left = columns / reach if window.left else np.ones(width)
+    right = columns[::-1] / reach if window.right < size[0] else np.ones(width)
+    top = rows / reach if window.top else np.ones(height)
+    bottom = rows[::-1] / reach if window.bottom < size[1] else np.ones(height)
+    inside = np.minimum(np.minimum(left, right)[None], np.minimum(top, bottom)[:, None])
+    return np.asarray(np.clip(inside, 0, 1), np.float32)
 
 
 def _laid_in(
@@ -225,10 +229,10 @@ def _laid_in(
     room = unfurnished * darkening
     share = alpha[..., None]
     # what partly covered pixels show of the room is taken out of them, and the less they show the less they count
-    pieces = (furnished - (1 - share) * room) / np.maximum(share, 0.3)
-    pieces = _carried_over(pieces.clip(0).astype(np.float32), np.clip(2 * alpha - 1, 0, 1) ** 2, (0.8, 2.0, 6.0))
+    own = np.maximum((furnished - (1 - share) * room) / np.maximum(share, 0.3), 0).astype(np.float32)
+    pieces = _carried_over(own, np.clip(2 * alpha - 1, 0, 1) ** 2, (0.8, 2.0, 6.0))
     pieces, share = look.softened(_displayed(pieces, light) * share), look.softened(alpha)[..., None]
-    mixed = linear_light(photo) * darkening * (1 - share) + pieces
+    mixed: Image = (linear_light(photo) * darkening * (1 - share) + pieces).astype(np.float32)
     coded = _coded(mixed) + look.grain(photo.shape[:2]) * share
     untouched = (share[..., 0] == 0) & (darkening >= 1).all(axis=-1)
     staged = np.asarray(np.clip(coded * 255 + 0.5, 0, 255), np.uint8)

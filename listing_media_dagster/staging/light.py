@@ -13,12 +13,11 @@ from functools import cache
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from listing_media_dagster.path_tracer.materials import Colour, Image, Material
 from listing_media_dagster.path_tracer.solids import Part
 from listing_media_dagster.staging.render import Stage, trace, whole
-from listing_media_dagster.staging.room import RoomGeometry
+from listing_media_dagster.staging.room import Floats, RoomGeometry
 from listing_media_dagster.staging.scene import PLANES, SIDES, StandIn
 
 Rgb = NDArray[np.uint8]
@@ -30,6 +29,7 @@ SAMPLES, GUIDE_SAMPLES = 24, 4  # a pixel of the thumbnail
 TYPICAL: Mapping[str, float] = {"floor": 0.35, "ceiling": 0.8}  # reflectance
 WALL = 0.7  # reflectance of the other planes
 WHITE_PAINT = 0.8  # reflectance of the lightest of walls and ceiling
+IN_VIEW = 0.03  # share of the picture from which on a side is seen not to shine
 WELL_EXPOSED = 0.62  # linear level of white paint in a well exposed photo
 TRUST = 0.7  # share of the photo's own whites in the level of white
 EVEN = 0.15  # pull toward the usual mix of light where the photo's shading says little
@@ -78,7 +78,8 @@ def estimate_light(base: Rgb, geometry: RoomGeometry, room: StandIn, seed: int) 
     shown = planes.reshape(floor.shape)
     usable = _usable(small, shown, floor, geometry)
     panes = _panes(room)
-    sources = [pane.material for pane in panes] + ["ceiling"] + [side for side in SIDES if side not in room.seen]
+    unseen = [side for side in SIDES if (shown == PLANES.index(side)).mean() < IN_VIEW]
+    sources = [*(pane.material for pane in panes), "ceiling", *unseen]
     usual = np.array([_usual(source) for source in sources])
     rendered = []
     for number, source in enumerate(sources):
@@ -116,7 +117,7 @@ def _grey_planes() -> dict[str, Colour]:
     return {name: (TYPICAL.get(name, WALL),) * 3 for name in PLANES}
 
 
-def _colour(levels: NDArray[np.float64]) -> Colour:
+def _colour(levels: Floats) -> Colour:
     return float(levels[0]), float(levels[1]), float(levels[2])
 
 
@@ -124,7 +125,9 @@ def _thumbnail(base: Rgb) -> Image:
     height, width = base.shape[:2]
     size = (THUMBNAIL, max(1, round(THUMBNAIL * height / width)))
     coarse = cv2.resize(base, (size[0] * 4, size[1] * 4), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.resize(linear_light(coarse), size, interpolation=cv2.INTER_AREA))
+    return np.asarray(
+        cv2.resize(linear_light(np.asarray(coarse, np.uint8)), size, interpolation=cv2.INTER_AREA), np.float32
+    )
 
 
 def _usable(small: Image, shown: Planes, floor: Mask, geometry: RoomGeometry) -> Mask:
@@ -134,16 +137,14 @@ def _usable(small: Image, shown: Planes, floor: Mask, geometry: RoomGeometry) ->
     for wall in geometry.walls:
         for opening in wall.openings:
             cv2.fillPoly(openings, [np.round(opening.outline * scale).astype(np.int32)], 1)
-    openings = cv2.dilate(openings, np.ones((3, 3), np.uint8))
+    near_openings = cv2.dilate(openings, np.ones((3, 3), np.uint8))
     grey = small.mean(axis=-1)
     flat = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) < 0.12 + 0.3 * grey
-    plain = (openings == 0) & (grey < 0.97) & flat
+    plain = (near_openings == 0) & (grey < 0.97) & flat
     return np.asarray(np.where(shown == 0, floor, ~floor) & plain)
 
 
-def _explain(
-    small: Image, rendered: Image, shown: Planes, usable: Mask
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _explain(small: Image, rendered: Image, shown: Planes, usable: Mask) -> tuple[Floats, Floats]:
     """Return each group's strength (relative to usual) and each plane's gain on its usual reflectance, in luminance.
 
     Alternates between the two; robust against what is on the walls by weighing down what fits badly.
@@ -168,11 +169,21 @@ def _explain(
         weight = 1 / (1 + (off / 0.15) ** 2)
         level = target.mean() / explained.sum(axis=0).mean()  # of the usual mix, brought to the photo's exposure
         design = np.vstack([(explained * weight).T, np.eye(len(mix)) * pull / level])
-        mix = np.maximum(nnls(design, np.concatenate([target * weight, np.full(len(mix), pull)]))[0], 1e-3)
+        mix = _least_squares(design, np.concatenate([target * weight, np.full(len(mix), pull)]), mix)
     return mix, gain
 
 
-def _white(colours: Mapping[str, NDArray[np.float64]], gain: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+def _least_squares(design: Floats, wanted: Floats, start: Floats) -> Floats:
+    """Return x, nowhere less than a thousandth, that brings design @ x closest to `wanted`, by coordinate descent."""
+    square, toward = design.T @ design, design.T @ wanted
+    found = start.copy()
+    for _ in range(50):
+        for n in range(len(found)):
+            found[n] = max(found[n] + (toward[n] - square[n] @ found) / square[n, n], 1e-3)
+    return found
+
+
+def _white(colours: Mapping[str, Floats], gain: Floats) -> tuple[Floats, float]:
     """Return the light's tint (3,) of mean 1 and what to scale it by so that the lightest plane is white paint.
 
     Shading alone can't tell how light and reflectance share in what a plane shows.
@@ -187,9 +198,7 @@ def _white(colours: Mapping[str, NDArray[np.float64]], gain: NDArray[np.float64]
     return tint / tint.mean(), reflects[lightest] / WHITE_PAINT * exposure
 
 
-def _reflectance(
-    name: str, colour: NDArray[np.float64] | None, gain: float, tint: NDArray[np.float64], scale: float
-) -> Colour:
+def _reflectance(name: str, colour: Floats | None, gain: float, tint: Floats, scale: float) -> Colour:
     usual = TYPICAL.get(name, WALL)
     if colour is None:
         return (usual,) * 3

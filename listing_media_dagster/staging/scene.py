@@ -20,6 +20,7 @@ CEILING = 2.6  # m where the photo doesn't tell
 BEHIND = 1.2  # m from the camera to the wall behind it: photographers stand with their back to it
 FARTHEST = 9.0  # m beyond which floor neither lights nor shades what stands in the picture's front
 CLEARANCE = 0.01  # m that furniture keeps from the stand-in's walls
+SLACK = 0.15  # m by which furniture may reach into a wall, which then gives way
 
 Side = Literal["left", "right", "far", "back"]
 SIDES: tuple[Side, ...] = ("left", "right", "far", "back")
@@ -101,12 +102,12 @@ def stand_in(geometry: RoomGeometry, furniture: Sequence[Part]) -> StandIn:
     chosen: dict[Side, Wall | None] = {"left": left, "right": right, "far": far, "back": back}
     return StandIn(
         (
-            left.offset if left else min(float(extent_low[0]) - 0.3, float(low[0]) - 0.1, -1.5),
-            right.offset if right else max(float(extent_high[0]) + 0.3, float(high[0]) + 0.1, 1.5),
+            min(left.offset if left else min(float(extent_low[0]) - 0.3, -1.5), float(low[0])),
+            max(right.offset if right else max(float(extent_high[0]) + 0.3, 1.5), float(high[0])),
         ),
         (
-            far.offset if far else min(float(extent_low[2]) - 0.3, float(low[2]) - 0.1, -2.5),
-            back.offset if back else max(BEHIND, float(high[2]) + 0.1),
+            min(far.offset if far else min(float(extent_low[2]) - 0.3, -2.5), float(low[2])),
+            max(back.offset if back else BEHIND, float(high[2])),
         ),
         max(geometry.ceiling or CEILING, float(high[1]), geometry.camera.height + 0.3),
         {side: wall.openings for side, wall in chosen.items() if wall is not None},
@@ -114,15 +115,15 @@ def stand_in(geometry: RoomGeometry, furniture: Sequence[Part]) -> StandIn:
 
 
 def _nearest(walls: Sequence[Wall], axis: str, facing: int, limit: float) -> Wall | None:
-    """The wall closest to the middle of those that face inward along `axis` with everything up to `limit` inside."""
-    beyond = [w for w in walls if w.axis == axis and w.facing == facing and (limit - w.offset) * facing > 0]
+    """The closest of the walls that face inward along `axis` with everything up to `limit` before them, or nearly."""
+    beyond = [w for w in walls if w.axis == axis and w.facing == facing and (limit - w.offset) * facing > -SLACK]
     return max(beyond, key=lambda wall: wall.offset * facing, default=None)
 
 
 def _floor_extent(geometry: RoomGeometry) -> tuple[Floats, Floats]:
     """Corners (3,) m of the upright rectangle round the floor that is seen, outliers and far distance left out."""
     rows, columns = np.nonzero(geometry.floor[::8, ::8])
-    points = geometry.camera.on_floor(np.column_stack([columns, rows]) * 8.0 + 4.0)
+    points = geometry.camera.on_floor(np.column_stack([columns, rows]).astype(float) * 8 + 4)
     points = points[np.isfinite(points).all(axis=1) & (np.linalg.norm(points, axis=1) < FARTHEST)]
     if len(points) < 10:
         return np.array([-2.0, 0.0, -4.0]), np.array([2.0, 0.0, 0.0])

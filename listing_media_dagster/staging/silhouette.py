@@ -29,7 +29,7 @@ def silhouette(parts: Iterable[Part], camera: PhotoCamera, window: Window) -> Im
         fixed = np.round(np.clip(fine[inside], -3e4, 3e4) * 2**_FIXED_POINT).astype(np.int32)
         for triangle in fixed:
             cv2.fillConvexPoly(drawn, triangle, 255, cv2.LINE_8, _FIXED_POINT)
-    return np.asarray(cv2.resize(drawn, size, interpolation=cv2.INTER_AREA), np.float32) / 255
+    return np.asarray(cv2.resize(drawn, size, interpolation=cv2.INTER_AREA) / 255, np.float32)
 
 
 def _before_camera(triangles: Floats, camera: PhotoCamera) -> Floats:
