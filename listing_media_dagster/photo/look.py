@@ -32,6 +32,8 @@ Bytes = NDArray[Any]  # uint8
 
 _CHROMA_STEP = 0.02
 _CHROMA_TOLERANCE = 0.05
+_MOST_ELSEWHERE = 0.6
+_ENOUGH_EVIDENCE = 0.5
 _LEVEL_STEP = 0.01
 _LEVEL_TOLERANCE = 0.035
 
@@ -128,8 +130,8 @@ def estimate_look(rgb: Bytes) -> LookEstimate:
 def agree_on_look(estimates: Mapping[str, LookEstimate], previous: ListingLook | None = None) -> ListingLook:
     """Decide what all photos of the listing share, from each photo's estimate (keys: photo ids).
 
-    Pure and independent of order. `previous`, the look an earlier run agreed on, is returned unchanged while the new
-    consensus stays within tolerance, so that photos already enhanced with it can be reused.
+    Pure and independent of order. `previous`, the look an earlier run agreed on, is returned unchanged while the photos
+    still agree with it within tolerance, so that photos already enhanced with it can be reused.
     """
     inside = [e for _, e in sorted(estimates.items()) if e.exterior_likelihood < 0.5 and not e.monochrome]
     outside = [e for _, e in sorted(estimates.items()) if e.exterior_likelihood >= 0.5 and not e.monochrome]
@@ -139,7 +141,13 @@ def agree_on_look(estimates: Mapping[str, LookEstimate], previous: ListingLook |
         exterior_light=_consensus_light(outside),
         interior_median=_quantise(min(max(median + 0.02, 0.64), 0.70), _LEVEL_STEP),
     )
-    if previous is not None and previous.version == consensus.version and _same_look(previous, consensus):
+    if (
+        previous is not None
+        and previous.version == consensus.version
+        and abs(previous.interior_median - consensus.interior_median) <= _LEVEL_TOLERANCE
+        and _still_agreed(previous.interior_light, consensus.interior_light, inside)
+        and _still_agreed(previous.exterior_light, consensus.exterior_light, outside)
+    ):
         return previous
     return consensus
 
@@ -234,7 +242,7 @@ def _mix(one: tuple[float, float], other: tuple[float, float], share: float) -> 
 def _consensus_light(estimates: Sequence[LookEstimate]) -> tuple[float, float]:
     """Confidence-weighted median chromaticity, quantised; neutral where there is too little evidence."""
     weights = np.array([e.confidence for e in estimates], float)
-    if weights.sum() < 0.5:
+    if weights.sum() < _ENOUGH_EVIDENCE:
         return 0.0, 0.0
     found = []
     for axis in (0, 1):
@@ -249,8 +257,16 @@ def _quantise(value: float, step: float) -> float:
     return round(round(value / step) * step, 4) + 0.0
 
 
-def _same_look(one: ListingLook, other: ListingLook) -> bool:
-    chroma = max(
-        math.dist(one.interior_light, other.interior_light), math.dist(one.exterior_light, other.exterior_light)
-    )
-    return chroma <= _CHROMA_TOLERANCE and abs(one.interior_median - other.interior_median) <= _LEVEL_TOLERANCE
+def _still_agreed(
+    light: tuple[float, float], consensus: tuple[float, float], estimates: Sequence[LookEstimate]
+) -> bool:
+    """Whether `light`, agreed on earlier, still stands: near the consensus, or with photos on either side of it.
+
+    Where half of the rooms are lamp-lit and half are not, one photo more moves the median from one half to the other.
+    """
+    if math.dist(light, consensus) <= _CHROMA_TOLERANCE:
+        return True
+    weights = np.array([e.confidence for e in estimates], float)
+    off = np.array([e.illuminant for e in estimates], float).reshape(-1, 2) - light
+    sides = [weights @ (off > _CHROMA_TOLERANCE), weights @ (off < -_CHROMA_TOLERANCE)]
+    return weights.sum() >= _ENOUGH_EVIDENCE and bool(np.max(sides) <= _MOST_ELSEWHERE * weights.sum())

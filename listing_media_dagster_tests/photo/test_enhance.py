@@ -300,6 +300,22 @@ def test_one_more_photo_leaves_the_look_of_forty_unchanged() -> None:
     assert agree_on_look(dict(reversed(forty.items()))) == look
 
 
+def test_one_more_photo_does_not_tip_a_listing_that_is_half_lamp_lit() -> None:
+    plain = estimate_look(paint_room().rgb)
+    lamp_lit, daylit = (
+        plain.model_copy(update={"illuminant": light, "confidence": 0.9, "sky_share": 0.0, "green_share": 0.0})
+        for light in ((0.3, -0.5), (0.0, 0.0))
+    )
+    half = {f"{i:02d}": lamp_lit if i % 2 else daylit for i in range(9)}
+    look = agree_on_look(half)
+    assert look.interior_light == (0.0, 0.0)
+    more = {**half, "09": lamp_lit, "10": lamp_lit}
+    assert agree_on_look(more).interior_light == (0.3, -0.5)
+    assert agree_on_look(more, previous=look) == look
+    many = {f"more-{i}": lamp_lit for i in range(5)}
+    assert agree_on_look({**more, **many}, previous=look).interior_light == (0.3, -0.5)
+
+
 def test_a_different_listing_gets_a_different_look() -> None:
     warm, cool = (
         {str(n): estimate_look(paint_room(light=light, exposure=0.5).rgb) for n in range(2)}
