@@ -118,8 +118,8 @@ def test_one_photo_more_costs_one_photo(one_more):
     stages = pipeline.report()["stages"]
     for asset in ("raw_photos", "preprocessed_photos", "enhanced_photos", "staged_photos"):
         assert (stages[asset]["computed"], stages[asset]["reused"]) == (1, 3)
-    # bedroom comes between kitchen and bathroom: the halves of its own shot, two dissolves, and where a neighbour's move
-    # changed the same without the dissolve that is new anyway
+    # bedroom comes between kitchen and bathroom: the halves of its own shot, two dissolves, and where a neighbour's
+    # move changed, the same but for the dissolve that is new anyway
     assert stages["tour_video"]["computed"] <= 7
     after = {photo["photo_id"]: photo["images"] for photo in pipeline.report()["photos"]}
     assert {photo_id: images for photo_id, images in after.items() if photo_id in before} == before
