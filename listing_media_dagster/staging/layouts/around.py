@@ -9,7 +9,7 @@ import numpy as np
 from listing_media_dagster.staging.arrangement import PlacedPiece
 from listing_media_dagster.staging.kits import Slot
 from listing_media_dagster.staging.layouts.selection import Selection, sized
-from listing_media_dagster.staging.layouts.setting import Setting, distance
+from listing_media_dagster.staging.layouts.setting import Setting, distance, place, pose_of
 from listing_media_dagster.staging.layouts.walls import (
     best_along_walls,
     corner_closeness,
@@ -59,6 +59,19 @@ def add_storage(setting: Setting, selection: Selection, slot: Slot, over: Slot |
     setting, piece, wall = found
     above = selection.look(over) if over else None
     return setting if above is None else hang_above(setting, str(over), above, wall, piece, room_over=0.25) or setting
+
+
+def add_beside(setting: Setting, selection: Selection, slot: Slot, base: str) -> Setting:
+    """Put something small on the floor beside the piece called `base`, backs in line."""
+    look, next_to = selection.look(slot), setting.named(base)
+    if look is None or next_to is None:
+        return setting
+    for hand in (1, -1):
+        aside = hand * (next_to.size[0] / 2 + 0.08 + look.size[0] / 2)
+        pose = pose_of(next_to).at(aside, (look.size[2] - next_to.size[2]) / 2)
+        if (with_it := setting.stand(place(slot.replace("_", " "), look, pose))) is not None:
+            return with_it
+    return setting
 
 
 def add_plant(setting: Setting, selection: Selection, slot: Slot = Slot.PLANT) -> Setting:

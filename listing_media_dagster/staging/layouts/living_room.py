@@ -9,7 +9,7 @@ import numpy as np
 from listing_media_dagster.staging.arrangement import PlacedPiece
 from listing_media_dagster.staging.kits import Look, Slot
 from listing_media_dagster.staging.layouts import on_top
-from listing_media_dagster.staging.layouts.around import add_art_above, add_plant, add_storage
+from listing_media_dagster.staging.layouts.around import add_art_above, add_beside, add_plant, add_storage
 from listing_media_dagster.staging.layouts.main_piece import Place, best_places, places_along_walls, places_on_floor
 from listing_media_dagster.staging.layouts.selection import Selection, sized
 from listing_media_dagster.staging.layouts.setting import Pose, Setting, distance, place, pose_of
@@ -35,7 +35,7 @@ def furnish_living_room(setting: Setting, selection: Selection, seed: int) -> Se
     furnished = add_storage(furnished, selection, Slot.SIDEBOARD, over=Slot.MIRROR)
     furnished = add_plant(furnished, selection)
     furnished = _pouf(furnished, selection, sofa)
-    furnished = add_plant(furnished, selection, Slot.BASKET)
+    furnished = add_beside(furnished, selection, Slot.BASKET, "sideboard")
     return on_top.dress_living_room(furnished, selection)
 
 
@@ -136,14 +136,16 @@ def _hidden_share(setting: Setting, name: str) -> float:
 
 
 def _pouf(setting: Setting, selection: Selection, sofa: PlacedPiece) -> Setting:
-    """Put a pouf at the corner of the rug that has no armchair."""
+    """Put a pouf beside the coffee table where no armchair stands, on the side away from the viewer."""
     look, table = selection.look(Slot.POUF), setting.named("coffee table")
     if look is None or table is None:
         return setting
-    for right, out in ((-0.75, 0.5), (0.75, 0.5), (-0.75, 0.1), (0.75, 0.1)):
-        pose = Pose(table.position[0], table.position[2], sofa.turn)
-        pose = pose.at(np.sign(right) * (table.size[0] / 2 + 0.3) + right * 0.4, out * table.size[2])
-        if (with_it := setting.stand(place("pouf", look, pose), elbow=0.15)) is not None:
+    middle = Pose(table.position[0], table.position[2], sofa.turn)
+    aside = table.size[0] / 2 + 0.25 + look.size[0] / 2
+    poses = [middle.at(hand * aside, out) for hand in (-1, 1) for out in (0.0, 0.3)]
+    for pose in sorted(poses, key=lambda pose: -np.hypot(pose.x, pose.z)):
+        pouf = place("pouf", look, pose)
+        if distance(pouf) > 2.4 and (with_it := setting.stand(pouf, elbow=0.15)) is not None:
             return with_it
     return setting
 

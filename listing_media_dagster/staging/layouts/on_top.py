@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import hypot
 
 from listing_media_dagster.staging.arrangement import PlacedPiece
-from listing_media_dagster.staging.kits import Slot
+from listing_media_dagster.staging.kits import Look, Slot
 from listing_media_dagster.staging.layouts.selection import Selection, sized
 from listing_media_dagster.staging.layouts.setting import Setting, place, pose_of
 
@@ -31,12 +31,16 @@ def set_on(
     below, look = setting.named(base), selection.look(slot)
     if below is None or look is None:
         return setting
-    scale = min(1.0, tallest / look.size[1])
-    look = sized(look, *(side * scale for side in look.size)) if slot is not Slot.THROW else sized(look, *FOLDED)
+    look = _fitting(look, below, tallest) if slot is not Slot.THROW else sized(look, *FOLDED)
     spare = [(below.size[axis] - look.size[axis]) / 2 - EDGE for axis in (0, 2)]
     if min(spare) < 0 or look.size[1] > tallest + 0.01:
         return setting
-    pose = pose_of(below).at(right * spare[0], out * spare[1], turn)
+    right, out = right * spare[0], out * spare[1]
+    if abs(below.size[0] - below.size[2]) < 0.02:  # as round tops are: their corners are air
+        reach = (below.size[0] - max(look.size[0], look.size[2])) / 2 - EDGE
+        inward = min(1.0, reach / max(hypot(right, out), 1e-6))
+        right, out = right * inward, out * inward
+    pose = pose_of(below).at(right, out, turn)
     name = f"{slot.replace('_', ' ')} on {base}"
     thing = place(name, look, pose, height=below.position[1] + below.size[1])
     standing = (piece for piece in setting.pieces if piece.name.endswith(f" on {base}"))
@@ -88,6 +92,13 @@ def dress_storage(setting: Setting, selection: Selection, base: str) -> Setting:
     setting = set_on(setting, selection, Slot.VASE, base, right=-0.85, tallest=0.8)
     setting = set_on(setting, selection, Slot.BOOKS, base, right=0.6)
     return set_on(setting, selection, Slot.BOWL, base, right=0.9)
+
+
+def _fitting(look: Look, below: PlacedPiece, tallest: float) -> Look:
+    """Return `look` as much smaller as what it stands on asks for, and its design allows."""
+    broad = (min(below.size[axis] - 2 * EDGE, look.size[axis]) / look.size[axis] for axis in (0, 2))
+    scale = min(1.0, tallest / look.size[1], *broad)
+    return sized(look, *(side * scale for side in look.size))
 
 
 def _overlap(one: PlacedPiece, other: PlacedPiece) -> bool:

@@ -15,6 +15,7 @@ from listing_media_dagster.staging.room import Wall
 
 # A built-in, a radiator or a deep skirting may keep pieces off the wall by as much.
 GAPS = (WALL_GAP + 0.01, 0.1, 0.2, 0.35, 0.5)
+GRAZING = 0.2  # a picture seen flatter than that shows nothing
 EYE_LEVEL = 1.48  # m to the middle of a picture
 TURN = {("z", 1): 0.0, ("z", -1): 180.0, ("x", 1): 90.0, ("x", -1): -90.0}
 
@@ -108,6 +109,8 @@ def hang_above(
     along = above.position[2] if wall.axis == "x" else above.position[0]
     low = max(EYE_LEVEL - look.size[1] / 2, above.position[1] + above.size[1] + room_over)
     pose = against(wall, along, look.size[2] / 2 + 0.005)
+    if facing_viewer(pose) < GRAZING:
+        return None
     return setting.hang(place(name, look, pose, height=low), wall)
 
 
