@@ -99,11 +99,8 @@ def platform_bed(size: Size, seed: int) -> list[Part]:
             beam("frame", (x, top - 0.045, -depth / 2 + board), (x, top - 0.045, depth / 2), (0.11, 0.09), radius=0.012)
         )
         for z in (-depth / 2 + 0.35, depth / 2 - 0.30):
-            parts.append(
-                beam(
-                    "legs", (side * (width / 2 - 0.22), 0, z), (side * (width / 2 - 0.22), top - 0.05, z), (0.09, 0.09)
-                )
-            )
+            foot = side * (width / 2 - 0.22)
+            parts.append(beam("legs", (foot, 0, z), (foot, top - 0.05, z), (0.09, 0.09)))
     for number in range(3):
         y = 0.30 + (height - 0.34) * number / 2.6
         each = (height - 0.34) / 2.6
@@ -112,10 +109,11 @@ def platform_bed(size: Size, seed: int) -> list[Part]:
         parts.append(
             beam("frame", (-width / 2 + 0.02, y, z), (width / 2 - 0.02, y, z), (0.026, each - 0.008), radius=0.008)
         )
-    for x in (-width / 2 + 0.20, 0.0, width / 2 - 0.20):
-        parts.append(
-            beam("frame", (x, 0.1, -depth / 2 + board - 0.035), (x, height - 0.03, -depth / 2 + 0.012), (0.06, 0.022))
-        )
+    low, high = -depth / 2 + board - 0.035, -depth / 2 + 0.012
+    parts += [
+        beam("frame", (x, 0.1, low), (x, height - 0.03, high), (0.06, 0.022))
+        for x in (-width / 2 + 0.20, 0.0, width / 2 - 0.20)
+    ]
     inside = (width - 0.20, depth - board - 0.12)
     parts += bedding(inside, top - 0.03, -depth / 2 + board + 0.03, seed, 0.22, 0.19)
     return fitted(parts, size)
@@ -138,8 +136,7 @@ def metal_bed(size: Size, seed: int) -> list[Part]:
         for at in np.linspace(-x, x, rods + 2)[1:-1]:
             reach = top if abs(at) < x - bend else top - bend + np.sqrt(bend**2 - (abs(at) - x + bend) ** 2)
             parts.append(tube("frame", [(at, low, z), (at, reach, z)], thick * 0.5, 10))
-    for side in (-1, 1):
-        parts.append(beam("frame", (side * x, rail - 0.03, -span), (side * x, rail - 0.03, span), (0.022, 0.05)))
+    parts += [beam("frame", (at, rail - 0.03, -span), (at, rail - 0.03, span), (0.022, 0.05)) for at in (-x, x)]
     parts.append(beam("frame", (-x, rail - 0.03, span), (x, rail - 0.03, span), (0.022, 0.05)))
     inside = (width - 0.06, depth - 4 * thick - 0.02)
     parts += bedding(inside, rail - 0.03, -depth / 2 + 2 * thick + 0.01, seed, 0.23, 0.34, True)
@@ -204,9 +201,9 @@ def bedding(
     duvet = Cloth(fall, 0.16 if foot_board else fall - 0.02, 0.045, puff, wave, seed)
     sheet = Cloth(fall - 0.03, 0.0, 0.016, puff, wave, seed)
     throw = Cloth(fall - 0.05, 0.0, 0.018, puff, wave, seed)
-    parts.append(draped("duvet", couch, duvet, 0.03))
-    parts.append(draped("mattress", couch.over(couch.z0 - 0.02, couch.z0 + 0.26, 0.013), sheet, 0.03))
-    parts.append(draped("throw", couch.over(foot - 0.62, foot - 0.10, 0.014), throw, 0.03))
+    parts.append(draped("duvet", couch, duvet, 0.035))
+    parts.append(draped("mattress", couch.over(couch.z0 - 0.02, couch.z0 + 0.26, 0.013), sheet, 0.033))
+    parts.append(draped("throw", couch.over(foot - 0.62, foot - 0.10, 0.014), throw, 0.033))
     return [*parts, *_pillows(width, top, head, seed)]
 
 
@@ -217,14 +214,16 @@ def _pillows(width: float, top: float, head: float, seed: int) -> list[Part]:
     parts: list[Part] = []
     for row, (tilt, z, height, thick) in enumerate(((24, 0.17, 0.50, 0.22), (42, 0.35, 0.46, 0.20))):
         for x in middles:
-            made = pillow("pillows", (side, height, thick), seed + 71 + row + int(10 * x), 0.05, 0.0025, 0.015)
+            made = pillow(
+                "pillows", (side, height, thick), seed + 71 + row + int(10 * x), 0.05, 0.0025, 0.015, cells=20
+            )
             leant = moved(made, leaning(tilt + rng.uniform(-2, 2)))
             rise = height / 2 * np.cos(np.radians(tilt)) + 0.03
             parts += moved(leant, turned(rng.uniform(-3, 3)), (x + rng.uniform(-0.01, 0.01), top + rise, head + z))
     for number, (x, extent) in enumerate(((-0.2, (0.44, 0.44)), (0.2, (0.42, 0.42)), (0.0, (0.52, 0.30)))):
         if width < 1.2 and number != 2:
             continue
-        made = pillow("cushions", (*extent, 0.15), seed + 80 + number, 0.07, 0.003, 0.02)
+        made = pillow("cushions", (*extent, 0.15), seed + 80 + number, 0.07, 0.003, 0.02, cells=18)
         leant = moved(made, leaning(38 + 6 * (number == 2)))
         rise = extent[1] / 2 * np.cos(np.radians(40)) + 0.045
         place = (x * width / 1.5, top + rise, head + 0.52 + 0.12 * (number == 2))

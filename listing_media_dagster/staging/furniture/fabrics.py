@@ -17,7 +17,7 @@ Surface = Callable[[Colour, Colour, int], Material]
 
 
 def _woven(count: int, metres: float, slub: float, mottle: float, depth: float, sheen: float) -> Surface:
-    """A plain weave of `count` threads in `metres`: `slub` and `mottle` are the tone of threads and of 5-30 mm clouds."""
+    """A weave of `count` threads in `metres`; `slub` and `mottle` are the tone of threads and of 5-30 mm clouds."""
 
     def surface(colour: Colour, accent: Colour, seed: int) -> Material:
         height, tone = threads(count, seed)
@@ -40,12 +40,12 @@ def velvet(colour: Colour, accent: Colour, seed: int) -> Material:
     brushed = field(seed, 1.4, (1.0, 2.0), 3) + 0.5 * field(seed + 1, 1.1, low_cut=10)
     nap = field(seed + 2, 0.4, low_cut=60)
     relief = np.clip(0.5 + 0.15 * brushed, 0, 1).astype(np.float32)
-    return Material(dyed(colour, 0.11 * brushed + 0.05 * nap), 0.8, gloss=0.55, relief=relief, depth=0.002, sheen=1.0)
+    return Material(dyed(colour, 0.05 * brushed + 0.04 * nap), 0.8, gloss=0.55, relief=relief, depth=0.002, sheen=1.0)
 
 
 def boucle(colour: Colour, accent: Colour, seed: int) -> Material:
     """Curled loops of 7 mm, shadowed between."""
-    return _looped(colour, seed, 64, 0.45, 0.0028, 0.34)
+    return _looped(colour, seed, 64, 0.45, 0.0028, 0.28)
 
 
 def teddy(colour: Colour, accent: Colour, seed: int) -> Material:
@@ -111,7 +111,8 @@ def plaid(colour: Colour, accent: Colour, seed: int) -> Material:
         across = place * 4 % 1
         broad = np.clip((0.23 - np.abs(across - 0.5)) / 0.006, 0, 1)
         line = np.clip((0.018 - np.abs(across - 0.08)) / 0.006, 0, 1)
-        return np.maximum(broad * 0.5, line * 0.4).astype(np.float32)
+        inked: Image = np.maximum(broad * 0.5, line * 0.4).astype(np.float32)
+        return inked
 
     return _printed(colour, accent, bands(u) + bands(v), 0.56, seed)
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import cv2
 import numpy as np
 
 from listing_media_dagster.path_tracer.materials import Colour, Image, Material
-from listing_media_dagster.staging.furniture.weaves import PIXELS, dyed, field, grid, nubs, ruffled, threads
+from listing_media_dagster.staging.furniture.weaves import dyed, field, grid, nubs, ruffled, threads
 
 CREAM, INK = np.array([0.62, 0.54, 0.43], np.float32), np.array([0.035, 0.04, 0.06], np.float32)
 
@@ -21,7 +20,8 @@ def _pile(seed: int, count: int) -> tuple[Image, Image]:
     """Tufts, `count` along the texture, brushed into lighter and darker patches of a few cm: height and tone."""
     height, own = nubs(count, seed)
     patches = field(seed + 1, 1.2, low_cut=5) + 0.7 * field(seed + 2, 0.8, low_cut=16)
-    return height, 0.22 * (height - 0.75) + 0.045 * own + 0.035 * patches
+    tone: Image = (0.22 * (height - 0.75) + 0.045 * own + 0.035 * patches).astype(np.float32)
+    return height, tone
 
 
 def rug_pile(colour: Colour, accent: Colour, seed: int) -> Material:
@@ -36,7 +36,7 @@ def rug_shag(colour: Colour, accent: Colour, seed: int) -> Material:
     strands = field(seed + 1, 0.5, (1.0, 4.0), 40)
     height = np.clip(0.75 * locks + 0.1 * strands + 0.1, 0, 1).astype(np.float32)
     tone = 0.42 * (locks - 0.7) + 0.08 * own + 0.09 * strands
-    return Material(dyed(colour, tone), 1.0, relief=height, depth=0.012, sheen=0.5)
+    return Material(dyed(colour, tone), 1.0, relief=height, depth=0.009, sheen=0.5)
 
 
 def rug_flatweave(colour: Colour, accent: Colour, seed: int) -> Material:
@@ -153,7 +153,8 @@ def _mixed(colour: Colour, accent: Colour, share: Image) -> Image:
 
 def _layered(picture: Image, share: Image, tint: Image) -> Image:
     mix = np.clip(share, 0, 1)[..., None]
-    return (picture * (1 - mix) + tint * mix).astype(np.float32)
+    blend: Image = (picture * (1 - mix) + tint * mix).astype(np.float32)
+    return blend
 
 
 def _stroke(place: Image, middle: float, half: float) -> Image:

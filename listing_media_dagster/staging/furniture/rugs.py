@@ -7,15 +7,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from listing_media_dagster.path_tracer.solids import Part, part
+from listing_media_dagster.path_tracer.solids import Part
 from listing_media_dagster.staging.arrangement import Size
 from listing_media_dagster.staging.furniture.soft_solids import (
-    Points,
     fitted,
-    grid_faces,
     lumps,
     round_pad,
     rounded_box,
+    yarns,
 )
 
 WHOLE = 2.0  # m: what a texture that shows a whole rug spans, see `bordered_rug`
@@ -53,38 +52,19 @@ def _nine_slice(place: NDArray[np.float32], length: float) -> NDArray[np.float32
 
 
 def _fringe(width: float, depth: float, tassel: float, seed: int) -> list[Part]:
-    """Loose knotted yarns along the two short ends."""
+    """Loose yarns along the two short ends."""
     rng = np.random.default_rng(seed)
     count = max(8, int(depth / 0.014))
+    z = np.linspace(-depth / 2 + 0.008, depth / 2 - 0.008, count)
     parts: list[Part] = []
     for side in (-1, 1):
-        z = np.linspace(-depth / 2 + 0.008, depth / 2 - 0.008, count)
-        bend = rng.uniform(-0.008, 0.008, (2, count))
-        x = side * (width / 2 - tassel - 0.004)
+        x = np.full(count, side * (width / 2 - tassel - 0.004))
         reach = side * tassel * rng.uniform(0.85, 1.0, count)
-        spine = np.stack(
-            [
-                np.stack([np.full(count, x), np.full(count, 0.006), z], 1),
-                np.stack([x + 0.5 * reach, np.full(count, 0.004), z + bend[0]], 1),
-                np.stack([x + reach, np.full(count, 0.0025), z + bend.sum(0)], 1),
-            ],
-            1,
-        )
-        parts.append(_yarns("pile", spine, 0.0026, turned_over=side > 0))
+        bend = rng.uniform(-0.008, 0.008, (2, count))
+        knots = ((x, 0.006, z), (x + reach / 2, 0.004, z + bend[0]), (x + reach, 0.0025, z + bend.sum(0)))
+        spines = np.stack([np.stack(np.broadcast_arrays(*knot), 1) for knot in knots], 1)
+        parts.append(yarns("pile", spines, 0.0026))
     return parts
-
-
-def _yarns(material: str, spine: Points, radius: float, turned_over: bool) -> Part:
-    """Four-sided yarns along spines (N, K, 3) that run roughly along x."""
-    ring = np.array([[0, 1, 0], [0, 0, 1], [0, -1, 0], [0, 0, -1]], np.float64)
-    count, knots = spine.shape[:2]
-    points = spine[:, :, None] + radius * ring
-    last = 4 * knots - 4
-    one = np.concatenate([grid_faces(knots, 4, closed=True), [[last, last + 1, last + 2], [last, last + 2, last + 3]]])
-    one = one[:, ::-1] if turned_over else one
-    faces = one[None] + (4 * knots * np.arange(count))[:, None, None]
-    uv = 0.02 + 0.05 * np.stack([points[..., 0] - points[..., 0].min(), points[..., 2] + points[..., 1]], -1)
-    return part(material, points, np.broadcast_to(ring, points.shape), uv, faces)
 
 
 def round_rug(size: Size, seed: int) -> list[Part]:

@@ -95,8 +95,8 @@ def rounded_sofa(size: Size, seed: int) -> list[Part]:
     for number in range(seats):
         x = inner * ((number + 0.5) / seats - 0.5)
         seat = padded(
-            "upholstery", (inner / seats - 0.006, 0.21, seat_depth), seed + 30 + number, 0.085, (0.006, 0.035, 0.03), 0.004,
-            0, 0.028, (x, 0.325, front - seat_depth / 2 - 0.01),
+            "upholstery", (inner / seats - 0.006, 0.21, seat_depth), seed + 30 + number, 0.085,
+            (0.006, 0.035, 0.03), 0.004, 0, 0.028, (x, 0.325, front - seat_depth / 2 - 0.01),
         )  # fmt: skip
         parts += seat
         rest = pillow("upholstery", (inner / seats * 1.0, 0.42, 0.30), seed + 40 + number, 0.02, 0, cells=24)
@@ -170,8 +170,8 @@ def tufted_sofa(size: Size, seed: int) -> list[Part]:
     for number in range(seats):
         x = inner * ((number + 0.5) / seats - 0.5)
         parts += padded(
-            "upholstery", (inner / seats - 0.004, 0.155, depth - 0.29), seed + 30 + number, 0.045, (0.004, 0.028, 0.015), 0.004,
-            0.004, 0.042, (x, 0.365, 0.105),
+            "upholstery", (inner / seats - 0.004, 0.155, depth - 0.29), seed + 30 + number, 0.045,
+            (0.004, 0.028, 0.015), 0.004, 0.004, 0.042, (x, 0.365, 0.105),
         )  # fmt: skip
     return fitted(
         [*parts, *tapered_legs(width, depth, leg, 0.08, 0.0), *scatter(width, 0.44, 0.04, seed, 0.06)[:-2]], size
@@ -186,7 +186,8 @@ def buttoned(material: str, size: Size, seed: int, pitch: float = 0.17) -> list[
 
     def diamond(x: Points, y: Points) -> Points:
         a, b = x / across + y / up, x / across - y / up
-        return (np.abs(np.sin(np.pi * a / 1.0) * np.sin(np.pi * b / 1.0)) + 1e-9) ** 0.38
+        depth: Points = (np.abs(np.sin(np.pi * a) * np.sin(np.pi * b)) + 1e-9) ** 0.38
+        return depth
 
     def shape(points: Points) -> Points:
         face = np.clip((points[:, 2] - thick / 2 + 0.05) / 0.05, 0, 1)
@@ -204,9 +205,8 @@ def buttoned(material: str, size: Size, seed: int, pitch: float = 0.17) -> list[
             x, y = i * across / 2, j * up / 2
             if (i + j) % 2 or abs(x) > width / 2 - 0.06 or abs(y) > height / 2 - 0.06:
                 continue
-            parts += padded(
-                material, (0.026, 0.026, 0.018), seed, 0.012, centre=(x, y, thick / 2 - 0.041), spacing=0.02
-            )
+            button = pillow(material, (0.032, 0.032, 0.022), seed, 0.0, blunt=0.2, cells=5)
+            parts += moved(button, None, (x, y, thick / 2 - 0.045))
     return parts
 
 
@@ -225,7 +225,7 @@ def skirt(material: str, plan: tuple[float, float], low: float, high: float, see
     points = np.stack([plan_points[..., 0], np.broadcast_to(levels[:, None], out.shape), plan_points[..., 1]], -1)
     run = np.append(0, np.cumsum(np.linalg.norm(np.diff(loop, axis=0), axis=1)))
     uv = np.stack(np.broadcast_arrays(run[None], levels[:, None] - 0.3 * inset[:, None]), -1)
-    faces = grid_faces(*out.shape, closed=True, turned_over=True)
+    faces = grid_faces(out.shape[0], out.shape[1], closed=True, turned_over=True)
     return Shell(points.reshape(-1, 3), uv.reshape(-1, 2), faces, np.arange(out.size)).part(material)
 
 
@@ -256,7 +256,7 @@ def _square_body(size: Size, seats: int, seed: int, cut: Cut) -> list[Part]:
         x = -inner / 2 + place * (number + 0.5)
         parts += padded(
             "upholstery", (place - 0.008, thick, seat_depth), seed + 30 + number, 0.05, (0.012, cut.crown, 0.02),
-            cut.slack, 0.0035, 0.029, (x, (cut.seat_top + cut.frame_top) / 2 - 0.005, front - seat_depth / 2 - 0.005),
+            cut.slack, 0.0035, 0.031, (x, (cut.seat_top + cut.frame_top) / 2 - 0.005, front - seat_depth / 2 - 0.005),
         )  # fmt: skip
         rest = pillow("upholstery", (place * 1.02, rest_height, cut.plump), seed + 40 + number, 0.03, 0.0035)
         parts += moved(rest, leaning(tilt), (x, cut.seat_top + rest_height / 2 - 0.05, back + 0.275))

@@ -26,7 +26,7 @@ DESIGNS: tuple[Design, ...] = (
     Design("sofa_rounded", Kind.SOFA, (2.2, 0.78, 0.98), *_SOFA, sofas.ROLES, sofas.rounded_sofa),
     Design("sofa_tufted", Kind.SOFA, (2.15, 0.8, 0.92), *_SOFA, sofas.ROLES, sofas.tufted_sofa),
     Design("sofa_loft", Kind.SOFA, (2.2, 0.76, 0.95), *_SOFA, sofas.ROLES, sofas.loft_sofa),
-    Design("sofa_slipcover", Kind.SOFA, (2.15, 0.86, 0.95), *_SOFA, sofas.ROLES, sofas.slipcover_sofa),
+    Design("sofa_slipcover", Kind.SOFA, (2.15, 0.86, 0.95), *_SOFA, ("upholstery", "cushions"), sofas.slipcover_sofa),
     Design(
         "armchair_track", Kind.ARMCHAIR, (0.84, 0.8, 0.86), *_ARMCHAIR, ("upholstery", "legs"), sofas.track_armchair
     ),

@@ -35,8 +35,9 @@ class Shell:
         corners = self.weld[self.faces].ravel()
         count = int(self.weld.max()) + 1
         sums = [np.bincount(corners, np.repeat(across[:, i], 3), count) for i in range(3)]
-        total: Points = np.stack(sums, 1).astype(np.float64)
-        return unit(total)[self.weld]
+        total: Points = np.stack(sums, 1).astype(np.float64)[self.weld]
+        flat = np.linalg.norm(total, axis=1) < 1e-12  # a pillow's pointed corners: the two sides cancel out
+        return unit(np.where(flat[:, None], self.points - self.points.mean(0), total))
 
     def shaped(self, shape: Callable[[Points], Points]) -> Shell:
         return replace(self, points=shape(self.points))
@@ -212,7 +213,7 @@ def outline(half_width: float, half_depth: float, radius: float, spacing: float 
     return np.concatenate(dense)
 
 
-def cord(material: str, path: Points, radius: float, sides: int = 6) -> Part:
+def cord(material: str, path: Points, radius: float, sides: int = 5) -> Part:
     """A closed round cord along the loop `path` (N, 3) m, which is nearly flat."""
     ahead, behind = np.roll(path, -1, 0), np.roll(path, 1, 0)
     axis = np.cross(path - path.mean(0), ahead - path.mean(0)).sum(0)
@@ -339,13 +340,18 @@ def bolster(
     points = points + (height[:, None] * rise)[..., None] * [0.0, 1.0, 0.0]
     run = np.append(0, np.cumsum(np.linalg.norm(np.diff(spine, axis=0), axis=1)))
     girth = np.append(0, np.cumsum(np.linalg.norm(np.diff(points[len(spine) // 2], axis=0), axis=1)))
-    uv = np.stack(np.broadcast_arrays(girth[None], run[:, None]), -1)
-    weld = np.arange(len(spine) * sides).reshape(len(spine), sides)
-    weld[0], weld[-1] = weld[0, 0], weld[-1, 0]
-    weld = np.concatenate([weld, weld[:, :1]], 1)
-    _, welded = np.unique(weld, return_inverse=True)
-    faces = grid_faces(len(spine), sides + 1)
-    return Shell(points.reshape(-1, 3), uv.reshape(-1, 2), faces, welded.ravel())
+    along = np.stack(np.broadcast_arrays(girth[None], run[:, None]), -1)
+    flat = np.stack([width[:, None] * across, height[:, None] * rise], -1)
+    # texture runs along the roll but lies flat on its ends: the rings where it changes come twice
+    cap, count = len(angles), len(spine)
+    rows = np.r_[: cap + 1, cap : count - cap, count - cap - 1 : count]
+    on_end = np.r_[np.ones(cap + 1, bool), np.zeros(len(path), bool), np.ones(cap + 1, bool)]
+    uv = np.where(on_end[:, None, None], flat[rows], along[rows])
+    number = np.arange(count * sides).reshape(count, sides)
+    number[0], number[-1] = number[0, 0], number[-1, 0]
+    _, welded = np.unique(np.concatenate([number, number[:, :1]], 1)[rows], return_inverse=True)
+    faces = grid_faces(len(rows), sides + 1)
+    return Shell(points[rows].reshape(-1, 3), uv.reshape(-1, 2), faces, welded.ravel())
 
 
 def round_pad(radius: tuple[float, float], height: float, edge: float, rise: float, sides: int = 72) -> Shell:
@@ -373,6 +379,21 @@ def round_pad(radius: tuple[float, float], height: float, edge: float, rise: flo
     uv = np.where(wall[:, None, None], around, points[..., [0, 2]])
     faces = grid_faces(len(rows), sides + 1)
     return Shell(points.reshape(-1, 3), uv.reshape(-1, 2), faces, welded.ravel())
+
+
+def yarns(material: str, spines: Points, radius: float) -> Part:
+    """Loose yarns `radius` m thick along the spines (N, K, 3) m: fringes."""
+    ahead = unit(np.gradient(spines, axis=1))
+    side = unit(np.cross(ahead, [0.3, 0.2, 1.0]))
+    other = np.cross(side, ahead)
+    ring = np.stack([side, other, -side, -other], 2)
+    count, knots = spines.shape[:2]
+    last = 4 * knots - 4
+    one = np.concatenate([grid_faces(knots, 4, closed=True), [[last, last + 1, last + 2], [last, last + 2, last + 3]]])
+    faces = one[None] + (4 * knots * np.arange(count))[:, None, None]
+    points = spines[:, :, None] + radius * ring
+    uv = 0.02 + 0.05 * np.stack([points[..., 0], points[..., 2] + points[..., 1]], -1)
+    return part(material, points, ring, uv, faces)
 
 
 def leaning(degrees: float) -> Points:
