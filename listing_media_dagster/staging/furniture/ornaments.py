@@ -30,9 +30,10 @@ Profile = list[tuple[float, float]]
 def vessel(material: str, outside: Profile, wall: float, at: Place = (0, 0, 0), sides: int = 64) -> Part:
     """A hollow turned vessel: `outside` is its (r, y) outline from foot to rim, `wall` m its thickness."""
     smooth = [(float(r), float(y)) for r, y in curve(outside, 32)]
-    inside = [(max(0.0, r - wall), max(y, outside[0][1] + 2 * wall)) for r, y in smooth[::-1]]
+    floor = outside[0][1] + 2 * wall
+    inside = [(max(0.0, r - wall), y) for r, y in smooth[::-1] if y > floor + 1e-4]
     rim = [(smooth[-1][0] - wall / 2, smooth[-1][1] + wall / 2)]
-    profile = [(0.0, outside[0][1]), *smooth, *rim, *inside[:-1], (0.0, outside[0][1] + 2 * wall)]
+    profile = [(0.0, outside[0][1]), *smooth, *rim, *inside, (inside[-1][0], floor), (0.0, floor)]
     return turned_part(material, profile, at, fillet=0.0015, sides=sides)
 
 
