@@ -21,9 +21,10 @@ from listing_media_dagster.staging.arrangement import Arrangement
 from listing_media_dagster.staging.camera_look import CameraLook, camera_look
 from listing_media_dagster.staging.furniture.designs import Design
 from listing_media_dagster.staging.light import RoomLight, estimate_light, linear_light
+from listing_media_dagster.staging.reflection import floor_gloss, mirrored_change, with_mirror_floor
 from listing_media_dagster.staging.render import Stage, Window, trace
 from listing_media_dagster.staging.room import PhotoCamera, RoomGeometry
-from listing_media_dagster.staging.scene import StandIn, furniture, stand_in
+from listing_media_dagster.staging.scene import PLANES, StandIn, furniture, stand_in
 from listing_media_dagster.staging.silhouette import silhouette
 
 Rgb = NDArray[np.uint8]
@@ -31,8 +32,9 @@ Mask = NDArray[np.bool_]
 Planes = NDArray[np.int8]  # which of `scene.PLANES` a pixel shows
 
 MARGIN = 0.6  # m round the furniture in which its shadow may show
-PIXELS = 700_000  # that light is traced for; larger windows are traced reduced
+PIXELS, EMPTY_PIXELS, MIRROR_PIXELS = 700_000, 45_000, 100_000  # traced at most; larger windows are traced reduced
 SAMPLES, GUIDE_SAMPLES, EMPTY_SAMPLES = 4, 2, 9  # a pixel
+DIMMEST = 0.35  # share of the floor's light that is left where furniture hides a window from its mirror
 FAINT, PLAIN = 0.008, 0.03  # darkening that is dropped, and that is kept whole
 
 
@@ -49,6 +51,7 @@ class StagedPixels:
     furniture: Image
     depth: Image
     light: RoomLight
+    gloss: float
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -88,30 +91,43 @@ def render_staging(
         full = Stage([*empty.parts, *parts], {**empty.materials, **materials}, empty.shining)
         traced_at = reduced(camera, window, PIXELS)
         traced = trace(full, traced_at.camera, traced_at.window, SAMPLES, GUIDE_SAMPLES, seed + 200)
-        bare_at = reduced(camera, window, PIXELS // 16)
+        bare_at = reduced(camera, window, EMPTY_PIXELS)
         bare = trace(empty, bare_at.camera, bare_at.window, EMPTY_SAMPLES, GUIDE_SAMPLES, seed + 300)
     with step("denoise"):
         furnished = traced_at.enlarged(traced.denoised(), window)
         bare_light = bare.denoised()
+    with step("reflection"):
+        gloss = floor_gloss(base, geometry, room)
+        mirror = np.zeros((*window.size[::-1], 3), np.float32)
+        if gloss > 0.05:
+            at = reduced(camera, window, MIRROR_PIXELS)
+            pictures = [
+                trace(with_mirror_floor(stage), at.camera, at.window, SAMPLES, 1, seed + 400).denoised()
+                for stage in (full, empty)
+            ]
+            mirror = at.enlarged(mirrored_change(pictures[0], pictures[1], at.camera, at.window, gloss), window)
     with step("composite"):
         solid = [piece for piece in parts if not materials[piece.material].clear]
         covered = silhouette(solid, camera, window)
-        planes = _planes(room, camera, window)
+        planes = _planes(room, light.panes, camera, window)
         unfurnished = _enlarged_by_plane(
-            bare_light, _planes(room, bare_at.camera, bare_at.window), bare_at, planes, window
+            bare_light, _planes(room, light.panes, bare_at.camera, bare_at.window), bare_at, planes, window
         )
-        darkening = shadow(furnished, unfurnished, covered, planes, _fading(window, camera.size))
+        on_floor = _floor_seen(geometry.floor[window.rows_columns], planes)
+        fading = _fading(window, camera.size) * np.where(planes == 0, on_floor, 1)
+        darkening = shadow(furnished, unfurnished, covered, planes, fading)
+        mirror = _faint_left_out(mirror, covered, fading * np.where(planes == 0, 1, 0))
         rgb, alpha = base.copy(), np.zeros(base.shape[:2], np.float32)
         look = camera_look(base, seed)
         rgb[window.rows_columns], alpha[window.rows_columns] = _laid_in(
-            base[window.rows_columns], furnished, unfurnished, covered, darkening, light, look
+            base[window.rows_columns], furnished, unfurnished, covered, darkening, mirror, light, look
         )
         changed = (rgb != base).any(axis=-1) | (alpha > 0)
         depth = _depth(camera, room)
         depth[window.rows_columns] = np.minimum(
             depth[window.rows_columns], traced_at.enlarged(_along_axis(traced.distance, traced_at), window)
         )
-    return StagedPixels(rgb, changed, alpha, depth, light, seconds)
+    return StagedPixels(rgb, changed, alpha, depth, light, gloss, seconds)
 
 
 def window_round(parts: Sequence[Part], camera: PhotoCamera) -> Window:
@@ -166,8 +182,14 @@ def reduced(camera: PhotoCamera, window: Window, pixels: int) -> Reduced:
     return Reduced(camera.scaled(size), small, factor)
 
 
-def _planes(room: StandIn, camera: PhotoCamera, window: Window) -> Planes:
-    return room.first_hit(camera, window.pixels())[0].reshape(window.size[::-1])
+def _planes(room: StandIn, panes: Sequence[Part], camera: PhotoCamera, window: Window) -> Planes:
+    """Which of `scene.PLANES` each pixel (h, w) shows; each pane counts as one more."""
+    planes = room.first_hit(camera, window.pixels())[0].reshape(window.size[::-1])
+    for number, pane in enumerate(panes):
+        outline = camera.project(pane.vertices.astype(float)) - (window.left, window.top)
+        if np.isfinite(outline).all():
+            cv2.fillPoly(planes, [np.round(np.clip(outline, -1e4, 1e4)).astype(np.int32)], len(PLANES) + number)
+    return planes
 
 
 def _enlarged_by_plane(light: Image, small_planes: Planes, at: Reduced, planes: Planes, window: Window) -> Image:
@@ -222,8 +244,32 @@ def _fading(window: Window, size: tuple[int, int]) -> Image:
     return np.asarray(np.clip(inside, 0, 1), np.float32)
 
 
+def _floor_seen(floor: Mask, planes: Planes) -> Image:
+    """How surely pixels (h, w) that show the stand-in's floor show the photo's floor too, not what stands before it."""
+    reach = max(3, round(0.02 * max(floor.shape))) | 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    closed = cv2.morphologyEx((floor | (planes != 0)).astype(np.uint8), cv2.MORPH_CLOSE, kernel)
+    return np.asarray(cv2.GaussianBlur(closed.astype(np.float32), (0, 0), reach / 4), np.float32)
+
+
+def _faint_left_out(mirror: Image, alpha: Image, fading: Image) -> Image:
+    """Keep what of the mirror's change can be seen, and let it end softly."""
+    untouched = (cv2.dilate((alpha > 0).astype(np.uint8), np.ones((5, 5), np.uint8)) == 0).astype(np.float32)
+    mirror = _carried_over(mirror, untouched, (1.0, 3.0, 12.0))
+    size = np.abs(mirror).mean(axis=-1, keepdims=True)
+    kept = np.clip((size - FAINT / 4) / (FAINT / 2), 0, 1) * fading[..., None]
+    return np.asarray(mirror * kept, np.float32)
+
+
 def _laid_in(
-    photo: Rgb, furnished: Image, unfurnished: Image, alpha: Image, darkening: Image, light: RoomLight, look: CameraLook
+    photo: Rgb,
+    furnished: Image,
+    unfurnished: Image,
+    alpha: Image,
+    darkening: Image,
+    mirror: Image,
+    light: RoomLight,
+    look: CameraLook,
 ) -> tuple[Rgb, Image]:
     """Return the staged part of the photo, uint8 (h, w, 3), and the furniture's share of each pixel as it shows."""
     room = unfurnished * darkening
@@ -232,9 +278,11 @@ def _laid_in(
     own = np.maximum((furnished - (1 - share) * room) / np.maximum(share, 0.3), 0).astype(np.float32)
     pieces = _carried_over(own, np.clip(2 * alpha - 1, 0, 1) ** 2, (0.8, 2.0, 6.0))
     pieces, share = look.softened(_displayed(pieces, light) * share), look.softened(alpha)[..., None]
-    mixed: Image = (linear_light(photo) * darkening * (1 - share) + pieces).astype(np.float32)
+    before = linear_light(photo) * darkening
+    behind = np.maximum(before + mirror, DIMMEST * before)
+    mixed: Image = (behind * (1 - share) + pieces).astype(np.float32)
     coded = _coded(mixed) + look.grain(photo.shape[:2]) * share
-    untouched = (share[..., 0] == 0) & (darkening >= 1).all(axis=-1)
+    untouched = (share[..., 0] == 0) & (darkening >= 1).all(axis=-1) & (mirror == 0).all(axis=-1)
     staged = np.asarray(np.clip(coded * 255 + 0.5, 0, 255), np.uint8)
     return np.where(untouched[..., None], photo, staged), share[..., 0]
 

@@ -7,7 +7,7 @@ reflectances that explain the photo's floor, walls and ceiling best are the room
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import cv2
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from listing_media_dagster.path_tracer.materials import Colour, Image, Material
 from listing_media_dagster.path_tracer.solids import Part
 from listing_media_dagster.staging.render import Stage, trace, whole
-from listing_media_dagster.staging.room import Floats, RoomGeometry
+from listing_media_dagster.staging.room import Floats, PhotoCamera, RoomGeometry
 from listing_media_dagster.staging.scene import PLANES, SIDES, StandIn
 
 Rgb = NDArray[np.uint8]
@@ -57,6 +57,12 @@ class RoomLight:
         materials = {name: Material(self.reflectance[name]) for name in PLANES}
         return Stage([*planes, *self.panes], materials, self.shining)
 
+    def brighter(self, times: float) -> RoomLight:
+        shining = {
+            name: (times * red, times * green, times * blue) for name, (red, green, blue) in self.shining.items()
+        }
+        return replace(self, shining=shining)
+
 
 @cache
 def _linear_levels() -> NDArray[np.float32]:
@@ -84,8 +90,7 @@ def estimate_light(base: Rgb, geometry: RoomGeometry, room: StandIn, seed: int) 
     rendered = []
     for number, source in enumerate(sources):
         alone = RoomLight(panes, {source: (float(usual[number]),) * 3}, _grey_planes(), (0.0, 0.0, 0.0), {})
-        traced = trace(alone.stage(room), camera, whole(camera), SAMPLES, GUIDE_SAMPLES, seed + number)
-        rendered.append(traced.denoised().mean(axis=-1))
+        rendered.append(_rendered(alone, room, camera, seed + number))
     mix, gain = _explain(small, np.stack(rendered), shown, usable)
     colours = {
         name: np.median(small[usable & (shown == n)], axis=0)
@@ -98,7 +103,17 @@ def estimate_light(base: Rgb, geometry: RoomGeometry, room: StandIn, seed: int) 
         name: _reflectance(name, colours.get(name), float(gain[n]), tint, scale) for n, name in enumerate(PLANES)
     }
     dark = np.percentile(small.reshape(-1, 3), 0.2, axis=0).clip(0, 0.02)
-    return RoomLight(panes, radiance, reflectance, _colour(dark), dict(zip(sources, map(float, mix), strict=True)))
+    found = dict(zip(sources, map(float, mix), strict=True))
+    light = RoomLight(panes, radiance, reflectance, _colour(dark), found)
+    rendered_all = _rendered(light, room, camera, seed)[usable]
+    level = float(np.median(small.mean(axis=-1)[usable] / np.maximum(rendered_all, 1e-4))) if usable.any() else 1.0
+    return light.brighter(float(np.clip(level, 0.5, 2.0)))
+
+
+def _rendered(light: RoomLight, room: StandIn, camera: PhotoCamera, seed: int) -> Image:
+    """Return the brightness (h, w) of the empty, lit stand-in."""
+    traced = trace(light.stage(room), camera, whole(camera), SAMPLES, GUIDE_SAMPLES, seed)
+    return np.asarray(traced.denoised().mean(axis=-1))
 
 
 def _panes(room: StandIn) -> tuple[Part, ...]:

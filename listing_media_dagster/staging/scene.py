@@ -71,17 +71,19 @@ class StandIn:
 
     def first_hit(self, camera: PhotoCamera, points: Floats) -> tuple[NDArray[np.int8], Floats]:
         """Return which of `PLANES` pixels (N, 2) see (N,) and where (N, 3) m."""
-        rays = camera.rays(points)
-        origin = camera.position
+        return self.cast(camera.position, camera.rays(points))
+
+    def cast(self, origins: Floats, rays: Floats) -> tuple[NDArray[np.int8], Floats]:
+        """Return which of `PLANES` rays (N, 3) from origins (3,) or (N, 3) inside meet (N,) and where (N, 3) m."""
         low = np.array([self.x[0], 0.0, self.z[0]])
         high = np.array([self.x[1], self.height, self.z[1]])
         with np.errstate(divide="ignore", invalid="ignore"):
-            steps = np.where(rays > 0, (high - origin) / rays, np.where(rays < 0, (low - origin) / rays, np.inf))
+            steps = np.where(rays > 0, (high - origins) / rays, np.where(rays < 0, (low - origins) / rays, np.inf))
         axis = steps.argmin(axis=1)
         nearest = steps[np.arange(len(rays)), axis]
         positive = rays[np.arange(len(rays)), axis] > 0
         plane = np.array([[2, 0, 4], [3, 1, 5]], np.int8)[positive.astype(int), axis]
-        return plane, origin + rays * nearest[:, None]
+        return plane, origins + rays * nearest[:, None]
 
 
 PLANES = ("floor", "ceiling", *SIDES)
