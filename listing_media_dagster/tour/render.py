@@ -177,12 +177,14 @@ def _until(stop: threading.Event, pictures: Iterator[NDArray[np.uint8]]) -> Iter
 
 
 class _Plates:
-    """The plates of the photos being shown now, made once however many segments ask; the oldest is dropped."""
+    """The plates of the photos being shown now, made once however many segments ask; the oldest is dropped.
+
+    At most one full-resolution photo a worker is in memory.
+    """
 
     def __init__(self, load_image: LoadImage, capacity: int) -> None:
         self._load_image, self._capacity = load_image, capacity
         self._guard = threading.Lock()
-        self._making = threading.Lock()  # one full-resolution photo in memory at a time
         self._plates: OrderedDict[PhotoClip, Future[Plate]] = OrderedDict()
 
     def of(self, clip: PhotoClip) -> Plate:
@@ -197,8 +199,7 @@ class _Plates:
             self._plates.move_to_end(clip)
         if mine:
             try:
-                with self._making:
-                    future.set_result(self._make(clip))
+                future.set_result(self._make(clip))
             except BaseException as error:
                 future.set_exception(error)
                 raise
