@@ -75,6 +75,8 @@ def wood_planks(
         joints = (np.sort(joints) * size).astype(int)
         starts = [joints[-1] - size, *joints]
         for left, right in pairwise(starts):
+            if left == right:  # two joints fell on one pixel
+                continue
             columns = np.arange(left, right) % size
             grain = grains[rng.integers(4)]
             y0, x0 = rng.integers(grain.shape[0] - (bottom - top)), rng.integers(size)
