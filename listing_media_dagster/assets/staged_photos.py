@@ -9,7 +9,7 @@ from listing_media_dagster.assets.stage_asset import stage_asset
 from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.listing import Listing, Photo, PhotoSet, StageChoice
 from listing_media_dagster.photo.encode import encode_jpeg
-from listing_media_dagster.staging import back_ends, decide, emptiness
+from listing_media_dagster.staging import back_ends, decide, suitability
 from listing_media_dagster.store.photo_sets import MediaStoreResource
 
 DEFAULT_STYLE = "scandinavian"
@@ -44,7 +44,7 @@ def staged_photos(
             style=style,
             seed=config.seed,
             back_ends=[(end.name, end.version) for end in ends],
-            version=emptiness.VERSION,
+            version=suitability.VERSION,
         )
         for photo_id, photo in bases.items()
     }
@@ -68,9 +68,9 @@ def _as_configured(listing: Listing, config: StagingConfig) -> Listing:
 
 def _stage(base: Photo, choice: StageChoice, style: str, seed: int, stage: StageRun) -> Photo:
     """Return the furnished photo, or the base with the reason why it passes on as it is."""
-    furnishing = emptiness.measure_furnishing(stage.pixels(base.image, at_most=800))
-    measured = base.model_copy(update={"metrics": {**base.metrics, "furnishing": furnishing}})
-    decision = decide.decide_staging(base, choice, furnishing)
+    judged = suitability.judge_suitability(stage.pixels(base.image, at_most=800))
+    measured = base.model_copy(update={"metrics": {**base.metrics, "emptiness": judged.evidence["emptiness"]}})
+    decision = decide.decide_staging(base, choice, judged)
     if not decision.wanted:
         return _passed_on(measured, decision.reason)
     request = back_ends.StagingRequest(

@@ -1,10 +1,11 @@
-"""Which photos are to be staged: a decision from the room, how empty it is and what the customer asked for."""
+"""Which photos are to be staged: a decision from the room, what its pixels show and what the customer asked for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from listing_media_dagster.listing import EXTERIORS, Photo, RoomType, StageChoice
+from listing_media_dagster.staging.suitability import Suitability
 
 STAGEABLE = frozenset(
     {
@@ -28,30 +29,27 @@ class StagingDecision:
     reason: str
 
 
-def decide_staging(photo: Photo, choice: StageChoice, furnishing: float) -> StagingDecision:
-    """Say whether to stage `photo` and why; `furnishing` is 0 (bare) to 1 (full), see `emptiness.measure_furnishing`.
+def decide_staging(photo: Photo, choice: StageChoice, suitability: Suitability) -> StagingDecision:
+    """Say whether to stage `photo` and why; `suitability` is what its pixels show, see `suitability.judge_suitability`.
 
-    What the customer names wins over what was measured; nothing but rooms people furnish is ever staged.
+    What the customer names wins over what the room is called, and that over the pixels; no exterior is ever staged.
     """
     if photo.names & set(choice.exclude):
         return StagingDecision(False, "excluded by the listing")
     if photo.room.type in EXTERIORS:
         return StagingDecision(False, "an exterior is never staged")
     asked_for = bool(photo.names & set(choice.include))
-    if photo.room.type not in STAGEABLE and not asked_for:
-        return StagingDecision(False, f"a {_in_words(photo.room.type)} is not furnished virtually")
-    if asked_for:
+    if asked_for and not suitability.is_exterior:
         return StagingDecision(True, "asked for by the listing")
-    if choice.include:
+    if photo.room.type not in STAGEABLE:
+        return StagingDecision(False, f"a {_in_words(photo.room.type)} is not furnished virtually")
+    if choice.include and not asked_for:
         return StagingDecision(False, "the listing names other photos to stage")
-    if furnishing > FURNISHED_FROM:
-        return StagingDecision(
-            False, f"the room is furnished or cluttered ({furnishing:.2f}, bare is below {FURNISHED_FROM})"
-        )
-    return StagingDecision(True, f"an empty room ({furnishing:.2f})")
-
-
-FURNISHED_FROM = 0.5
+    if suitability.refusal is not None:
+        return StagingDecision(False, suitability.refusal)
+    if photo.room.type == RoomType.UNKNOWN:
+        return StagingDecision(True, "an empty room, staged as a living room, its type being unknown")
+    return StagingDecision(True, "an empty room")
 
 
 def _in_words(room: RoomType) -> str:
