@@ -20,19 +20,24 @@ Place = Sequence[float] | Points
 Axis = Literal["x", "y", "z"]
 
 
+# A box's 24 vertices: on which side of each axis they are, and along which axis they face.
+_BOX = box("", (0, 0, 0), (1, 1, 1), 0.25)
+_AT_HIGH = _BOX.vertices > 0.5
+_FACES_ALONG = np.abs(_BOX.normals) > 0.5
+
+
 def board(material: str, low: Place, high: Place, grain: Axis = "x", bevel: float = 0.003) -> Part:
     """An upright box between two corners whose grain runs along `grain`; no two boards show the same grain."""
-    plain = box(material, [float(v) for v in low], [float(v) for v in high], bevel)
-    along = plain.vertices[:, "xyz".index(grain)]
-    across = plain.vertices.sum(1) - along
-    facing = np.abs(plain.normals).argmax(1)
+    lo, hi = np.minimum(low, high).astype(float), np.maximum(low, high).astype(float)
+    inset = min(bevel, float((hi - lo).min()) / 2.01)
+    vertices = np.where(_AT_HIGH, hi, lo) + np.where(_FACES_ALONG, 0, np.where(_AT_HIGH, -inset, inset))
+    axis = "xyz".index(grain)
+    first, second = (other for other in range(3) if other != axis)
     # On each face the other coordinate that varies; end grain shows both across the grain.
-    others = {"x": ("y", "z"), "y": ("x", "z"), "z": ("x", "y")}[grain]
-    first, second = (plain.vertices[:, "xyz".index(axis)] for axis in others)
-    across = np.where(facing == "xyz".index(others[0]), second, first)
-    along = np.where(facing == "xyz".index(grain), second, along)
-    shift = np.asarray(low, float) @ [3.17, 5.71, 2.39]
-    return replace(plain, uv=np.stack([along + shift, across + 0.61 * shift], 1).astype(np.float32))
+    across = np.where(_FACES_ALONG[:, first], vertices[:, second], vertices[:, first])
+    along = np.where(_FACES_ALONG[:, axis], vertices[:, second], vertices[:, axis])
+    shift = lo @ [3.17, 5.71, 2.39]
+    return part(material, vertices, _BOX.normals, np.stack([along + shift, across + 0.61 * shift], 1), _BOX.faces)
 
 
 def lofted(material: str, rings: object) -> Part:

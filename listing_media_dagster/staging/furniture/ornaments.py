@@ -27,9 +27,11 @@ from listing_media_dagster.staging.furniture.joinery import (
 Profile = list[tuple[float, float]]
 
 
-def vessel(material: str, outside: Profile, wall: float, at: Place = (0, 0, 0), sides: int = 64) -> Part:
+def vessel(
+    material: str, outside: Profile, wall: float, at: Place = (0, 0, 0), sides: int = 64, steps: int = 32
+) -> Part:
     """A hollow turned vessel: `outside` is its (r, y) outline from foot to rim, `wall` m its thickness."""
-    smooth = [(float(r), float(y)) for r, y in curve(outside, 32)]
+    smooth = [(float(r), float(y)) for r, y in curve(outside, steps)]
     floor = outside[0][1] + 2 * wall
     inside = [(max(0.0, r - wall), y) for r, y in smooth[::-1] if y > floor + 1e-4]
     rim = [(smooth[-1][0] - wall / 2, smooth[-1][1] + wall / 2)]
@@ -222,8 +224,8 @@ def _object(rng: np.random.Generator, at: Place, height: float) -> list[Part]:
     if rng.random() < 0.25:
         ball = 0.36 * height
         middle = (float(at[0]), float(at[1]) + ball, float(at[2]))
-        return [ellipsoid("objects", middle, (min(ball, 0.085), ball, min(ball, 0.085)))]
-    return [vessel("objects", [(reach * r, height * y) for r, y in outline], 0.005, at, 40)]
+        return [ellipsoid("objects", middle, (min(ball, 0.085), ball, min(ball, 0.085)), sides=24)]
+    return [vessel("objects", [(reach * r, height * y) for r, y in outline], 0.005, at, 32, 14)]
 
 
 DESIGNS: tuple[Design, ...] = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from listing_media_dagster.path_tracer.solids import Part
@@ -18,7 +20,7 @@ def plant_fiddle(size: Size, seed: int) -> list[Part]:
     width, height, _ = size
     rng = np.random.default_rng(seed)
     pot_height, pot_radius = 0.26 * height**0.5, min(0.17, 0.24 * width)
-    parts = potted(pot_radius, pot_height)
+    parts: list[Part] = []
     bases, ways, lengths = [], [], []
     for stem in range(3):
         turn = 2 * np.pi * stem / 3 + rng.uniform(-0.4, 0.4)
@@ -41,10 +43,33 @@ def plant_fiddle(size: Size, seed: int) -> list[Part]:
             rise = 0.35 + 0.9 * max(0.0, (share - 0.6) / 0.4) + rng.normal(0, 0.12)
             bases.append(at)
             ways.append((np.cos(turn) * np.cos(rise), np.sin(rise), np.sin(turn) * np.cos(rise)))
-            lengths.append(rng.uniform(0.2, 0.31) * (1.0 if share < 0.93 else 0.75))
+            lengths.append(rng.uniform(0.24, 0.36) * (1.0 if share < 0.93 else 0.75))
     outline = ((0, 0.05), (0.12, 0.2), (0.3, 0.24), (0.45, 0.27), (0.7, 0.36), (0.88, 0.27), (0.97, 0.1), (1, 0.01))
     parts += foliage(outline, np.array(bases), np.array(ways), np.array(lengths), seed, droop=0.35, wave=0.035)
-    return fitted(parts, size)
+    return [*potted(pot_radius, pot_height), *grown(parts, pot_height, size)]
+
+
+def grown(crown: list[Part], pot_height: float, size: Size) -> list[Part]:
+    """Stretch what grows out of a pot on the origin to fill `size`, each side by itself; the pot stays as it is."""
+    everything = np.concatenate([piece.vertices for piece in crown])
+    low, high = everything.min(0), everything.max(0)
+    left, right = (size[0] / 2 / -low[0], size[2] / 2 / -low[2]), (size[0] / 2 / high[0], size[2] / 2 / high[2])
+    rise = (size[1] - pot_height) / (high[1] - pot_height)
+    parts = []
+    for piece in crown:
+        x, y, z = piece.vertices.T.astype(float)
+        # Near the trunk both sides keep to the pot's scale, or trunks would be stretched into planks.
+        x, z = (_spread(v, left[k], right[k]) for k, v in ((0, x), (1, z)))
+        y = np.where(y > pot_height, pot_height + (y - pot_height) * rise, y)
+        parts.append(replace(piece, vertices=np.stack([x, y, z], 1).astype(np.float32)))
+    return parts
+
+
+def _spread(v: Points, left: float, right: float) -> Points:
+    scale = np.where(v < 0, left, right)
+    reach = np.abs(v) * scale
+    near = np.clip(reach / 0.2, 0, 1)
+    return np.asarray(v * (scale * near + (1 - near)), np.float64)
 
 
 def potted(radius: float, height: float) -> list[Part]:
@@ -69,36 +94,36 @@ def plant_olive(size: Size, seed: int) -> list[Part]:
     """An olive tree: a bare crooked trunk under a loose head of thin twigs and small leaves."""
     _, height, _ = size
     rng = np.random.default_rng(seed)
-    pot_height, pot_radius = 0.2 * height**0.5, 0.15
-    parts = potted(pot_radius, pot_height)
-    fork = 0.48 * height
+    pot_height, pot_radius = 0.24 * height**0.5, 0.115 * height**0.5
+    parts: list[Part] = []
+    fork = 0.5 * height
     bend = rng.uniform(-0.035, 0.035, (2, 2))
     trunk = curve([(0, pot_height - 0.06, 0), (bend[0, 0], 0.6 * fork, bend[0, 1]), (bend[1, 0], fork, bend[1, 1])], 16)
     parts.append(rod("trunk", trunk, np.linspace(0.019, 0.013, 16), 12))
     starts, frames = [], []
-    for k in range(9):
-        turn, rise = 2.4 * k + rng.uniform(-0.3, 0.3), rng.uniform(0.35, 1.0)
+    for k in range(11):
+        turn, rise = 2.4 * k + rng.uniform(-0.3, 0.3), rng.uniform(0.2, 1.15)
         branch = _twig(trunk[-1 - k % 4], turn, rise, 0.30 * height * rng.uniform(0.7, 1.0), rng)
         parts.append(rod("trunk", branch, np.linspace(0.008, 0.003, 12), 8, 0.001))
-        starts += [branch[2 + j] for j in range(9)]
-        turns, rises = turn + rng.normal(0, 1.1, 9), rng.uniform(0.0, 1.1, 9)
+        starts += [branch[2 + j] for j in range(10)]
+        turns, rises = turn + rng.normal(0, 1.3, 10), rng.uniform(-0.4, 1.2, 10)
         ways_ = np.stack([np.cos(turns) * np.cos(rises), np.sin(rises), np.sin(turns) * np.cos(rises)], -1)
         frames += list(
-            growing_along(ways_, rng.uniform(-3, 3, 9)) * 0.13 * height * rng.uniform(0.7, 1.1, 9)[:, None, None]
+            growing_along(ways_, rng.uniform(-3, 3, 10)) * 0.13 * height * rng.uniform(0.8, 1.1, 10)[:, None, None]
         )
-    sprig = curve([(0, 0, 0), (0, 0.06, 0.45), (0, 0.02, 1.0)], 12)
-    twig = rod("trunk", sprig, np.linspace(0.012, 0.005, 12), 5, 0.002)
+    sprig = curve([(0, 0, 0), (0, 0.06, 0.45), (0, 0.02, 1.0)], 6)
+    twig = rod("trunk", sprig, np.linspace(0.012, 0.005, 6), 4, 0.002)
     parts.append(repeated(twig, np.array(frames), np.array(starts)))
     bases, ways = [], []
     for frame, start in zip(frames, starts, strict=True):
-        points = start + sprig[[2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 11, 11]] @ frame.T
-        sides = rng.normal((0, 0.35, 0), 1, (12, 3))
+        points = start + np.linspace(0.15, 1, 17)[:, None] * frame[:, 2]
+        sides = rng.normal((0, 0.35, 0), 1, (17, 3))
         bases += list(points)
         ways += list(sides / np.linalg.norm(sides, axis=1, keepdims=True) + frame[:, 2] / np.linalg.norm(frame[:, 2]))
-    thin = ((0, 0.02), (0.25, 0.09), (0.55, 0.105), (0.85, 0.06), (1, 0.01))
-    lengths = rng.uniform(0.045, 0.07, len(bases))
-    parts += foliage(thin, np.array(bases), np.array(ways), lengths, seed, droop=0.2, rows=5, columns=3)
-    return fitted(parts, size)
+    thin = ((0, 0.03), (0.33, 0.125), (0.67, 0.11), (1, 0.01))
+    lengths = rng.uniform(0.05, 0.078, len(bases))
+    parts += foliage(thin, np.array(bases), np.array(ways), lengths, seed, droop=0.2, rows=4, columns=3)
+    return [*potted(pot_radius, pot_height), *grown(parts, pot_height, size)]
 
 
 def plant_snake(size: Size, seed: int) -> list[Part]:
@@ -133,10 +158,10 @@ def plant_palm(size: Size, seed: int) -> list[Part]:
     """Kentia palm: arching fronds of long narrow leaflets."""
     _, height, _ = size
     rng = np.random.default_rng(seed)
-    pot_height, pot_radius = 0.22 * height**0.5, 0.17
-    parts = potted(pot_radius, pot_height)
+    pot_height, pot_radius = 0.24 * height**0.5, 0.13 * height**0.5
+    parts: list[Part] = []
     bases, ways, lengths = [], [], []
-    for k in range(13):
+    for k in range(15):
         turn = 2.4 * k + rng.uniform(-0.2, 0.2)
         out = np.array([np.cos(turn), 0, np.sin(turn)])
         top, reach = height * rng.uniform(0.72, 1.0) * (1 - 0.02 * k), 0.16 * height + 0.02 * height * k
@@ -146,11 +171,11 @@ def plant_palm(size: Size, seed: int) -> list[Part]:
             out * 0.55 * reach + (0, 0.93 * top, 0),
             out * 1.25 * reach + (0, 0.88 * top, 0),
         ]
-        spine = curve(knots, 34)
-        parts.append(rod("trunk", spine, np.linspace(0.0085, 0.002, 34), 8, 0.001))
+        spine = curve(knots, 30)
+        parts.append(rod("trunk", spine, np.linspace(0.0085, 0.002, 30), 8, 0.001))
         across = np.array([-out[2], 0, out[0]])
-        for step in range(13, 34):
-            share = (step - 13) / 20
+        for step in range(10, 30):
+            share = (step - 10) / 19
             forward = spine[step] - spine[step - 1]
             forward /= np.linalg.norm(forward)
             for side in (-1, 1):
@@ -163,11 +188,11 @@ def plant_palm(size: Size, seed: int) -> list[Part]:
                 lengths.append(
                     0.27 * height**0.5 * (0.55 + 0.6 * np.sin(np.pi * (0.25 + 0.7 * share))) * rng.uniform(0.9, 1.1)
                 )
-    blade = ((0, 0.02), (0.2, 0.042), (0.6, 0.036), (0.9, 0.015), (1, 0.002))
+    blade = ((0, 0.025), (0.2, 0.055), (0.6, 0.048), (0.9, 0.02), (1, 0.002))
     parts += foliage(
         blade, np.array(bases), np.array(ways), np.array(lengths), seed, droop=0.75, fold=0.4, rows=8, columns=3
     )
-    return fitted(parts, size)
+    return [*potted(pot_radius, pot_height), *grown(parts, pot_height, size)]
 
 
 def plant_small(size: Size, seed: int) -> list[Part]:

@@ -30,10 +30,12 @@ def built(design: Design) -> tuple[Part, ...]:
 @EVERY
 def test_a_piece_fills_its_stated_size_and_stands_on_the_floor(design: Design) -> None:
     for size in (design.smallest, design.largest):
-        low, high = bounds(design.build(size, 3))
+        parts = design.build(size, 3)
+        low, high = bounds(parts)
         width, height, depth = size
         assert np.allclose(low, (-width / 2, 0, -depth / 2), atol=0.01), size
         assert np.allclose(high, (width / 2, height, depth / 2), atol=0.01), size
+        assert sum(len(part.faces) for part in parts) <= 60_000, size
 
 
 @EVERY
