@@ -7,7 +7,8 @@ would follow, and its cost tells how well a frame fits the room.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 import cv2
@@ -30,9 +31,12 @@ COLOUR_PX = 8.0  # px of wrongly coloured floor or wall in a column that cost as
 MOST_COLOUR = 1.1
 MOST_UPRIGHT = 3.0
 SWITCH = 3.5
-LARGEST_JUMP = 30.0
-JUMP_AT_UPRIGHT = 0.4
+LARGEST_JUMP = 34.0
+JUMP_AT_UPRIGHT = 0.35
 """Share of a jump's cost where an upright edge, of a door or a corner, explains it."""
+WIDEST_DIP = 0.4  # share of the picture's width
+SHARP = 0.8
+SAME_LINE = 2.5  # working px
 FREE = 1.6
 """Cost of a column that follows colour alone, where a line with a full edge costs 0 and one without costs 1."""
 
@@ -194,7 +198,8 @@ def follow_boundary(
     cost = wrong[row, np.arange(columns)] + 1 - edge
     cost[y < farthest] = np.inf
     cost[-2] += FREE - 1
-    cost[-1] += 0.2
+    cost[-1] += 0.9 - 1  # hardly an edge is to be expected where a wall runs out of the picture
+    cost[-1, int(0.35 * columns) : int(0.65 * columns)] = np.inf
     for number, line in enumerate(lines):
         cost[number, (x < line.reach[0]) | (x > line.reach[1])] = np.inf
         cost[number, y[number] >= rows] = np.inf
@@ -242,6 +247,7 @@ def _cheapest_path(cost: Floats, y: Floats, ease: Floats) -> tuple[NDArray[np.in
     for column in range(1, columns):
         jump = np.abs(y[:, column - 1][:, None] - y[:, column][None, :])
         change = SWITCH + ease[column] * np.minimum(jump, LARGEST_JUMP)
+        change[:, -1], change[-1] = SWITCH + jump[:, -1], SWITCH + jump[-1]  # a floor leaves the picture along a line
         change[stay, stay] = 0.0
         total = best[:, None] + change
         origin[column] = total.argmin(axis=0)
@@ -272,4 +278,24 @@ def find_boundary(lab: NDArray[np.float32], segments: Segments, frame: Frame, sc
             boundary = follow_boundary(lab, odds, upright, lines, farthest, scale)
             floor, other = row > boundary.y, row <= boundary.y
         found.append(boundary)
-    return min(found, key=lambda boundary: boundary.cost)
+    return without_dips(min(found, key=lambda boundary: boundary.cost))
+
+
+def without_dips(boundary: Boundary) -> Boundary:
+    """Return the boundary with its line carried on where it leaves it for a nearer one and comes back soon after.
+
+    A reflection of a door in varnish, or a patch of sun between its bars, looks like a box in front of the wall; only
+    one with a sharp foot is believed.
+    """
+    label, y = boundary.label.copy(), boundary.y.copy()
+    x = np.arange(len(y)) + 0.5
+    for number in np.unique(label[label >= 0]):
+        line = boundary.lines[number]
+        carried = line.start + line.slope * x
+        own = np.flatnonzero(np.abs(y - carried) < SAME_LINE) if line.axis else np.zeros(0, int)
+        for first, last in pairwise(own.tolist()):
+            gap = slice(first + 1, last)
+            narrow = 1 < last - first < WIDEST_DIP * len(y)
+            if narrow and (y[gap] > carried[gap]).mean() > 0.8 and boundary.edge[gap].mean() < SHARP:
+                label[gap], y[gap] = number, carried[gap]
+    return replace(boundary, label=label, y=y)

@@ -18,7 +18,9 @@ LARGEST_WALL = 900  # px along
 SKIRTING, CORNICE = 0.16, 0.1  # camera heights left out at the wall's foot and top
 FRAME = 0.06  # camera heights that edges are joined over
 SMALLEST = 0.3  # camera heights of the smaller side
-HEAD = (1.25, 1.85)  # camera heights of a door's top, for a camera 1.1 to 1.65 m up
+HEAD = (1.22, 1.78)  # camera heights of a door's top, for a camera 1.15 to 1.7 m up
+JAMB = 1.6  # change of colour for each px that makes an edge
+NARROWEST_DOOR, WIDEST_DOOR, WIDEST_PASSAGE = 0.42, 0.8, 1.8  # camera heights
 
 
 @dataclass(frozen=True)
@@ -31,31 +33,81 @@ class Flat:
     top: float
     metres: float
 
+    def along(self, first: int, last: int) -> tuple[float, float]:
+        return self.left + first * self.metres, self.left + last * self.metres
+
+    def level(self, row: int) -> float:
+        return self.top - row * self.metres
+
 
 def find_openings(
     lab: NDArray[np.float32], scale: float, wall: Wall, camera: PhotoCamera, ceiling: float | None
 ) -> tuple[Opening, ...]:
     """Return what is framed on the wall, left to right along it. lab (h, w, 3): the photo reduced by `scale`."""
-    flat = flatten_wall(lab, scale, wall, camera, ceiling or 2.0 * camera.height)
+    height = camera.height
+    flat = flatten_wall(lab, scale, wall, camera, ceiling or 2.0 * height)
     if flat is None:
         return ()
-    height = camera.height
     found = []
-    for left, top, right, bottom in _framed_boxes(flat, height):
-        span = (flat.left + left * flat.metres, flat.left + right * flat.metres)
-        head, foot = flat.top - top * flat.metres, flat.top - bottom * flat.metres
-        wide = span[1] - span[0]
-        if foot < 1.6 * SKIRTING * height:
-            if not (HEAD[0] < head / height < 2.0 and wide > 0.35 * height):
-                continue
-            kind: Literal["window", "door", "passage"] = "door" if wide < 0.85 * height else "passage"
-            foot = 0.0
-        elif head > 1.05 * height and head - foot > 0.4 * height and wide > 0.3 * height:
-            kind = "window"
-        else:
-            continue
-        found.append(_opening(kind, wall, camera, span, foot, head))
+    across, down = _slopes(flat)
+    for left, right, top in _doorways(flat, across, down, height):
+        kind: Literal["door", "passage"] = "door" if (right - left) * flat.metres < WIDEST_DOOR * height else "passage"
+        found.append(_opening(kind, wall, camera, flat.along(left, right), 0.0, flat.level(top)))
+        across[:, left:right], down[:, left:right] = 0, 0
+    for left, top, right, bottom in _framed_boxes(flat, np.hypot(across, down), height):
+        head, sill = flat.level(top), flat.level(bottom)
+        if head > 1.05 * height and head - sill > 0.4 * height:
+            found.append(_opening("window", wall, camera, flat.along(left, right), max(0.0, sill), head))
     return tuple(sorted(found, key=lambda opening: opening.span))
+
+
+def _slopes(flat: Flat) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return how steeply the colour changes along the wall and down it, (h, w) per px; 0 out of the picture."""
+    smooth = cv2.GaussianBlur(flat.lab, (0, 0), 0.8)
+    inside = cv2.erode(flat.seen.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.float32)
+    across, down = (
+        np.linalg.norm(cv2.Scharr(smooth, cv2.CV_32F, *axis) / 16, axis=2) * inside for axis in ((1, 0), (0, 1))
+    )
+    return np.asarray(across, np.float32), np.asarray(down, np.float32)
+
+
+def _doorways(
+    flat: Flat, across: NDArray[np.float32], down: NDArray[np.float32], height: float
+) -> list[tuple[int, int, int]]:
+    """Return (left, right, top) px of upright edges from the floor up with an edge that joins them at a door's height.
+
+    Both jambs have to be there over their whole length, which a window over a radiator has not.
+    """
+    unit = height / flat.metres
+    rows = len(across)
+    low, breast = rows - int(SKIRTING * unit), rows - int(1.15 * unit)
+    corner = 0.05 * unit  # the wall's own ends are upright edges too
+    if breast < 0:
+        return []
+    upright = cv2.dilate((across > JAMB).astype(np.uint8), np.ones((1, 3), np.uint8))
+    jamb = upright[breast:low].mean(axis=0)
+    peaks = [
+        x
+        for x in np.flatnonzero(jamb > 0.75)
+        if corner < x < len(jamb) - corner and jamb[x] == jamb[max(0, x - 2) : x + 3].max() and jamb[x - 1] < jamb[x]
+    ]
+    level = cv2.dilate((down > JAMB).astype(np.uint8), np.ones((3, 1), np.uint8))
+    heads = slice(max(0, rows - int(HEAD[1] * unit)), rows - int(HEAD[0] * unit))
+    found = []
+    for first, left in enumerate(peaks):
+        for right in peaks[first + 1 :]:
+            if not NARROWEST_DOOR < (right - left) / unit < WIDEST_PASSAGE or heads.stop - heads.start < 3:
+                continue
+            joined = level[heads, left:right].mean(axis=1)
+            top = heads.start + int(joined.argmax())
+            beside = min(upright[top + 2 : low, side - 1 : side + 2].max(axis=1).mean() for side in (left, right))
+            if joined.max() > 0.7 and beside > 0.75:
+                found.append((joined.max() + beside + 0.1 * (right - left) / unit, left, right, top))
+    chosen: list[tuple[int, int, int]] = []
+    for _, left, right, top in sorted(found, reverse=True):
+        if all(right <= other[0] or left >= other[1] for other in chosen):
+            chosen.append((int(left), int(right), int(top)))
+    return chosen
 
 
 def flatten_wall(
@@ -79,13 +131,9 @@ def flatten_wall(
     return Flat(np.asarray(picture, np.float32), np.asarray(seen), float(wall.span[0]), ceiling, metres)
 
 
-def _framed_boxes(flat: Flat, height: float) -> list[tuple[int, int, int, int]]:
+def _framed_boxes(flat: Flat, slope: NDArray[np.float32], height: float) -> list[tuple[int, int, int, int]]:
     """Bounding boxes (left, top, right, bottom) px of what edges enclose or fill, apart from skirting and cornice."""
-    smooth = cv2.GaussianBlur(flat.lab, (0, 0), 1.0)
-    slopes = [cv2.Scharr(smooth, cv2.CV_32F, *axis) / 16 for axis in ((1, 0), (0, 1))]
-    strong = np.hypot(np.linalg.norm(slopes[0], axis=2), np.linalg.norm(slopes[1], axis=2)) > 2.2
-    border = cv2.erode(flat.seen.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    edges = (strong & border).astype(np.uint8)
+    edges = (slope > 2.2).astype(np.uint8)
     edges[: int(CORNICE * height / flat.metres)] = 0
     edges[len(edges) - int(SKIRTING * height / flat.metres) :] = 0
     reach = max(3, int(FRAME * height / flat.metres)) | 1

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from listing_media_dagster.photo.line_segments import Segments, find_segments
 from listing_media_dagster.staging.floor import ALONG_AXIS, Boundary, find_boundary, reduced
 from listing_media_dagster.staging.manhattan import Frame, angles_off, edge_weights, fit_frames, refine_frame
-from listing_media_dagster.staging.openings import HEAD, find_openings
+from listing_media_dagster.staging.openings import find_openings
 from listing_media_dagster.staging.room import NotARoom, PhotoCamera, RoomGeometry, Wall
 from listing_media_dagster.staging.walls import ceiling_height, walls_behind
 
@@ -19,7 +19,7 @@ VERSION = "1"
 CAMERA_HEIGHT, CAMERA_SPREAD = 1.38, 0.10
 """m, and its spread (log): tripods stand at chest height, a little over the middle of the room's height."""
 USUAL_CEILING, CEILING_SPREAD = 2.58, 0.07
-USUAL_DOOR, DOOR_SPREAD = 2.07, 0.035
+USUAL_DOOR, DOOR_SPREAD = 2.09, 0.04
 """m from the floor to the top of a door's opening or casing."""
 LEAST_FLOOR = 0.04  # share of the picture
 LEAST_CONFIDENCE = 0.12
@@ -104,12 +104,12 @@ def _door_heads(
     lab: NDArray[np.float32], scale: float, walls: tuple[Wall, ...], camera: PhotoCamera, ceiling: float | None
 ) -> list[float]:
     """Heights of the doors' tops in camera heights."""
-    heads = []
-    for wall in walls:
-        for opening in find_openings(lab, scale, wall, camera, ceiling):
-            head = opening.top / camera.height
-            if opening.kind != "window" and HEAD[0] < head < HEAD[1]:
-                heads.append(head)
+    heads = [
+        opening.top / camera.height
+        for wall in walls
+        for opening in find_openings(lab, scale, wall, camera, ceiling)
+        if opening.kind == "door" and 0.3 < (opening.span[1] - opening.span[0]) / opening.top < 0.55
+    ]
     return heads
 
 
