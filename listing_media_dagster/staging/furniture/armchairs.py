@@ -6,13 +6,12 @@ import numpy as np
 
 from listing_media_dagster.path_tracer.solids import Part, moved
 from listing_media_dagster.staging.arrangement import Size
+from listing_media_dagster.staging.furniture.shells import Points, fitted
 from listing_media_dagster.staging.furniture.sofas import tapered_legs
 from listing_media_dagster.staging.furniture.soft_solids import (
-    Points,
     beam,
     bolster,
     cord,
-    fitted,
     leaning,
     padded,
     pillow,

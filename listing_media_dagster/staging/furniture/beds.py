@@ -8,15 +8,8 @@ import numpy as np
 
 from listing_media_dagster.path_tracer.solids import Part, moved, tube, turned
 from listing_media_dagster.staging.arrangement import Size
-from listing_media_dagster.staging.furniture.soft_solids import (
-    Points,
-    beam,
-    fitted,
-    leaning,
-    padded,
-    pillow,
-    rounded_box,
-)
+from listing_media_dagster.staging.furniture.shells import Points, fitted
+from listing_media_dagster.staging.furniture.soft_solids import beam, leaning, padded, pillow, rounded_box
 from listing_media_dagster.staging.furniture.textiles import Cloth, Couch, draped
 
 BEDDING = ("mattress", "duvet", "pillows", "cushions", "throw")

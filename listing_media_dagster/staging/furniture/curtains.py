@@ -6,7 +6,8 @@ import numpy as np
 
 from listing_media_dagster.path_tracer.solids import Part, moved, tube
 from listing_media_dagster.staging.arrangement import Size
-from listing_media_dagster.staging.furniture.soft_solids import Shell, cord, fitted, grid_faces, lumps, rounded_box
+from listing_media_dagster.staging.furniture.shells import Shell, fitted, grid_faces, lumps
+from listing_media_dagster.staging.furniture.soft_solids import cord, rounded_box
 
 ROD, GATHERED = 0.011, 0.24  # m; the share of the width that each drawn-back panel takes
 

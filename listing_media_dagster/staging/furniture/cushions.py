@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from listing_media_dagster.path_tracer.solids import Part, moved
 from listing_media_dagster.staging.arrangement import Size
-from listing_media_dagster.staging.furniture.soft_solids import fitted, leaning, pillow
+from listing_media_dagster.staging.furniture.shells import fitted
+from listing_media_dagster.staging.furniture.soft_solids import leaning, pillow
 
 
 def cushion(size: Size, seed: int) -> list[Part]:

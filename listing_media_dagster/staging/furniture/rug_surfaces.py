@@ -159,7 +159,8 @@ def _layered(picture: Image, share: Image, tint: Image) -> Image:
 
 def _stroke(place: Image, middle: float, half: float) -> Image:
     """1 within `half` of `middle`, falling off over a fifth of that."""
-    return np.clip((half - np.abs(place - middle)) / (0.2 * half) + 0.5, 0, 1).astype(np.float32)
+    share: Image = np.clip((half - np.abs(place - middle)) / (0.2 * half) + 0.5, 0, 1).astype(np.float32)
+    return share
 
 
 def _from_edge() -> Image:

@@ -9,13 +9,8 @@ from numpy.typing import NDArray
 
 from listing_media_dagster.path_tracer.solids import Part
 from listing_media_dagster.staging.arrangement import Size
-from listing_media_dagster.staging.furniture.soft_solids import (
-    fitted,
-    lumps,
-    round_pad,
-    rounded_box,
-    yarns,
-)
+from listing_media_dagster.staging.furniture.shells import fitted, lumps
+from listing_media_dagster.staging.furniture.soft_solids import round_pad, rounded_box, yarns
 
 WHOLE = 2.0  # m: what a texture that shows a whole rug spans, see `bordered_rug`
 BAND = 0.5  # m from a rug's edge over which such a texture keeps its scale

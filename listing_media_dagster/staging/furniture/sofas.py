@@ -8,15 +8,12 @@ import numpy as np
 
 from listing_media_dagster.path_tracer.solids import Part, moved, turned
 from listing_media_dagster.staging.arrangement import Size
+from listing_media_dagster.staging.furniture.shells import Points, Shell, fitted, grid_faces, lumps, unit
 from listing_media_dagster.staging.furniture.soft_solids import (
-    Points,
-    Shell,
     beam,
     bolster,
-    fitted,
-    grid_faces,
+    cord,
     leaning,
-    lumps,
     outline,
     padded,
     pillow,
@@ -40,12 +37,22 @@ class Cut:
     slack: float = 0.006
     plump: float = 0.25
     seat_width: float = 0.62
+    recess: float = 0.03  # of the frame behind the arms' fronts
 
 
 TRACK = Cut()
 LOFT = Cut(arm=0.23, arm_top=0.58, leg=0.10, seat_top=0.43, edge=0.05, crown=0.028, slack=0.006, seat_width=0.8)
 SLIPCOVER = Cut(
-    arm=0.18, arm_top=0.62, leg=0.04, seat_top=0.46, frame_top=0.30, edge=0.07, crown=0.045, slack=0.007, plump=0.29
+    arm=0.18,
+    arm_top=0.62,
+    leg=0.04,
+    seat_top=0.46,
+    frame_top=0.30,
+    edge=0.07,
+    crown=0.045,
+    slack=0.007,
+    plump=0.29,
+    recess=0.0,
 )
 
 
@@ -79,8 +86,8 @@ def slipcover_sofa(size: Size, seed: int) -> list[Part]:
     """A loose washed cover: soft arms, plump cushions, a skirt with a pleat at each corner down to the floor."""
     width, _, depth = size
     body = _square_body(size, _seats(width, SLIPCOVER), seed, SLIPCOVER)
-    hem = skirt("upholstery", (width - 0.035, depth - 0.045), 0.005, SLIPCOVER.frame_top - 0.02, seed)
-    return fitted([*body, hem, *scatter(width, SLIPCOVER.seat_top, 0.03, seed, inset=0.05)], size)
+    hem = skirt("upholstery", (width + 0.024, depth + 0.006), 0.005, SLIPCOVER.frame_top - 0.02, seed)
+    return fitted([*body, *hem, *scatter(width, SLIPCOVER.seat_top, 0.03, seed, inset=0.05)], size)
 
 
 def rounded_sofa(size: Size, seed: int) -> list[Part]:
@@ -210,23 +217,28 @@ def buttoned(material: str, size: Size, seed: int, pitch: float = 0.17) -> list[
     return parts
 
 
-def skirt(material: str, plan: tuple[float, float], low: float, high: float, seed: int) -> Part:
-    """A cloth skirt round the x-z rectangle `plan`, slightly waved, with a box pleat at each corner."""
+def skirt(material: str, plan: tuple[float, float], low: float, high: float, seed: int) -> list[Part]:
+    """A cloth skirt under a corded seam round the x-z rectangle `plan`, slightly waved, pleated at each corner."""
     loop = outline(plan[0] / 2, plan[1] / 2, 0.03, 0.02)
-    corners = np.minimum(np.abs(np.abs(loop[:, 0]) - plan[0] / 2), 1) + np.abs(np.abs(loop[:, 1]) - plan[1] / 2)
-    tangent = np.roll(loop, -1, 0) - np.roll(loop, 1, 0)
-    outward = np.stack([tangent[:, 1], -tangent[:, 0]], 1) / np.linalg.norm(tangent, axis=1, keepdims=True)
+    seam = cord(material, np.insert(loop, 1, high, axis=1), 0.005)
+    from_corner = np.abs(np.abs(loop[:, 0]) - plan[0] / 2) + np.abs(np.abs(loop[:, 1]) - plan[1] / 2)
+    tangent = np.insert(np.roll(loop, -1, 0) - np.roll(loop, 1, 0), 1, 0.0, axis=1)
+    outward = unit(np.cross([0.0, 1.0, 0.0], tangent))[:, [0, 2]]
+    wave = 0.008 + 0.004 * lumps(loop, seed, 0.22) - 0.009 * np.exp(-(((from_corner - 0.05) / 0.012) ** 2))
+    # the last column is the first again, so that the texture doesn't run back
+    loop, outward, wave = (np.concatenate([around, around[:1]]) for around in (loop, outward, wave))
     levels = np.concatenate([np.linspace(high, low + 0.01, 7), [low, low + 0.003, low + 0.03]])
     inset = np.array([0, 0, 0, 0, 0, 0, 0, 0.004, 0.009, 0.010])
     loose = np.clip((high - levels) / (high - low), 0, 1)
-    wave = 0.004 * lumps(loop, seed, 0.22) - 0.016 * np.exp(-(((corners - 0.05) / 0.012) ** 2)) + 0.006
     out = loose[:, None] * wave[None] - inset[:, None]
-    plan_points = loop[None] + out[..., None] * outward[None]
-    points = np.stack([plan_points[..., 0], np.broadcast_to(levels[:, None], out.shape), plan_points[..., 1]], -1)
+    placed = loop[None] + out[..., None] * outward[None]
+    points = np.stack([placed[..., 0], np.broadcast_to(levels[:, None], out.shape), placed[..., 1]], -1)
     run = np.append(0, np.cumsum(np.linalg.norm(np.diff(loop, axis=0), axis=1)))
     uv = np.stack(np.broadcast_arrays(run[None], levels[:, None] - 0.3 * inset[:, None]), -1)
-    faces = grid_faces(out.shape[0], out.shape[1], closed=True, turned_over=True)
-    return Shell(points.reshape(-1, 3), uv.reshape(-1, 2), faces, np.arange(out.size)).part(material)
+    number = np.arange(out.size).reshape(out.shape)
+    number[:, -1] = number[:, 0]
+    faces = grid_faces(len(levels), len(loop), turned_over=True)
+    return [seam, Shell(points.reshape(-1, 3), uv.reshape(-1, 2), faces, number.ravel()).part(material)]
 
 
 def _seats(width: float, cut: Cut) -> int:
@@ -238,7 +250,7 @@ def _square_body(size: Size, seats: int, seed: int, cut: Cut) -> list[Part]:
     width, height, depth = size
     front, back = depth / 2, -depth / 2
     inner = width - 2 * cut.arm
-    frame = (width - 0.02, cut.frame_top - cut.leg, depth - 0.06)
+    frame = (width - 0.02, cut.frame_top - cut.leg, depth - 2 * cut.recess)
     parts = padded("upholstery", frame, seed, 0.02, centre=(0, (cut.leg + cut.frame_top) / 2, 0))
     for side in (-1, 1):
         arm = (cut.arm, cut.arm_top - cut.leg, depth - 0.02)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from listing_media_dagster.path_tracer.solids import Part
-from listing_media_dagster.staging.furniture.soft_solids import Points, Shell, creases, grid_faces, lumps
+from listing_media_dagster.staging.furniture.shells import Points, Shell, creases, grid_faces, lumps
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import numpy as np
 
 from listing_media_dagster.path_tracer.solids import Part, moved
 from listing_media_dagster.staging.arrangement import Size
-from listing_media_dagster.staging.furniture.soft_solids import fitted, lumps, rounded_box, yarns
+from listing_media_dagster.staging.furniture.shells import fitted, lumps
+from listing_media_dagster.staging.furniture.soft_solids import rounded_box, yarns
 from listing_media_dagster.staging.furniture.textiles import Cloth, Couch, draped
 
 FLAT = 0.16  # m: up to this height a throw is a stack, above it hangs

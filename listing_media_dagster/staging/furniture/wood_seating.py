@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from listing_media_dagster.path_tracer.solids import Part, moved
 from listing_media_dagster.staging.arrangement import Size
+from listing_media_dagster.staging.furniture.shells import fitted
 from listing_media_dagster.staging.furniture.sofas import scatter
-from listing_media_dagster.staging.furniture.soft_solids import beam, fitted, leaning, padded
+from listing_media_dagster.staging.furniture.soft_solids import beam, leaning, padded
 
 SEAT_TOP = 0.44
 
