@@ -7,6 +7,7 @@ the base, keep its edges, openings and materials, and gain no lines. See docs/st
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -19,6 +20,8 @@ from listing_media_dagster.staging.structure_measures import (
     Floats,
     Mask,
     Pair,
+    are_strips,
+    closed,
     compare_lines,
     components,
     filled,
@@ -36,28 +39,30 @@ THRESHOLD = 0.5
 KNOWN_LIMITS: Mapping[str, float] = {
     "shift_px": 0.5,
     "zoom_error": 0.0015,
-    "edges_lost": 0.10,
+    "edges_lost": 0.08,
     "longest_edge_lost": 0.05,
-    "opening_lost": 0.25,
+    "opening_lost": 0.4,
     "doorway_hidden": 0.15,
-    "window_hidden": 0.40,
-    "new_edges": 0.12,
-    "floor_change": 0.35,
-    "wall_change": 0.02,
+    "window_hidden": 0.4,
+    "new_edges": 0.04,
+    "floor_change": 0.4,
+    "wall_change": 0.08,
 }
 GUESSED_LIMITS: Mapping[str, float] = {
     "shift_px": 0.6,
     "zoom_error": 0.0025,
-    "edges_lost": 0.25,
-    "longest_edge_lost": 0.12,
-    "opening_lost": 0.4,
-    "doorway_hidden": 0.2,
-    "window_hidden": 0.45,
-    "new_edges": 0.17,
+    "edges_lost": 0.12,
+    "longest_edge_lost": 0.06,
+    "opening_lost": 0.55,
+    "doorway_hidden": 0.5,
+    "window_hidden": 0.5,
+    "new_edges": 0.2,
     "floor_change": 0.85,
-    "wall_change": 0.2,
+    "wall_change": 0.11,
 }
 """Without the furniture's alpha part of the change must be taken for furniture: the limits are wider."""
+EYE_LEVEL = 0.45
+"""Share of the height above which furniture seldom reaches: photos are taken level, at 1.2 to 1.5 m."""
 FLOOR_FROM = 0.6
 """Share of the height at which the floor is taken to begin where no floor mask is known."""
 
@@ -80,7 +85,8 @@ def judge_structure(
     """
     if base.shape != staged.shape or base.shape[:2] != edit_mask.shape:
         raise ValueError(f"base {base.shape}, staged {staged.shape} and edit mask {edit_mask.shape} differ in size")
-    outside = (base != staged).any(2) & ~edit_mask
+    differs = base != staged
+    outside = (differs[..., 0] | differs[..., 1] | differs[..., 2]) & ~edit_mask
     pair = _pair(base, staged, edit_mask, furniture, floor)
     outlines = [np.asarray(getattr(each, "outline", each), float) / pair.factor for each in openings]
     doorways = [_is_doorway(each) for each in openings]
@@ -131,23 +137,16 @@ def _with_guessed_furniture(pair: Pair, outlines: Sequence[Floats]) -> Pair:
     """
     recoloured, restructured = light_free_difference(pair)
     side = pair.long_side
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * (side // 120) + 1,) * 2)
-    solid = cv2.morphologyEx((recoloured | restructured).astype(np.uint8), cv2.MORPH_CLOSE, kernel)
-    pieces = opened(solid.astype(bool), side // 90)
+    pieces = opened(closed(recoloured | restructured, side / 120), side / 90)
     area = pieces.size
-    hidden = np.zeros_like(pieces)
-    beside = np.zeros_like(pieces)
+    hidden, beside = np.zeros_like(pieces), np.zeros_like(pieces)
     for outline in outlines:
-        beside |= grown(filled(outline, (area // pieces.shape[1], pieces.shape[1])), side // 14)
-    for piece, _, size in components(pieces):
-        if size < area * 2e-4:
-            break
+        beside |= filled(outline, pieces.shape)
+    beside = grown(beside, side / 14)
+    for piece, size in components(pieces, area * 2e-4):
         if (piece & pair.floor).any() or size < 0.04 * area or (piece & beside).sum() > 0.6 * size:
             hidden |= piece
-    hidden = grown(hidden, side // 130) & pair.edited
-    return Pair(
-        pair.base, pair.staged, pair.base_slope, pair.staged_slope, pair.edited, hidden, pair.floor, pair.factor
-    )
+    return replace(pair, hidden=grown(hidden, side / 130) & pair.edited)
 
 
 def _measure(
@@ -159,7 +158,8 @@ def _measure(
     agreements = [opening_agreement(pair, outline, side * 0.05) for outline in outlines]
     found = find_lines(pair.base, side * 0.04)
     lost, longest = _lost_edges(pair, np.concatenate([wall_edges, found]))
-    floor_change, wall_change = _surface_change(pair)
+    floor_change, wall_change = _guessed_surface_change(pair, outlines) if guessed else _surface_change(pair)
+    windows = [outline for outline, doorway in zip(outlines, doorways, strict=True) if not doorway]
     return {
         "shift_px": registration.shift,
         "zoom": registration.zoom,
@@ -173,7 +173,7 @@ def _measure(
         "openings_hidden_max": max(covered, default=0.0),
         "doorway_hidden": max((c for c, doorway in zip(covered, doorways, strict=True) if doorway), default=0.0),
         "window_hidden": max((c for c, doorway in zip(covered, doorways, strict=True) if not doorway), default=0.0),
-        "new_edges": _tall_new_edge(pair) if guessed else _longest_new_edge(pair),
+        "new_edges": _tall_new_edge(pair, windows) if guessed else _longest_new_edge(pair),
         "floor_change": floor_change,
         "wall_change": wall_change,
         "visible_share": float(pair.visible.sum() / max(pair.edited.sum(), 1)),
@@ -190,33 +190,31 @@ def _lost_edges(pair: Pair, lines: Floats) -> tuple[float, float]:
     return float(gone.sum() / max(total.sum(), 1)), float(longest)
 
 
-def _new_lines(pair: Pair, where: Mask, shortest: float) -> tuple[Floats, Floats]:
-    """Return straight edges (n, 4) of staged and how many px of each lie in `where` without being in base."""
-    lines = find_lines(pair.staged, shortest)
-    if not len(lines):
-        return lines, np.zeros(0)
-    total, known = compare_lines(lines, pair.staged_slope, pair.base_slope, where, 2)
-    return lines, (total - known) * 2
-
-
 def _longest_new_edge(pair: Pair) -> float:
     """Return the longest line that is new on what is visible of the walls, as a share of the long side."""
-    _, length = _new_lines(pair, pair.visible & ~grown(pair.hidden, 6) & ~pair.floor, pair.long_side * 0.03)
-    return float(length.max(initial=0) / pair.long_side)
+    lines = find_lines(pair.staged, pair.long_side * 0.03)
+    where = pair.visible & ~grown(pair.hidden, 6) & ~pair.floor
+    total, known = compare_lines(lines, pair.staged_slope, pair.base_slope, where, 2)
+    return float((total - known).max(initial=0) * 2 / pair.long_side)
 
 
-def _tall_new_edge(pair: Pair) -> float:
+def _tall_new_edge(pair: Pair, windows: Sequence[Floats]) -> float:
     """Return the tallest upright new line that reaches above eye level, as a share of the picture's height.
 
-    Where furniture isn't known this is what tells an invented door or window from a sofa or a picture.
+    Where furniture isn't known this is what tells an invented door or window from a sofa or a picture. Poles (two edges
+    close together) and what hangs beside a known window are furniture.
     """
     height = pair.edited.shape[0]
-    lines, length = _new_lines(pair, pair.edited, height * 0.06)
-    if not len(lines):
-        return 0.0
+    curtained = np.zeros_like(pair.edited)
+    for outline in windows:
+        curtained |= grown(filled(outline, pair.edited.shape), 0.25 * float(np.ptp(outline[:, 0])))
+    lines = find_lines(pair.staged, height * 0.06)
     upright = np.abs(lines[:, 2] - lines[:, 0]) < 0.14 * np.abs(lines[:, 3] - lines[:, 1])
-    high = np.minimum(lines[:, 1], lines[:, 3]) < 0.45 * height
-    return float(np.where(upright & high, length, 0).max(initial=0) / height)
+    high = np.minimum(lines[:, 1], lines[:, 3]) < EYE_LEVEL * height
+    lines = lines[upright & high]
+    lines = lines[~are_strips(lines, pair.staged_slope, round(0.008 * pair.long_side))]
+    total, known = compare_lines(lines, pair.staged_slope, pair.base_slope, pair.edited & ~curtained, 2)
+    return float((total - known).max(initial=0) * 2 / height)
 
 
 def _surface_change(pair: Pair) -> tuple[float, float]:
@@ -229,6 +227,22 @@ def _surface_change(pair: Pair) -> tuple[float, float]:
         enough = max(int(seen.sum()), surface.sum() // 50, 1)
         shares.append(float((changed & seen).sum() / enough))
     return shares[0], shares[1]
+
+
+def _guessed_surface_change(pair: Pair, outlines: Sequence[Floats]) -> tuple[float, float]:
+    """Return the share of the floor that differs, and that of the upper walls in the largest piece that does.
+
+    Furniture and rugs leave some floor in sight; furniture doesn't cover a wall above eye level, paint does.
+    """
+    changed = pair.hidden | opened(np.logical_or(*light_free_difference(pair)), 3)
+    floor = pair.floor & pair.edited
+    upper = pair.edited & ~pair.floor
+    upper[round(EYE_LEVEL * len(upper)) :] = False
+    for outline in outlines:
+        upper &= ~grown(filled(outline, upper.shape), 0.25 * float(np.ptp(outline[:, 0])))
+    largest = next((size for _, size in components(changed & upper, 1)), 0)
+    enough = max(int(upper.sum()), upper.size // 50)
+    return float((changed & floor).sum() / max(int(floor.sum()), floor.size // 50)), largest / enough
 
 
 _IN_WORDS = {

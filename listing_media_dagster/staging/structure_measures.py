@@ -5,7 +5,7 @@ Everything here works on a `Pair` at reduced size; the limits and the verdict li
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -23,6 +23,8 @@ FAINT = 0.02
 """Gradients below this (natural log a px) are wall texture and noise, not edges."""
 KEPT = 0.4
 """An edge survives if at least this share of its contrast does."""
+BRIGHTER, TINTED = 0.12, 0.12
+"""Natural logs by which no furnishing brightens a surface, and by which its shadow tints none."""
 
 
 @dataclass(frozen=True)
@@ -65,27 +67,37 @@ def log_colours(rgb: NDArray[np.uint8], size: tuple[int, int]) -> Image:
     return np.asarray(np.log(small + DARKEST), np.float32)
 
 
+def luminance(colours: Image) -> Image:
+    """Return the mean (h, w) of log colours (h, w, 3)."""
+    return np.asarray(cv2.transform(colours, np.full((1, 3), 1 / 3, np.float32)), np.float32)
+
+
 def slopes(colours: Image) -> Image:
     """Return the gradient (h, w, 2) of the log luminance, a px, after a blur of 1 px."""
-    luminance = cv2.GaussianBlur(colours.mean(2), (0, 0), 1.0)
-    across, down = (cv2.Scharr(luminance, cv2.CV_32F, *axis, scale=1 / 32) for axis in ((1, 0), (0, 1)))
+    smooth = cv2.GaussianBlur(luminance(colours), (0, 0), 1.0)
+    across, down = (cv2.Scharr(smooth, cv2.CV_32F, *axis, scale=1 / 32) for axis in ((1, 0), (0, 1)))
     return np.asarray(np.dstack([across, down]), np.float32)
 
 
-def grown(mask: Mask, px: int) -> Mask:
+def grown(mask: Mask, px: float) -> Mask:
     """Return `mask` with everything within `px` of it."""
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * px + 1, 2 * px + 1))
-    return cv2.dilate(mask.astype(np.uint8), kernel).astype(bool)
+    if not mask.any():
+        return mask
+    return np.asarray(cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3) <= px)
 
 
-def opened(mask: Mask, px: int) -> Mask:
+def opened(mask: Mask, px: float) -> Mask:
     """Return `mask` without whatever is thinner than 2·px."""
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * px + 1, 2 * px + 1))
-    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, kernel).astype(bool)
+    return grown(~grown(~mask, px), px)
 
 
-def filled(outline: Floats, shape: tuple[int, int]) -> Mask:
-    canvas = np.zeros(shape, np.uint8)
+def closed(mask: Mask, px: float) -> Mask:
+    """Return `mask` with every gap narrower than 2·px filled."""
+    return ~grown(~grown(mask, px), px)
+
+
+def filled(outline: Floats, shape: tuple[int, ...]) -> Mask:
+    canvas = np.zeros(shape[:2], np.uint8)
     cv2.fillPoly(canvas, [np.round(outline).astype(np.int32)], 1)
     return canvas.astype(bool)
 
@@ -97,9 +109,10 @@ def light_free_difference(pair: Pair) -> tuple[Mask, Mask]:
     the base did is another surface.
     """
     ratio = cv2.GaussianBlur(pair.staged - pair.base, (0, 0), 1.5)
-    tint = ratio.max(2) - ratio.min(2)
-    recoloured = (ratio.mean(2) > 0.12) | (tint > 0.12)
-    fine = [image.mean(2) - cv2.GaussianBlur(image.mean(2), (0, 0), 4.0) for image in (pair.base, pair.staged)]
+    red, green, blue = cv2.split(ratio)
+    tint = cv2.max(cv2.max(red, green), blue) - cv2.min(cv2.min(red, green), blue)
+    recoloured = ((red + green + blue) / 3 > BRIGHTER) | (tint > TINTED)
+    fine = [_fine(luminance(image), 4.0) for image in (pair.base, pair.staged)]
     window = (15, 15)
     own, other = (cv2.blur(image * image, window) for image in fine)
     together = cv2.blur(fine[0] * fine[1], window)
@@ -137,14 +150,16 @@ def register(pair: Pair) -> Registration:
 
 def _flattened(colours: Image) -> NDArray[np.uint8]:
     """Fine contrast only, as 8 bit: what corners are followed on, whatever the light does."""
-    luminance = colours.mean(2)
-    fine = luminance - cv2.GaussianBlur(luminance, (0, 0), 12.0)
-    return np.asarray(np.clip(128 + 220 * fine, 0, 255), np.uint8)
+    return np.asarray(np.clip(128 + 220 * _fine(luminance(colours), 12.0), 0, 255), np.uint8)
+
+
+def _fine(image: Image, coarse: float) -> Image:
+    return np.asarray(image - cv2.GaussianBlur(image, (0, 0), coarse), np.float32)
 
 
 def find_lines(colours: Image, shortest: float) -> Floats:
     """Return straight edges (n, 4) of at least `shortest` px."""
-    grey = np.clip(np.exp(colours.mean(2)) - DARKEST, 0, 255).astype(np.uint8)
+    grey = np.clip(np.exp(luminance(colours)) - DARKEST, 0, 255).astype(np.uint8)
     lines = cv2.createLineSegmentDetector(cv2.LSD_REFINE_STD).detect(grey)[0]
     if lines is None:
         return np.zeros((0, 4))
@@ -172,21 +187,24 @@ class Samples:
             numbers.append(np.full(len(steps), number))
         return cls(np.concatenate(points), np.concatenate(normals), np.concatenate(numbers))
 
-    def shifted(self, offset: float) -> Floats:
-        return np.asarray(self.points + offset * self.normals)
-
-    def contrast(self, slope: Image, offset: float = 0.0) -> Floats:
-        """Return the slope across each point's line, `offset` px along its normal."""
-        return np.asarray((_pick(slope, self.shifted(offset)) * self.normals).sum(1))
+    def contrast(self, slope: Image, reach: int) -> Floats:
+        """Return the slope across each point's line at -reach..reach px along its normal, (2·reach + 1, n)."""
+        offsets = np.arange(-reach, reach + 1)[:, None, None]
+        picked = _pick(slope, self.points[None] + offsets * self.normals[None])
+        return np.asarray((picked * self.normals[None]).sum(2))
 
     def within(self, mask: Mask) -> Mask:
-        return np.asarray(_pick(mask.astype(np.float32), self.points) > 0.5)
+        return np.asarray(_pick(mask.astype(np.float32), self.points[None])[0] > 0.5)
 
 
 def _pick(image: NDArray[np.float32], points: Floats) -> Floats:
-    x, y = (points[None, :, axis].astype(np.float32) for axis in (0, 1))
-    picked = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(picked[0], np.float64)
+    """Return the image at points (m, n, 2), between pixels if need be. An image row holds 32767 points at most."""
+    if not points.size:
+        return np.zeros(points.shape[:2] + image.shape[2:])
+    x, y = (points[..., axis].astype(np.float32) for axis in (0, 1))
+    parts = [slice(start, start + 30000) for start in range(0, points.shape[1], 30000)]
+    picked = [cv2.remap(image, x[:, part], y[:, part], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE) for part in parts]
+    return np.asarray(np.concatenate(picked, axis=1), np.float64)
 
 
 def compare_lines(lines: Floats, here: Image, there: Image, seen: Mask, reach: int) -> tuple[Floats, Floats]:
@@ -195,13 +213,24 @@ def compare_lines(lines: Floats, here: Image, there: Image, seen: Mask, reach: i
     An edge may lie `reach` px off and keep `KEPT` of its contrast; it must keep its sign.
     """
     samples = Samples.along(lines)
-    own = np.stack([samples.contrast(here, offset) for offset in range(-1, 2)])
+    own = samples.contrast(here, 1)
     strongest = np.take_along_axis(own, np.abs(own).argmax(0)[None], 0)[0]
     counted = samples.within(seen) & (np.abs(strongest) > FAINT)
-    other = np.stack([samples.contrast(there, offset) for offset in range(-1 - reach, 2 + reach)])
+    other = samples.contrast(there, 1 + reach)
     found = (other * np.sign(strongest)).max(0) >= KEPT * np.abs(strongest)
     total = np.bincount(samples.line, counted, len(lines))
     return np.asarray(total, float), np.asarray(np.bincount(samples.line, counted & found, len(lines)), float)
+
+
+def are_strips(lines: Floats, slope: Image, width: int) -> Mask:
+    """Return which lines (n, 4) have an edge of the opposite sign and like strength within `width` px: (n,)."""
+    samples = Samples.along(lines)
+    across = samples.contrast(slope, width)
+    own = across[width - 1 : width + 2]
+    strongest = np.take_along_axis(own, np.abs(own).argmax(0)[None], 0)[0]
+    opposite = (-across * np.sign(strongest)).max(0) > 0.5 * np.abs(strongest)
+    total = np.bincount(samples.line, minlength=len(lines))
+    return np.asarray(np.bincount(samples.line, opposite, len(lines)) > 0.5 * np.maximum(total, 1))
 
 
 def opening_agreement(pair: Pair, outline: Floats, reach: float) -> float:
@@ -228,10 +257,10 @@ def _side_offset(pair: Pair, side: Floats, reach: float) -> float | None:
         return None
     near, far = max(3, int(reach / 3)), int(reach)
     seen = Samples(samples.points[kept], samples.normals[kept], samples.line[kept])
-    before = np.array([np.median(seen.contrast(pair.base_slope, d)) for d in range(-near, near + 1)])
+    before = np.median(seen.contrast(pair.base_slope, near), axis=1)
     if np.abs(before).max() < FAINT:
         return None
-    after = np.array([np.median(seen.contrast(pair.staged_slope, d)) for d in range(-near - far, near + far + 1)])
+    after = np.median(seen.contrast(pair.staged_slope, near + far), axis=1)
     energy = np.convolve(after * after, np.ones(len(before)), "valid")
     match = np.correlate(after, before, "valid") / np.sqrt((energy + 1e-6) * (before @ before))
     strength = np.correlate(after, before, "valid") / (before @ before)
@@ -262,12 +291,11 @@ def _iou(one: Floats, other: Floats, shape: tuple[int, ...]) -> float:
     return float((first & second).sum() / max((first | second).sum(), 1))
 
 
-def components(mask: Mask) -> Sequence[tuple[Mask, tuple[int, int, int, int], int]]:
-    """Return (component, its box (x, y, width, height), its area in px), largest first."""
+def components(mask: Mask, smallest: float) -> Iterator[tuple[Mask, int]]:
+    """Yield the connected parts of `mask` of at least `smallest` px, each with its area, largest first."""
     count, labels, facts, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    order = sorted(range(1, count), key=lambda number: -int(facts[number, cv2.CC_STAT_AREA]))
-    boxes = [tuple(int(value) for value in facts[number, :4]) for number in order]
-    return [
-        (labels == number, (box[0], box[1], box[2], box[3]), int(facts[number, cv2.CC_STAT_AREA]))
-        for number, box in zip(order, boxes, strict=True)
-    ]
+    areas = facts[1:count, cv2.CC_STAT_AREA]
+    for number in np.argsort(-areas, kind="stable"):
+        if areas[number] < smallest:
+            return
+        yield labels == number + 1, int(areas[number])
