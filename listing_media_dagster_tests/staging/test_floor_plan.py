@@ -59,7 +59,7 @@ def test_doors_and_passages_are_kept_clear_and_windows_with_a_sill_are_not() -> 
     assert plan.clear[at(-1.3, -5.2)]
     assert not plan.clear[at(0.0, -5.6)]
     assert plan.clear[at(1.2, -5.6)]
-    assert len(plan.gates) == 2
+    assert len(plan.gates) == 1
 
 
 @pytest.mark.parametrize(("gap", "walkable"), [(0.5, False), (0.85, True)])

@@ -19,6 +19,7 @@ TURNED_TO_VIEWER = 0.5  # what a piece on free floor gains that turns no side or
 SMALLER = 0.12  # what each step down in size costs
 UNDER_A_WINDOW = 0.4
 TRIED = 600
+FARTHEST = 7.5  # m from the camera: beyond it furniture is too small to sell a room
 APART = 0.9  # m between places that count as different
 
 
@@ -78,7 +79,7 @@ def differ(one: Pose, other: Pose) -> bool:
 def view_of(setting: Setting, middle: Pose, least_facing: float) -> float | None:
     """Return how well the photo would show a piece: frontal, in the middle, neither near nor far. None: badly."""
     facing = facing_viewer(middle)
-    if facing < least_facing or middle.z > -0.8:
+    if facing < least_facing or middle.z > -0.8 or np.hypot(middle.x, middle.z) > FARTHEST:
         return None
     pixel = setting.camera.project(np.array([[middle.x, 0.4, middle.z]]))[0]
     width = setting.camera.size[0]

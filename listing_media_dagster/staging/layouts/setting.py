@@ -5,7 +5,6 @@ Everything that makes a placement sensible is asked here: free floor, walls, doo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import cos, radians, sin
 from typing import NamedTuple
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from listing_media_dagster.staging.arrangement import PlacedPiece, Size
 from listing_media_dagster.staging.floor_plan import CELL, WALL_GAP, FloorPlan, Mask, cells_under, clearance
 from listing_media_dagster.staging.kits import Look
-from listing_media_dagster.staging.room import Floats, Opening, PhotoCamera, RoomGeometry, Wall
+from listing_media_dagster.staging.room import Floats, PhotoCamera, RoomGeometry, Wall
 
 VIEW_WIDTH = 320  # px of the small picture in which hiding and covering are measured
 NEAREST = 1.5  # m from the camera to anything that isn't flat
@@ -25,7 +24,8 @@ TALL, NEAREST_TALL = 1.2, 2.4  # m: what is that high would block the view
 WHOLE = 0.97  # of a piece inside the frame
 MOST_COVERED = 0.42  # of the picture by furniture
 MOST_BY_ONE = 0.24
-OPENING_HIDDEN = 0.22  # of a window, door or passage by all pieces together
+# Share of an opening that all pieces together may hide; boxes hide more than the furniture in them.
+MOST_HIDDEN = {"window": 0.3, "door": 0.4, "passage": 0.5}
 OVER_THE_SILL = 0.12  # m that a low back may rise above a window's sill
 CEILING_UNKNOWN = 2.4
 
@@ -110,7 +110,7 @@ class Setting:
     """What a room holds so far.
 
     `taken` are the floor cells under standing pieces, `covered` the small picture's pixels that pieces hide,
-    `openings` are the small picture's pixels of each window, door and passage.
+    `openings` are the kind and the small picture's pixels of each window, door and passage.
     """
 
     plan: FloorPlan
@@ -119,7 +119,7 @@ class Setting:
     pieces: tuple[PlacedPiece, ...]
     taken: Mask
     covered: Mask
-    openings: tuple[Mask, ...]
+    openings: tuple[tuple[str, Mask], ...]
 
     @property
     def ceiling(self) -> float:
@@ -182,7 +182,7 @@ class Setting:
             if not beside and high > opening.bottom - 0.1 and low < opening.top + 0.1:
                 return None
         covered = self._seen(piece, whole=0.99)
-        if covered is None or any((covered & opening).any() for opening in self.openings):
+        if covered is None or any((covered & opening).any() for _, opening in self.openings):
             return None
         if any(_boxes_meet(piece, other) for other in self.pieces):
             return None
@@ -239,8 +239,8 @@ class Setting:
 
     def _hides_openings(self, together: Mask, covered: Mask) -> bool:
         return any(
-            (covered & opening).any() and (together & opening).sum() > OPENING_HIDDEN * opening.sum()
-            for opening in self.openings
+            (covered & opening).any() and (together & opening).sum() > MOST_HIDDEN[kind] * opening.sum()
+            for kind, opening in self.openings
         )
 
     def _darkens_a_window(self, piece: PlacedPiece, over_sill: float) -> bool:
@@ -266,8 +266,11 @@ def begin(geometry: RoomGeometry, plan: FloorPlan) -> Setting:
     width, height = geometry.camera.size
     small = geometry.camera.scaled((VIEW_WIDTH, round(VIEW_WIDTH * height / width)))
     scale = VIEW_WIDTH / width
-    outlines: Iterable[Opening] = (opening for wall in plan.walls for opening in wall.openings)
-    openings = tuple(_filled(np.asarray(opening.outline, float) * scale, small.size) for opening in outlines)
+    openings = tuple(
+        (opening.kind, _filled(np.asarray(opening.outline, float) * scale, small.size))
+        for wall in plan.walls
+        for opening in wall.openings
+    )
     covered = np.zeros((small.size[1], small.size[0]), bool)
     return Setting(plan, geometry.camera, small, (), np.zeros_like(plan.free), covered, openings)
 
