@@ -36,13 +36,17 @@ def upholstered_bed(size: Size, seed: int) -> list[Part]:
         )
     length = depth - board
     parts += padded(
-        "frame", (width - 0.06, rail - 0.12, length - 0.03), seed + 50, 0.035, centre=(0, (rail + 0.12) / 2, board / 2)
+        "frame",
+        (width - 0.12, rail - 0.12, length - 0.08),
+        seed + 50,
+        0.035,
+        centre=(0, (rail + 0.12) / 2, board / 2 - 0.04),
     )
     for sx in (-1, 1):
         for sz in (-1, 1):
-            x, z = sx * (width / 2 - 0.09), sz * (depth / 2 - 0.09)
+            x, z = sx * (width / 2 - 0.12), sz * (depth / 2 - 0.14)
             parts.append(beam("legs", (x, 0.13, z), (x, 0.0, z), (0.05, 0.05), (0.034, 0.034), 0.012))
-    parts += bedding((width - 0.08, length - 0.05), rail - 0.04, -depth / 2 + board + 0.01, seed)
+    parts += bedding((width - 0.16, length - 0.09), rail - 0.04, -depth / 2 + board + 0.01, seed)
     return fitted(parts, size)
 
 
@@ -129,9 +133,11 @@ def metal_bed(size: Size, seed: int) -> list[Part]:
         for at in np.linspace(-x, x, rods + 2)[1:-1]:
             reach = top if abs(at) < x - bend else top - bend + np.sqrt(bend**2 - (abs(at) - x + bend) ** 2)
             parts.append(tube("frame", [(at, low, z), (at, reach, z)], thick * 0.5, 10))
-    parts += [beam("frame", (at, rail - 0.03, -span), (at, rail - 0.03, span), (0.022, 0.05)) for at in (-x, x)]
+    parts += [
+        beam("frame", (at, rail - 0.03, -span), (at, rail - 0.03, span), (0.022, 0.05)) for at in (0.035 - x, x - 0.035)
+    ]
     parts.append(beam("frame", (-x, rail - 0.03, span), (x, rail - 0.03, span), (0.022, 0.05)))
-    inside = (width - 0.06, depth - 4 * thick - 0.02)
+    inside = (width - 0.13, depth - 4 * thick - 0.02)
     parts += bedding(inside, rail - 0.03, -depth / 2 + 2 * thick + 0.01, seed, 0.23, 0.34, True)
     return fitted(parts, size)
 
@@ -148,11 +154,11 @@ def child_bed(size: Size, seed: int) -> list[Part]:
             x = side * (width / 2 - 0.035)
             parts.append(beam("legs", (x, 0.16, z), (x, 0, z), (0.05, thick), (0.036, thick * 0.8), 0.008, (0, 0, 1)))
     for side in (-1, 1):
-        x = side * (width / 2 - 0.05)
+        x = side * (width / 2 - 0.07)
         parts.append(
             beam("frame", (x, rail - 0.08, -depth / 2 + thick), (x, rail - 0.08, depth / 2 - thick), (0.024, 0.14))
         )
-    inside = (width - 0.11, depth - 2 * thick - 0.03)
+    inside = (width - 0.15, depth - 2 * thick - 0.03)
     parts += bedding(inside, rail - 0.08, -depth / 2 + thick + 0.01, seed, 0.18, 0.22, True)
     return fitted(parts, size)
 

@@ -60,7 +60,7 @@ def track_sofa(size: Size, seed: int) -> list[Part]:
     """Slim square arms, loose seat and back cushions, tapered legs."""
     body = _square_body(size, _seats(size[0], TRACK), seed, TRACK)
     legs = tapered_legs(size[0], size[2], TRACK.leg)
-    return fitted([*body, *legs, *scatter(size[0], TRACK.seat_top, 0.02, seed)], size)
+    return fitted([*body, *legs, *scatter(size, TRACK.seat_top, 0.02, seed)], size)
 
 
 def track_armchair(size: Size, seed: int) -> list[Part]:
@@ -79,7 +79,7 @@ def loft_sofa(size: Size, seed: int) -> list[Part]:
         runners += [
             beam("legs", (x, 0, end), (x, LOFT.leg + 0.01, end), (0.035, 0.012), radius=0.003) for end in (-z, z)
         ]
-    return fitted([*body, *runners, *scatter(width, LOFT.seat_top, 0.02, seed, inset=LOFT.arm - 0.13)], size)
+    return fitted([*body, *runners, *scatter(size, LOFT.seat_top, 0.02, seed, inset=LOFT.arm - 0.13)], size)
 
 
 def slipcover_sofa(size: Size, seed: int) -> list[Part]:
@@ -87,7 +87,7 @@ def slipcover_sofa(size: Size, seed: int) -> list[Part]:
     width, _, depth = size
     body = _square_body(size, _seats(width, SLIPCOVER), seed, SLIPCOVER)
     hem = skirt("upholstery", (width + 0.024, depth + 0.006), 0.005, SLIPCOVER.frame_top - 0.02, seed)
-    return fitted([*body, *hem, *scatter(width, SLIPCOVER.seat_top, 0.03, seed, inset=0.05)], size)
+    return fitted([*body, *hem, *scatter(size, SLIPCOVER.seat_top, 0.03, seed, inset=0.05)], size)
 
 
 def rounded_sofa(size: Size, seed: int) -> list[Part]:
@@ -113,7 +113,7 @@ def rounded_sofa(size: Size, seed: int) -> list[Part]:
         for x in (-width / 2 + 0.25, width / 2 - 0.25)
         for z in (-depth / 2 + 0.22, depth / 2 - 0.2)
     ]
-    return fitted([*parts, *legs, *scatter(width, 0.42, 0.04, seed, inset=0.14)[:-1]], size)
+    return fitted([*parts, *legs, *scatter(size, 0.42, 0.04, seed, inset=0.14)[:-1]], size)
 
 
 def _wrap(size: Size, half: float, back_height: float, bend: float, seed: int) -> list[Part]:
@@ -181,7 +181,7 @@ def tufted_sofa(size: Size, seed: int) -> list[Part]:
             (0.004, 0.028, 0.015), 0.004, 0.004, 0.042, (x, 0.365, 0.105),
         )  # fmt: skip
     return fitted(
-        [*parts, *tapered_legs(width, depth, leg, 0.08, 0.0), *scatter(width, 0.44, 0.04, seed, 0.06)[:-2]], size
+        [*parts, *tapered_legs(width, depth, leg, 0.08, 0.0), *scatter(size, 0.44, 0.04, seed, 0.06)[:-2]], size
     )
 
 
@@ -286,12 +286,19 @@ def tapered_legs(width: float, depth: float, height: float, inset: float = 0.07,
     return legs
 
 
-def scatter(width: float, seat_top: float, back: float, seed: int, inset: float = 0.0) -> list[Part]:
-    """Three piped scatter cushions leaning in a sofa's corners, `inset` m farther in than by slim arms."""
+def scatter(size: Size, seat_top: float, back: float, seed: int, inset: float = 0.0) -> list[Part]:
+    """Three piped scatter cushions leaning in a sofa's corners, hardly higher than its back.
+
+    `back` is where they stand along z m; they are `inset` m farther in than by slim arms.
+    """
     rng = np.random.default_rng(seed + 90)
+    width, height, _ = size
+    largest = float(np.clip((height - seat_top - 0.01) / 0.935, 0.28, 0.46))
     parts: list[Part] = []
-    for side, extent, inward in ((-1, 0.44, 0.39), (1, 0.46, 0.40), (1, 0.36, 0.62)):
-        cushion = pillow("cushions", (extent, extent, 0.17), seed + int(100 * inward) + side, 0.08, 0.003, cells=18)
+    for side, share, inward in ((-1, 0.97, 0.39), (1, 1.0, 0.40), (1, 0.80, 0.61)):
+        extent = share * largest
+        number = seed + int(100 * inward) + side
+        cushion = pillow("cushions", (extent, extent, 0.17), number, 0.08, 0.003, cells=18)
         leant = moved(cushion, leaning(22 + rng.uniform(-3, 3)))
         turn = turned(-side * (24 - 18 * (inward > 0.5)) + rng.uniform(-4, 4))
         parts += moved(leant, turn, (side * (width / 2 - inward - inset), seat_top + extent * 0.47, back))

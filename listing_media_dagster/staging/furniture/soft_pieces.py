@@ -14,12 +14,10 @@ from listing_media_dagster.staging.furniture import (
 )
 from listing_media_dagster.staging.furniture.designs import Design, Kind
 
-_SOFA, _ARMCHAIR, _BED, _RUG = (
-    ((1.4, 0.7, 0.8), (2.8, 0.95, 1.1)),
-    ((0.6, 0.65, 0.65), (1.05, 1.15, 1.05)),
-    ((0.8, 0.5, 1.7), (2.1, 1.4, 2.4)),
-    ((0.8, 0.008, 0.8), (4.5, 0.03, 4.5)),
-)
+_SOFA = ((1.4, 0.74, 0.8), (2.8, 0.95, 1.1))
+_ARMCHAIR = ((0.64, 0.72, 0.66), (1.05, 0.95, 1.0))
+_BED = ((0.95, 0.95, 1.9), (2.1, 1.4, 2.4))
+_RUG = ((0.8, 0.008, 0.8), (4.5, 0.03, 4.5))
 
 DESIGNS: tuple[Design, ...] = (
     Design("sofa_track", Kind.SOFA, (2.1, 0.82, 0.92), *_SOFA, sofas.ROLES, sofas.track_sofa),
@@ -42,7 +40,15 @@ DESIGNS: tuple[Design, ...] = (
         armchairs.ROLES,
         wood_seating.wood_frame_armchair,
     ),
-    Design("armchair_wing", Kind.ARMCHAIR, (0.78, 1.05, 0.84), *_ARMCHAIR, armchairs.ROLES, armchairs.wing_armchair),
+    Design(
+        "armchair_wing",
+        Kind.ARMCHAIR,
+        (0.78, 1.05, 0.84),
+        (0.68, 0.95, 0.72),
+        (0.95, 1.2, 1.0),
+        armchairs.ROLES,
+        armchairs.wing_armchair,
+    ),
     Design(
         "pouf_round",
         Kind.POUF,
@@ -65,9 +71,33 @@ DESIGNS: tuple[Design, ...] = (
         "bed_upholstered", Kind.BED, (1.64, 1.1, 2.15), *_BED, ("frame", "legs", *beds.BEDDING), beds.upholstered_bed
     ),
     Design("bed_panel", Kind.BED, (1.68, 1.1, 2.16), *_BED, ("frame", *beds.BEDDING), beds.panel_bed),
-    Design("bed_platform", Kind.BED, (1.85, 0.75, 2.25), *_BED, ("frame", "legs", *beds.BEDDING), beds.platform_bed),
-    Design("bed_metal", Kind.BED, (1.62, 1.05, 2.1), *_BED, ("frame", *beds.BEDDING), beds.metal_bed),
-    Design("bed_child", Kind.BED, (0.98, 0.8, 2.06), *_BED, ("frame", "legs", *beds.BEDDING), beds.child_bed),
+    Design(
+        "bed_platform",
+        Kind.BED,
+        (1.85, 0.85, 2.25),
+        (1.1, 0.8, 2.0),
+        (2.3, 1.1, 2.5),
+        ("frame", "legs", *beds.BEDDING),
+        beds.platform_bed,
+    ),
+    Design(
+        "bed_metal",
+        Kind.BED,
+        (1.64, 1.05, 2.1),
+        (0.9, 0.95, 1.9),
+        (2.1, 1.3, 2.3),
+        ("frame", *beds.BEDDING),
+        beds.metal_bed,
+    ),
+    Design(
+        "bed_child",
+        Kind.BED,
+        (0.98, 0.9, 2.06),
+        (0.8, 0.84, 1.5),
+        (1.3, 1.1, 2.2),
+        ("frame", "legs", *beds.BEDDING),
+        beds.child_bed,
+    ),
     Design("rug_plain", Kind.RUG, (2.4, 0.014, 1.7), *_RUG, ("pile",), rugs.plain_rug),
     Design(
         "cushion_square",
