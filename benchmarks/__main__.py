@@ -10,7 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-NAMES = ("photo", "brackets", "tour", "orchestration", "incremental", "intake", "staging", "room_geometry", "structure_gate")
+NAMES = (
+    "photo",
+    "brackets",
+    "tour",
+    "orchestration",
+    "incremental",
+    "intake",
+    "staging",
+    "room_geometry",
+    "structure_gate",
+)
 RESULTS = Path(__file__).parent / "results"
 
 

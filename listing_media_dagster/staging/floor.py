@@ -136,7 +136,7 @@ def floor_lines(segments: Segments, frame: Frame, scale: float) -> tuple[FloorLi
         along = bool(off[number, nearest[number]] < ALONG_AXIS)
         if (along and nearest[number] == 1) or (not along and off[number, 1] < 3 * ALONG_AXIS):
             continue
-        axis: Literal["x", "z"] | None = ("z", None, "x")[nearest[number]] if along else None  # type: ignore[assignment]
+        axis: Literal["x", "z"] | None = ("z", None, "x")[nearest[number]] if along else None
         if axis is None and np.linalg.norm(ends[number, 1] - ends[number, 0]) < 0.05 * width:
             continue
         line = _line_of(ends[number] * scale, axis, frame, scale)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from listing_media_dagster.photo.line_segments import Segments, lengths, tilt_from_vertical
+from listing_media_dagster.photo.line_segments import Segments, lengths
 from listing_media_dagster.photo.perspective import find_verticals
 from listing_media_dagster.staging.room import PhotoCamera
 
@@ -129,7 +129,7 @@ def _score(segments: Segments, weight: Floats, frame: Frame, wanted: tuple[float
     support = float((np.exp(-((off / (1.5 * AGREEMENT)) ** 2)).max(axis=1) * weight).sum() / weight.sum())
     odd = (np.log(frame.focal_px / wanted[0]) / wanted[1]) ** 2
     odd += (frame.shift / frame.size[1] / HORIZON_SPREAD) ** 2
-    return support - 0.012 * odd
+    return float(support - 0.012 * odd)
 
 
 def refine_frame(
@@ -177,7 +177,3 @@ def edge_weights(segments: Segments) -> Floats:
     """What each edge counts by its length alone, capped so that one long edge doesn't outvote a room."""
     reach = lengths(segments)
     return np.minimum(reach, 0.35 * reach.max() if len(reach) else 1.0)
-
-
-def is_upright(segments: Segments) -> NDArray[np.bool_]:
-    return np.asarray(np.abs(tilt_from_vertical(segments)) < 15)
