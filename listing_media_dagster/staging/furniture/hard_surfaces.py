@@ -42,7 +42,7 @@ def ceramic(colour: Colour, accent: Colour, seed: int) -> Material:
 def lampshade(colour: Colour, accent: Colour, seed: int) -> Material:
     """Linen that light shines through."""
     weave = noise(SIZE, SIZE, seed, 0.5, (1, 30), 24) + noise(SIZE, SIZE, seed + 1, 0.5, (30, 1), 24)
-    return Material(_safe(np.asarray(colour, np.float32) * (1 + 0.035 * weave[..., None])), metres=0.4, translucent=0.5)
+    return Material(_safe(np.asarray(colour, np.float32) * (1 + 0.035 * weave[..., None])), metres=0.4, translucent=0.4)
 
 
 def leaves(colour: Colour, accent: Colour, seed: int) -> Material:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from listing_media_dagster.path_tracer.solids import Part
+from listing_media_dagster.path_tracer.solids import Part, lathe
 from listing_media_dagster.staging.arrangement import Size
 from listing_media_dagster.staging.furniture.designs import Design, Kind
 from listing_media_dagster.staging.furniture.joinery import curve, ellipsoid, fitted, leg, rod, turned_part
@@ -26,10 +26,17 @@ def floor_lamp_tripod(size: Size, seed: int) -> list[Part]:
 
 
 def drum_shade(low_radius: float, high_radius: float, low: float, high: float) -> list[Part]:
-    """A cloth shade, open above and below, on three spokes, round a bulb."""
+    """A cloth shade, open above and below, hemmed on wire rings, on three spokes, round a bulb.
+
+    The cloth is one sheet: light goes through it once.
+    """
     t = 0.0025
-    wall = [(low_radius - t, low), (low_radius, low + t), (high_radius, high - t), (high_radius - t, high)]
-    inner = [(high_radius - 2 * t, high - t), (low_radius - 2 * t, low + t), (low_radius - t, low)]
+    cloth = lathe("shade", [(low_radius, low + t), (high_radius, high - t)], (0, 0, 0), sides=72)
+    turns = np.linspace(0, 2 * np.pi, 60)
+    hems = [
+        rod("shade", [(r * np.cos(a), y, r * np.sin(a)) for a in turns], t, 8, 0.0005)
+        for r, y in ((low_radius, low + t), (high_radius, high - t))
+    ]
     spoke = low + 0.75 * (high - low)
     reach = low_radius + (high_radius - low_radius) * 0.75 - 2 * t
     spokes = [
@@ -37,7 +44,7 @@ def drum_shade(low_radius: float, high_radius: float, low: float, high: float) -
         for a in (0.3, 2.4, 4.5)
     ]
     bulb = ellipsoid("shade", (0, low + 0.5 * (high - low), 0), (0.03, 0.045, 0.03), sides=16)
-    return [turned_part("shade", [*wall, *inner], fillet=0.001, sides=72), bulb, *spokes]
+    return [cloth, *hems, bulb, *spokes]
 
 
 def floor_lamp_arc(size: Size, seed: int) -> list[Part]:

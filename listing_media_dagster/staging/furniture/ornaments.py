@@ -171,14 +171,19 @@ def basket(size: Size, seed: int) -> list[Part]:
 
 
 def dressed_shelf(
-    rng: np.random.Generator, xs: tuple[float, float], y: float, zs: tuple[float, float], headroom: float
+    rng: np.random.Generator,
+    xs: tuple[float, float],
+    y: float,
+    zs: tuple[float, float],
+    headroom: float,
+    objects: bool = True,
 ) -> list[Part]:
-    """Books and a few objects on the shelf at `y` between two x, as a stylist would: a third is left empty."""
+    """Books, and a few `objects`, on the shelf at `y` between two x, as a stylist would: a third is left empty."""
     parts: list[Part] = []
     (x, end), front = xs, zs[1] - 0.015
     x, end = x + 0.015, end - 0.02
     tallest = min(0.27, headroom - 0.03)
-    mood = int(rng.integers(4))
+    mood = int(rng.integers(4)) if objects else 2
     if mood in (1, 3):  # an object first
         parts += _object(rng, (x + 0.09, y, (zs[0] + zs[1]) / 2), min(headroom - 0.05, 0.26))
         x += 0.22
@@ -206,9 +211,9 @@ def dressed_shelf(
                 (middle, low + thick / 2, front - 0.1),
             )
             low += thick
-        if headroom - (low - y) > 0.14:
+        if objects and headroom - (low - y) > 0.14:
             parts += _object(rng, (middle, low, front - 0.1), min(0.16, headroom - (low - y) - 0.04))
-    elif end - x > 0.24:
+    elif objects and end - x > 0.24:
         parts += _object(rng, ((x + end) / 2 + 0.03, y, (zs[0] + zs[1]) / 2), min(headroom - 0.05, 0.24))
     return parts
 

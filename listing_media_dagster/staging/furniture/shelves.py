@@ -101,9 +101,11 @@ def toy_shelf(size: Size, seed: int) -> list[Part]:
         parts += fabric_bin((centre, 0.058, 0.005), (wide, 0.8 * rooms[0], depth - 0.05))
         y = middle + 0.018
         if k % 3 == 0:
-            parts += dressed_shelf(rng, (left + 0.008, right - 0.008), y, (-z + 0.014, z - 0.01), rooms[1])
+            parts += dressed_shelf(
+                rng, (left + 0.008, right - 0.008), y, (-z + 0.014, z - 0.01), rooms[1], objects=False
+            )
         elif k % 3 == 1:
-            parts += block_pile((centre, y, 0.02), 0.052, rng)
+            parts += block_pile((centre, y, 0.02), 0.062, rng)
         else:
             parts += fabric_bin((centre, y, 0.005), (wide, 0.78 * rooms[1], depth - 0.05))
     return parts
@@ -144,6 +146,6 @@ DESIGNS: tuple[Design, ...] = (
     ),
     Design(
         "toy_shelf", Kind.BOOKCASE, (1.15, 0.78, 0.36), (0.8, 0.68, 0.32), (1.5, 0.92, 0.42),
-        ("body", "bins", "blocks", "books", "pages", "objects"), toy_shelf,
+        ("body", "bins", "blocks", "books", "pages"), toy_shelf,
     ),
 )  # fmt: skip
