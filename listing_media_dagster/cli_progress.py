@@ -46,6 +46,9 @@ class _Bars(logging.Handler):
         fields = record.__dict__
         if "message_of" in fields:
             self._bars.console.print(f"[yellow]{escape(record.getMessage())}[/]", highlight=False)
+        elif "step_of" in fields:
+            if fields["step_of"] in self._tasks:
+                self._bars.update(self._tasks[fields["step_of"]], what=fields["what"][:60])
         elif "asset" in fields:
             asset = fields["asset"]
             if asset not in self._tasks:

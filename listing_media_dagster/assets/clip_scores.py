@@ -56,7 +56,7 @@ def _not_scored(photo: Photo, missing: NoScorer) -> Photo:
 
 def _scored(photos: Sequence[Photo], style: str, scorer: ClipScorer, stage: StageRun) -> list[Photo]:
     """Score every image that wasn't scored before with the same encoder and caption."""
-    captions = {photo.photo_id: caption_for(photo.room, style or None, photo.is_altered) for photo in photos}
+    captions = {photo.photo_id: _caption_of(photo, style) for photo in photos}
     wanted = {
         photo.photo_id: stage.fingerprint(
             image=photo.image.sha256,
@@ -84,6 +84,12 @@ def _scored(photos: Sequence[Photo], style: str, scorer: ClipScorer, stage: Stag
         )
         for photo in photos
     ]
+
+
+def _caption_of(photo: Photo, style: str) -> str:
+    """Return what should be visible: of a staged room what it was furnished with, of a photograph its room."""
+    staged = photo.facts.get("staged_as")
+    return str(staged["caption"]) if staged else caption_for(photo.room, style or None, photo.is_altered)
 
 
 def _earlier_verdicts(wanted: dict[str, str], stage: StageRun) -> dict[str, Verdict]:

@@ -83,12 +83,22 @@ def _row(photo: Photo) -> dict[str, str]:
         "room": f"{photo.room.type} ({photo.room.decided_by}, {photo.room.confidence:.2f})" if named else "",
         "size": f"{photo.image.width} × {photo.image.height}",
         "done to it": ", ".join(operation.name for operation in photo.operations),
+        "staged as": _staged_as(photo),
         "not staged because": str(photo.facts.get("not_staged", "")),
         "verdict": "; ".join(verdicts),
         "look at": "; ".join(photo.notes),
         **{name.replace("_", " "): f"{photo.metrics[name]:.2f}" for name in SHOWN_METRICS if name in photo.metrics},
         "photo": photo.photo_id,
     }
+
+
+def _staged_as(photo: Photo) -> str:
+    staged = photo.facts.get("staged_as")
+    if not staged:
+        return ""
+    tries = len(staged["attempts"])
+    furnished = f"{staged['room_type']}, {staged['kit']}, seed {staged['attempts'][-1]['seed']}".replace("_", " ")
+    return furnished if tries == 1 else f"{furnished} ({tries} tries)"
 
 
 def _score(score: float | None) -> str:

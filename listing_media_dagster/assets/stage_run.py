@@ -36,7 +36,11 @@ progress_log = logging.getLogger("listing_media_dagster.progress")
 
 @dataclass
 class StageRun:
-    """A stage of one listing in progress. `code_version` is part of every fingerprint."""
+    """A stage of one listing in progress. `code_version` is part of every fingerprint.
+
+    A stage that `keeps_each` records every photo as it is finished: a run that ends early loses none of them. It is
+    for work that takes longer than a record does.
+    """
 
     listing_id: str
     asset: str
@@ -44,13 +48,16 @@ class StageRun:
     media: MediaStore
     run_id: str
     previous: PhotoSet | None
+    keeps_each: bool = False
     computed: int = 0
     reused: int = 0
     messages: list[str] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def begin(cls, context: dg.AssetExecutionContext, media: MediaStoreResource) -> StageRun:
+    def begin(
+        cls, context: dg.AssetExecutionContext, media: MediaStoreResource, *, keeps_each: bool = False
+    ) -> StageRun:
         asset = context.asset_key.path[-1]
         listing_id = context.partition_key
         return cls(
@@ -60,6 +67,7 @@ class StageRun:
             media=media.store(),
             run_id=context.run.run_id,
             previous=media.photo_sets().find(listing_id, asset),
+            keeps_each=keeps_each,
         )
 
     @property
@@ -77,11 +85,27 @@ class StageRun:
         """Return the photo this stage made before if nothing that made it has changed and the store still has it."""
         photo = self.previous.photo(photo_id) if self.previous else None
         if photo is None or photo.fingerprint != wanted:
+            photo = self._recorded(photo_id)
+        if photo is None or photo.fingerprint != wanted:
             return None
         return None if self.media.verify([photo.image, *photo.attachments.values()]) else photo
 
+    def _recorded(self, photo_id: str) -> Photo | None:
+        """Return the photo that a run finished before it ended early."""
+        key = self._record_key(photo_id)
+        if not self.keeps_each or not self.media.exists(key):
+            return None
+        return Photo.model_validate_json(self.media.read(key))
+
+    def _record_key(self, photo_id: str) -> str:
+        return self.key(f"{photo_id}/photo.json")
+
     def each_photo(
-        self, wanted: Mapping[str, str], make: Callable[[str], Photo], *, workers: int | None = None
+        self,
+        wanted: Mapping[str, str],
+        make: Callable[[str], Photo],
+        *,
+        workers: int | None = None,
     ) -> dict[str, Photo]:
         """Return a photo for every id in `wanted` (id -> fingerprint): the one made before, or else `make(id)`."""
         looked_for = in_parallel(list(wanted), lambda photo_id: self.reusable(photo_id, wanted[photo_id]))
@@ -91,7 +115,10 @@ class StageRun:
         self.progress(len(done), len(wanted), "reused" if done else "")
 
         def fresh(photo_id: str) -> Photo:
-            return make(photo_id).model_copy(update={"fingerprint": wanted[photo_id]})
+            photo = make(photo_id).model_copy(update={"fingerprint": wanted[photo_id]})
+            if self.keeps_each:
+                self.media.write(self._record_key(photo_id), photo.model_dump_json().encode())
+            return photo
 
         for photo_id, photo in in_parallel(missing, fresh, workers=workers):
             done[photo_id] = photo
@@ -103,6 +130,13 @@ class StageRun:
         progress_log.info(
             "%s %s: %d of %d %s", self.listing_id, self.asset, done, total, what,
             extra={"listing_id": self.listing_id, "asset": self.asset, "done": done, "total": total, "what": what},
+        )  # fmt: skip
+
+    def working_on(self, photo_id: str, what: str) -> None:
+        """Tell what is being done to a photo that takes long."""
+        progress_log.info(
+            "%s %s: %s, %s", self.listing_id, self.asset, photo_id, what,
+            extra={"step_of": self.asset, "what": f"{photo_id}: {what}"},
         )  # fmt: skip
 
     def say(self, message: str) -> None:

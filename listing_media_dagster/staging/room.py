@@ -6,6 +6,7 @@ the viewer. The floor is y = 0, the camera stands at (0, height, 0) and looks to
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -88,6 +89,11 @@ class Wall:
     span: tuple[float, float]
     openings: tuple[Opening, ...] = ()
 
+    def points(self, along: Sequence[float], height: float) -> Floats:
+        """Return the points (N, 3) m of the wall at the places `along` it, all at `height`."""
+        placed = [(self.offset, height, at) if self.axis == "x" else (at, height, self.offset) for at in along]
+        return np.array(placed, float).reshape(-1, 3)
+
 
 @dataclass(frozen=True)
 class RoomGeometry:
@@ -103,6 +109,12 @@ class RoomGeometry:
     confidence: float
     focal_from: str
     height_from: str
+
+    def wall_edges(self) -> list[tuple[float, float, float, float]]:
+        """Return the lines (x1, y1, x2, y2) px at which the walls meet floor and ceiling, as far as both ends show."""
+        heights = (0.0,) if self.ceiling is None else (0.0, self.ceiling)
+        ends = [self.camera.project(wall.points(wall.span, height)) for wall in self.walls for height in heights]
+        return [(*first, *second) for first, second in ends if np.isfinite([first, second]).all()]
 
 
 class NotARoom(ValueError):

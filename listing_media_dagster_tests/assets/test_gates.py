@@ -1,15 +1,17 @@
 """Staging and the CLIP gate: what is furnished, what passes, and that nothing rejected is ever delivered."""
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import pytest
 
-from listing_media_dagster.assets import clip, clip_scores, rooms
+from listing_media_dagster.assets import clip, clip_scores, furnishing, rooms
 from listing_media_dagster.assets.clip_scores import clip_check
-from listing_media_dagster.listing import Operation, OperationName, Verdict
+from listing_media_dagster.listing import Operation, OperationName, RoomType, Verdict
 from listing_media_dagster.models.clip import ClipScorer
 from listing_media_dagster.settings import Settings
-from listing_media_dagster.staging import back_ends
+from listing_media_dagster.staging.back_ends import CannotStage, StagedRoom, StagingRequest
 from listing_media_dagster_tests.helpers.pipeline import Pipeline, draw_room, failure_of, write_rooms
 from listing_media_dagster_tests.helpers.tiny_clip import Lesson, save_tiny_clip
 from listing_media_dagster_tests.test_listing import a_photo, an_image
@@ -18,29 +20,51 @@ UNTIL_GATE = ("raw_photos", "preprocessed_photos", "enhanced_photos", "staged_ph
 
 
 class PaintsASofa:
-    """A back end that executes: it paints one green sofa, and refuses what it is told to refuse."""
+    """A back end that executes: it paints one green sofa, and refuses or rejects what it is told to."""
 
     name = "paints-a-sofa"
-    version = "1"
 
-    def __init__(self, refuses: str | None = None) -> None:
+    def __init__(self, refuses: str | None = None, rejects: frozenset[int] = frozenset()) -> None:
         self.refuses = refuses
+        self.rejects = rejects
+        self.seeds: list[int] = []
+        self.requests: list[StagingRequest] = []
 
-    def refusal(self, request):
-        return self.refuses
+    def version_for(self, kit):
+        return "1"
 
-    def stage(self, request):
-        staged = request.base.copy()
+    def survey(self, request):
+        if self.refuses:
+            raise CannotStage(self.refuses, {"geometry.jpg": b"what was found"})
+        self.requests.append(request)
+        return Painted(self, request)
+
+
+@dataclass
+class Painted:
+    end: PaintsASofa
+    request: StagingRequest
+
+    def furnish(self, seed, progress):
+        progress("painting")
+        self.end.seeds.append(seed)
+        staged = self.request.base.copy()
         height, width = staged.shape[:2]
         cv2.rectangle(staged, (width // 4, height // 2), (3 * width // 4, height - 10), (30, 160, 60), -1)
-        done = Operation(name=OperationName.VIRTUAL_STAGING, version="1", seed=request.seed, generative=True)
-        return back_ends.StagedRoom(staged, (done,), attachments={"layout.json": b"{}"})
+        done = Operation(name=OperationName.VIRTUAL_STAGING, version="1", seed=seed, generative=True)
+        verdict = Verdict(
+            gate="structure", outcome="failed" if seed in self.end.rejects else "passed", reason="a door has moved"
+        )
+        return StagedRoom(
+            staged, (done,), RoomType.LIVING_ROOM, "a photo of a living room with a green sofa", (verdict,),
+            {"layout.json": b"{}"},
+        )  # fmt: skip
 
 
 @pytest.fixture
 def staging(monkeypatch):
     def use(*ends):
-        monkeypatch.setattr(back_ends, "available_back_ends", lambda: ends)
+        monkeypatch.setattr(furnishing, "installed_back_ends", lambda: ends)
 
     return use
 
@@ -77,7 +101,8 @@ def staged_picture(pipeline, living_room):
     return cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
-def test_without_a_back_end_the_base_passes_on_with_the_reason(pipeline, living_room):
+def test_without_a_back_end_the_base_passes_on_with_the_reason(pipeline, living_room, staging):
+    staging()
     assert pipeline.run(*UNTIL_GATE, source=living_room).success
     (photo,) = pipeline.photo_set("staged_photos").photos
     assert not photo.is_altered
@@ -89,6 +114,71 @@ def test_a_refusal_is_recorded_with_the_back_end_that_refused(pipeline, living_r
     assert pipeline.run(*UNTIL_GATE, source=living_room).success
     (photo,) = pipeline.photo_set("staged_photos").photos
     assert photo.facts["not_staged"] == "paints-a-sofa: the floor can't be seen"
+    assert pipeline.store.read(photo.attachments["geometry.jpg"].key) == b"what was found"
+
+
+def test_a_rejected_room_is_tried_again_with_the_next_seeds_and_the_first_good_one_is_kept(
+    pipeline, living_room, staging
+):
+    end = PaintsASofa(rejects=frozenset({0, 1}))
+    staging(end)
+    assert pipeline.run(*UNTIL_GATE[:-1], source=living_room).success
+    (photo,) = pipeline.photo_set("staged_photos").photos
+    assert end.seeds == [0, 1, 2]
+    assert photo.publishes_altered
+    tried = photo.facts["staged_as"]["attempts"]
+    assert [attempt.get("rejected") for attempt in tried] == ["a door has moved", "a door has moved", None]
+
+
+def test_a_room_that_no_seed_furnishes_well_is_delivered_as_its_base(pipeline, living_room, staging):
+    end = PaintsASofa(rejects=frozenset(range(10)))
+    staging(end)
+    assert pipeline.run(source=living_room).success
+    (photo,) = pipeline.photo_set("staged_photos").photos
+    assert end.seeds == [0, 1, 2, 3]
+    assert photo.failed and photo.publishable_image == photo.base
+    names = {file.name for file in pipeline.photo_set("listing_package").deliverables}
+    assert not [name for name in names if "staged" in name]
+
+
+def test_views_of_one_room_share_their_furniture_and_a_photo_may_have_a_kit_of_its_own(pipeline, tmp_path, staging):
+    end = PaintsASofa()
+    staging(end)
+    drop = write_rooms(tmp_path / "drop", ["living-room-1.jpg", "living-room-2.jpg", "bedroom.jpg"])
+    everything = "[living-room-1.jpg, living-room-2.jpg, bedroom.jpg]"
+    (drop / "listing.yaml").write_text(
+        f"style: japandi\nstage: {{include: {everything}, kits: {{bedroom.jpg: coastal}}}}\n"
+    )
+    assert pipeline.run(*UNTIL_GATE[:-1], source=drop).success
+    asked = {request.photo_id.rsplit("-", 1)[0]: request for request in end.requests}
+    assert asked["living-room-1"].pieces_seed == asked["living-room-2"].pieces_seed != asked["bedroom"].pieces_seed
+    assert (asked["living-room-1"].kit, asked["bedroom"].kit) == ("japandi", "coastal")
+
+
+def test_an_unknown_kit_fails_the_stage_and_names_the_ones_there_are(pipeline, living_room, staging):
+    staging(PaintsASofa())
+    (living_room / "listing.yaml").write_text("style: rococo\n")
+    assert "'rococo' is no design kit; use one of coastal" in failure_of(pipeline.run(source=living_room))
+
+
+def test_a_cancelled_staging_goes_on_with_the_photos_it_has_not_made(pipeline, tmp_path, staging):
+    drop = write_rooms(tmp_path / "drop", ["living-room.jpg", "bedroom.jpg"])
+    (drop / "listing.yaml").write_text("stage: {include: [living-room.jpg, bedroom.jpg]}\n")
+    assert pipeline.run(*UNTIL_GATE[:-2], source=drop).success
+
+    class IsCancelled(PaintsASofa):
+        def survey(self, request):
+            if self.seeds:
+                raise KeyboardInterrupt
+            return super().survey(request)
+
+    staging(IsCancelled())
+    assert not pipeline.run("staged_photos").success
+    end = PaintsASofa()
+    staging(end)
+    assert pipeline.run("staged_photos").success
+    assert len(end.requests) == 1
+    assert all(photo.is_altered for photo in pipeline.photo_set("staged_photos").photos)
 
 
 def test_a_staged_room_stays_paired_with_its_base_and_its_ledger_says_so(pipeline, living_room, staging):
