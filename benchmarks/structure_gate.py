@@ -18,6 +18,7 @@ import numpy as np
 from benchmarks.annotated_rooms import REAL_ROOMS, SAMPLE_ROOMS, AnnotatedRoom
 from benchmarks.machine import machine
 from benchmarks.tampering import TAMPERS, make_case
+from listing_media_dagster.staging.room import Opening
 from listing_media_dagster.staging.structure_gate import judge_structure
 
 HELD_OUT = {"sample listing": (1, 3, 4), "photos": (0, 2, 4)}
@@ -45,7 +46,7 @@ def judge_rooms(rooms: Sequence[AnnotatedRoom], honest: int, lies: int) -> dict[
         size = np.array([base.shape[1], base.shape[0]], float)
         floor = np.zeros(base.shape[:2], np.uint8)
         cv2.fillPoly(floor, [np.round(room.floor * size).astype(np.int32)], 1)
-        outlines = [opening.outline * size for opening in room.openings]
+        openings = [Opening(each.kind, each.outline * size, (0.0, 1.0), 0.0, 2.0) for each in room.openings]
         edges = [tuple(edge) for edge in room.edges * np.tile(size, 2)]
         for kind in ("honest", *TAMPERS):
             for turn in range(honest if kind == "honest" else lies):
@@ -54,7 +55,7 @@ def judge_rooms(rooms: Sequence[AnnotatedRoom], honest: int, lies: int) -> dict[
                 for way, furniture in (("furniture known", case.staging.furniture), ("mask only", None)):
                     began = time.process_time()
                     verdict = judge_structure(
-                        base, case.staging.rgb, case.declared, furniture, outlines, edges, floor > 0
+                        base, case.staging.rgb, case.declared, furniture, openings, edges, floor > 0
                     )
                     seconds.append(time.process_time() - began)
                     rejected[way][kind] += verdict.outcome == "failed"

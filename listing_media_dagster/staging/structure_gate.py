@@ -154,7 +154,7 @@ def _measure(
 ) -> dict[str, float]:
     registration = register(pair)
     side = pair.long_side
-    covered = [float(pair.hidden[filled(each, pair.hidden.shape)].mean() or 0.0) for each in outlines]  # type: ignore[arg-type]
+    covered = [float(pair.hidden[filled(each, pair.hidden.shape)].mean() or 0.0) for each in outlines]
     agreements = [opening_agreement(pair, outline, side * 0.05) for outline in outlines]
     found = find_lines(pair.base, side * 0.04)
     lost, longest = _lost_edges(pair, np.concatenate([wall_edges, found]))
