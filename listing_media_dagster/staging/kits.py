@@ -248,8 +248,13 @@ def load_kits(extra_folder: Path | None = None) -> dict[str, DesignKit]:
     if extra_folder is not None:
         if not extra_folder.is_dir():
             raise BadKit(f"{extra_folder} is no folder: design kits are *.yaml files in one")
-        own = [_read(path.name, path.read_bytes()) for path in sorted(extra_folder.glob("*.y*ml"))]
-        kits |= {kit.id: kit for kit in own}
+        own: dict[str, str] = {}
+        for path in sorted(extra_folder.glob("*.y*ml")):
+            kit = _read(path.name, path.read_bytes())
+            if kit.id in own:
+                raise BadKit(f"{path.name}: id: {own[kit.id]} has the id {kit.id!r} already")
+            own[kit.id] = path.name
+            kits[kit.id] = kit
     return kits
 
 

@@ -127,6 +127,13 @@ def test_a_kit_is_added_by_adding_a_file(tmp_path: Path) -> None:
     assert "plain" not in load_kits()
 
 
+def test_two_files_with_one_id_are_refused(tmp_path: Path) -> None:
+    for name in ("one.yaml", "two.yaml"):
+        (tmp_path / name).write_text(yaml.safe_dump(PLAIN))
+    with pytest.raises(BadKit, match=r"two\.yaml: id: one\.yaml has the id 'plain' already"):
+        load_kits(tmp_path)
+
+
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadKit, match="nowhere is no folder"):
         load_kits(tmp_path / "nowhere")

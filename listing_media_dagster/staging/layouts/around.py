@@ -37,8 +37,8 @@ def add_art_above(
     return setting
 
 
-def add_storage(setting: Setting, selection: Selection, slot: Slot, over: Slot | None = None) -> Setting:
-    """Put a sideboard, bookcase or dresser in the middle of a wall that has nothing yet, `over` it a mirror or art."""
+def add_along_wall(setting: Setting, selection: Selection, slot: Slot, over: Slot | None = None) -> Setting:
+    """Put a sideboard, bookcase or chair in the middle of a wall that has nothing yet, `over` it a mirror or art."""
     look = selection.look(slot)
     if look is None:
         return setting

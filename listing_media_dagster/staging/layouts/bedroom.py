@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from listing_media_dagster.staging.kits import Slot
 from listing_media_dagster.staging.layouts import on_top
-from listing_media_dagster.staging.layouts.around import add_art_above, add_plant, add_storage
+from listing_media_dagster.staging.layouts.around import add_along_wall, add_art_above, add_plant
 from listing_media_dagster.staging.layouts.main_piece import Place, best_places, places_along_walls
 from listing_media_dagster.staging.layouts.selection import Selection, sized
 from listing_media_dagster.staging.layouts.setting import Setting, place
@@ -29,8 +29,8 @@ def furnish_bedroom(setting: Setting, selection: Selection, seed: int) -> Settin
         raise NoSpace("no bed fits with its head at a wall that is seen")
     furnished = take(variants, seed)
     furnished = add_art_above(furnished, selection, "bed", (0.7, 0.6, 0.5))
-    furnished = add_storage(furnished, selection, Slot.DRESSER, over=Slot.MIRROR)
-    furnished = add_storage(furnished, selection, Slot.ARMCHAIR)
+    furnished = add_along_wall(furnished, selection, Slot.DRESSER, over=Slot.MIRROR)
+    furnished = add_along_wall(furnished, selection, Slot.ARMCHAIR)
     furnished = add_plant(furnished, selection)
     return on_top.dress_bedroom(furnished, selection)
 

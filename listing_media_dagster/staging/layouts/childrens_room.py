@@ -8,7 +8,7 @@ from itertools import chain
 
 from listing_media_dagster.staging.kits import Look, Slot
 from listing_media_dagster.staging.layouts import on_top
-from listing_media_dagster.staging.layouts.around import add_art_above, add_beside, add_storage
+from listing_media_dagster.staging.layouts.around import add_along_wall, add_art_above, add_beside
 from listing_media_dagster.staging.layouts.main_piece import Place, best_places, places_along_walls
 from listing_media_dagster.staging.layouts.selection import Selection, sized
 from listing_media_dagster.staging.layouts.setting import Pose, Setting, place, pose_of
@@ -30,7 +30,7 @@ def furnish_childrens_room(setting: Setting, selection: Selection, seed: int) ->
         raise NoSpace("no child's bed fits at a wall that is seen")
     furnished = take(variants, seed)
     furnished = add_art_above(furnished, selection, "bed", (0.9, 0.7, 0.5))
-    furnished = add_storage(furnished, selection, Slot.TOY_SHELF, over=Slot.ART)
+    furnished = add_along_wall(furnished, selection, Slot.TOY_SHELF, over=Slot.ART)
     furnished = _teepee(furnished, selection)
     furnished = add_beside(furnished, selection, Slot.BASKET, "toy shelf")
     furnished = _toys_on_rug(furnished, selection)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from listing_media_dagster.staging.arrangement import PlacedPiece
 from listing_media_dagster.staging.kits import Look, Slot
 from listing_media_dagster.staging.layouts import on_top
-from listing_media_dagster.staging.layouts.around import add_plant, add_storage
+from listing_media_dagster.staging.layouts.around import add_along_wall, add_plant
 from listing_media_dagster.staging.layouts.main_piece import Place, best_places, places_on_floor
 from listing_media_dagster.staging.layouts.selection import Selection, sized
 from listing_media_dagster.staging.layouts.setting import Pose, Setting, place, pose_of
@@ -36,7 +36,7 @@ def furnish_dining_room(setting: Setting, selection: Selection, seed: int) -> Se
     if not variants:
         raise NoSpace("no table with four chairs fits on the floor that is seen")
     furnished = take(variants, seed)
-    furnished = add_storage(furnished, selection, Slot.SIDEBOARD, over=Slot.ART)
+    furnished = add_along_wall(furnished, selection, Slot.SIDEBOARD, over=Slot.ART)
     furnished = add_plant(furnished, selection)
     return on_top.dress_dining_room(furnished, selection)
 

@@ -7,7 +7,7 @@ from itertools import chain
 
 from listing_media_dagster.staging.kits import Slot
 from listing_media_dagster.staging.layouts import on_top
-from listing_media_dagster.staging.layouts.around import add_art_above, add_plant, add_storage
+from listing_media_dagster.staging.layouts.around import add_along_wall, add_art_above, add_plant
 from listing_media_dagster.staging.layouts.main_piece import Place, best_places, places_along_walls, places_on_floor
 from listing_media_dagster.staging.layouts.selection import Selection, sized
 from listing_media_dagster.staging.layouts.setting import Setting, place, pose_of
@@ -34,9 +34,9 @@ def furnish_home_office(setting: Setting, selection: Selection, seed: int) -> Se
         raise NoSpace("no desk with a chair fits on the floor that is seen")
     furnished = take(variants, seed)
     furnished = add_art_above(furnished, selection, "desk", (0.7, 0.6, 0.5))
-    furnished = add_storage(furnished, selection, Slot.BOOKCASE)
-    furnished = add_storage(furnished, selection, Slot.SIDEBOARD, over=Slot.ART)
-    furnished = add_storage(furnished, selection, Slot.ARMCHAIR)
+    furnished = add_along_wall(furnished, selection, Slot.BOOKCASE)
+    furnished = add_along_wall(furnished, selection, Slot.SIDEBOARD, over=Slot.ART)
+    furnished = add_along_wall(furnished, selection, Slot.ARMCHAIR)
     furnished = add_plant(furnished, selection)
     return on_top.dress_home_office(furnished, selection)
 

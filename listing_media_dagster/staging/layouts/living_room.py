@@ -9,7 +9,7 @@ import numpy as np
 from listing_media_dagster.staging.arrangement import PlacedPiece
 from listing_media_dagster.staging.kits import Look, Slot
 from listing_media_dagster.staging.layouts import on_top
-from listing_media_dagster.staging.layouts.around import add_art_above, add_beside, add_plant, add_storage
+from listing_media_dagster.staging.layouts.around import add_along_wall, add_art_above, add_beside, add_plant
 from listing_media_dagster.staging.layouts.main_piece import Place, best_places, places_along_walls, places_on_floor
 from listing_media_dagster.staging.layouts.selection import Selection, sized
 from listing_media_dagster.staging.layouts.setting import Pose, Setting, distance, place, pose_of
@@ -32,7 +32,7 @@ def furnish_living_room(setting: Setting, selection: Selection, seed: int) -> Se
     sofa = next(piece for piece in furnished.pieces if piece.name == "sofa")
     furnished = _beside_sofa(furnished, selection, sofa, first=1 if rng.random() < 0.5 else -1)
     furnished = add_art_above(furnished, selection, "sofa", (0.7, 0.6, 0.5))
-    furnished = add_storage(furnished, selection, Slot.SIDEBOARD, over=Slot.MIRROR)
+    furnished = add_along_wall(furnished, selection, Slot.SIDEBOARD, over=Slot.MIRROR)
     furnished = add_plant(furnished, selection)
     furnished = _pouf(furnished, selection, sofa)
     furnished = add_beside(furnished, selection, Slot.BASKET, "sideboard")
@@ -115,7 +115,7 @@ def _with_chairs(setting: Setting, chair: Look, poses: tuple[Pose, ...]) -> Sett
 
 def _composition(setting: Setting) -> float:
     """Return what the picture gains or loses by a group: its size, a hidden sofa, chairs seen from behind."""
-    size = float(np.interp(setting.coverage, (0.03, 0.1, 0.25, 0.4), (-0.4, 0.0, 0.15, -0.3)))
+    size = float(np.interp(setting.coverage, (0.03, 0.1, 0.22, 0.3, 0.4), (-0.4, 0.0, 0.15, 0.0, -0.8)))
     backs = sum(0.35 for piece in setting.pieces if piece.name.startswith("armchair") and faces_viewer(piece) < -0.2)
     without_rug = 0.0 if setting.named("rug") else 0.6
     return size - backs - without_rug - 1.2 * _hidden_share(setting, "sofa")
