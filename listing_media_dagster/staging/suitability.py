@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listing_media_dagster.photo.look import estimate_look
-from listing_media_dagster.staging.emptiness import find_bare_surfaces, measure_bareness
+from listing_media_dagster.staging.emptiness import find_bare_surfaces, measure_bareness, measure_variety
 
 VERSION = "1"
 
@@ -59,13 +59,14 @@ class Cue:
 CUES = (
     Cue("bare_walls", 0.36, 0.14, 1.0, 0.25, "cabinets, fittings or furniture stand along the walls"),
     Cue("things_on_floor", 0.17, -0.07, 0.9, 0.27, "the room is furnished or cluttered: things stand on the floor"),
-    Cue("floor_corners", 19, -6, 0.7, 28, "the room is furnished or cluttered: things hide the floor's outline"),
+    Cue("floor_corners", 19, -6, 0.7, 25, "the room is furnished or cluttered: things hide the floor's outline"),
+    Cue("variety", 0.75, -0.15, 0.5, 0.95, "the room is furnished or cluttered: many colours and shapes"),
     Cue("ceiling", 0.88, 0.08, 0.6, 0.70, "no plain ceiling is in view"),
     Cue("fine_lines", 0.125, -0.03, 0.5, 0.19, "tiles or cabinet fronts cover the walls, as in kitchens and bathrooms"),
     Cue("worktops", 0.33, -0.12, 0.4, 0.45, "looks like a kitchen or bathroom: a worktop runs along the walls"),
 )
-_DOUBT = 2.25  # what the votes must add up to before empty is as likely as not
-_ACCEPTED_FROM = 0.62
+_DOUBT = 3.2  # what the votes must add up to before empty is as likely as not
+_ACCEPTED_FROM = 0.6
 _EXTERIOR_FROM = 0.5
 _DARK_BELOW, _ONE_TONE_BELOW = 45.0, 50.0  # of 255
 _OUTLINE_FROM = 1.5  # CIELAB units a pixel at the floor line: 2 from pale boards to white, 0.5 in a gradient
@@ -78,7 +79,11 @@ def judge_suitability(rgb: NDArray[np.uint8]) -> Suitability:
     small = _at_most(rgb, _LONG_EDGE)
     if min(small.shape[:2]) < _SHORT_EDGE:
         return Suitability("not a room: too small or too narrow a picture", 1.0, {"exterior": 0.0, "emptiness": 0.0})
-    evidence = {**_light(small), "exterior": estimate_look(small).exterior_likelihood}
+    evidence = {
+        **_light(small),
+        "exterior": estimate_look(small).exterior_likelihood,
+        "variety": measure_variety(small),
+    }
     evidence |= measure_bareness(find_bare_surfaces(small))
     votes = {cue: cue.vote(evidence) for cue in CUES}
     evidence["emptiness"] = float(1 / (1 + np.exp(_DOUBT - sum(votes.values()))))

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from listing_media_dagster.staging.emptiness import find_bare_surfaces, measure_bareness
+from listing_media_dagster.staging.emptiness import find_bare_surfaces, measure_bareness, measure_variety
 
 WALL, CEILING, BOARDS = (212, 208, 200), (226, 226, 224), (150, 104, 66)
 
@@ -82,3 +82,9 @@ def test_exposure_hardly_changes_what_is_measured():
 def test_the_same_photo_is_measured_the_same():
     rgb, _ = draw_room()
     assert measure_bareness(find_bare_surfaces(rgb)) == measure_bareness(find_bare_surfaces(rgb))
+
+
+def test_a_bare_wall_has_no_variety_and_a_heap_of_colours_and_shapes_has_much():
+    assert measure_variety(np.full((400, 600, 3), 200, np.uint8)) < 0.1
+    heap = np.random.default_rng(3).integers(0, 255, (20, 30, 3), np.uint8).repeat(20, 0).repeat(20, 1)
+    assert measure_variety(heap) > 0.9

@@ -11,7 +11,7 @@ from listing_media_dagster_tests.photo.painted_rooms import paint_house
 from listing_media_dagster_tests.staging.test_emptiness import draw_room
 
 SAMPLE = Path(listing_media_dagster.__file__).parent / "sample_listing" / "drop"
-RENDERED = Path(__file__).parent / "rendered_rooms"
+RENDERED = Path(__file__).parent / "judged_rooms"
 DATA = Path(__file__).parents[3] / "shared" / "data"
 needs_real_photos = pytest.mark.skipif(not DATA.is_dir(), reason="the real photos aren't beside this checkout")
 
