@@ -233,11 +233,10 @@ def book_covers(colour: Colour, accent: Colour, seed: int) -> Material:
         tone = np.asarray(tones[k % len(tones)], np.float32) * rng.uniform(0.85, 1.1)
         picture = tone * (1 + 0.04 * noise(cell, cell, seed + k, 0.4)[..., None])
         title = 0.8 if tone.mean() < 0.35 else 0.12
-        for top, bottom, width in ((0.58, 0.82, 0.24), (0.14, 0.2, 0.4)):
+        for top, bottom, width in ((0.60, 0.64, 0.5), (0.67, 0.685, 0.3), (0.16, 0.19, 0.12)):
             rows, half = slice(int(top * cell), int(bottom * cell)), int(width * cell / 2)
-            dashes = (rng.random(int(bottom * cell) - int(top * cell)) < 0.8)[:, None, None]
             spot = picture[rows, cell // 2 - half : cell // 2 + half]
-            spot[:] = np.where(dashes, 0.4 * spot + 0.6 * title, spot)
+            spot[:] = 0.55 * spot + 0.45 * title
         sheet[k // 4 * cell : (k // 4 + 1) * cell, k % 4 * cell : (k % 4 + 1) * cell] = picture
     return Material(_safe(sheet), metres=1.0, gloss=0.4)
 
@@ -313,7 +312,7 @@ def _woven(colour: Colour, accent: Colour, seed: int, stakes: int, strands: int,
     height = np.sin(np.pi * (v * strands % 1)) ** 0.6 * (0.45 + 0.55 * np.abs(wave) ** 0.7 * (wave > 0))
     tone = 1 + 0.10 * np.random.default_rng(seed).standard_normal(strands)[row.astype(int)][..., None]
     fibre = 1 + 0.06 * noise(512, 512, seed, 0.6, (1.0, 12.0), 16)[..., None]
-    shade = tinted(np.clip(height * 1.25, 0, 1), _scaled(dark, 0.6), colour)
+    shade = tinted(np.clip(height * 1.3, 0, 1), _scaled(dark, 0.9), _scaled(colour, 1.08))
     relief = height.astype(np.float32)
     return Material(_safe(shade * tone * fibre), metres=metres, gloss=0.4, relief=relief, depth=0.004)
 

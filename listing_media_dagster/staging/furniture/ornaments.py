@@ -28,7 +28,7 @@ Profile = list[tuple[float, float]]
 
 
 def vessel(
-    material: str, outside: Profile, wall: float, at: Place = (0, 0, 0), sides: int = 64, steps: int = 32
+    material: str, outside: Profile, wall: float, at: Place = (0, 0, 0), sides: int = 64, steps: int = 22
 ) -> Part:
     """A hollow turned vessel: `outside` is its (r, y) outline from foot to rim, `wall` m its thickness."""
     smooth = [(float(r), float(y)) for r, y in curve(outside, steps)]

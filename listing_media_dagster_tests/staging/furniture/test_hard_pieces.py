@@ -76,7 +76,7 @@ def test_normals_point_out_of_solids(design: Design) -> None:
 def test_the_same_seed_builds_the_same_piece_fast(design: Design) -> None:
     start = time.process_time()
     again = design.build(design.size, 5)
-    assert time.process_time() - start < 1.0  # 0.3 s on an idle core
+    assert time.process_time() - start < 0.3
     for one, other in zip(built(design), again, strict=True):
         assert np.array_equal(one.vertices, other.vertices)
         assert np.array_equal(one.uv, other.uv)
