@@ -49,7 +49,7 @@ def find_openings(
     if flat is None:
         return ()
     found = []
-    across, down = _slopes(flat)
+    across, down = slopes(flat)
     for left, right, top in _doorways(flat, across, down, height):
         kind: Literal["door", "passage"] = "door" if (right - left) * flat.metres < WIDEST_DOOR * height else "passage"
         found.append(_opening(kind, wall, camera, flat.along(left, right), 0.0, flat.level(top)))
@@ -61,7 +61,7 @@ def find_openings(
     return tuple(sorted(found, key=lambda opening: opening.span))
 
 
-def _slopes(flat: Flat) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def slopes(flat: Flat) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return how steeply the colour changes along the wall and down it, (h, w) per px; 0 out of the picture."""
     smooth = cv2.GaussianBlur(flat.lab, (0, 0), 0.8)
     inside = cv2.erode(flat.seen.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.float32)

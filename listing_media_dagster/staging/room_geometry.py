@@ -52,7 +52,7 @@ def estimate_room_geometry(rgb: NDArray[np.uint8], focal_length_35mm: float | No
     walls = walls_behind(fit.boundary, camera)
     if not walls:
         raise NotARoom("no wall is seen to meet the floor along a straight line")
-    ceiling = ceiling_height(walls, segments, fit.frame, camera)
+    ceiling = ceiling_height(walls, segments, fit.frame, camera, lab, scale)
     doors = _door_heads(lab, scale, walls, camera, ceiling)
     factor, height_from = _scale(doors, ceiling)
     camera, walls = replace(camera, height=CAMERA_HEIGHT * factor), _scaled(walls, factor)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from listing_media_dagster.photo.line_segments import Segments
 from listing_media_dagster.staging.floor import ALONG_AXIS, Boundary
 from listing_media_dagster.staging.manhattan import Frame, angles_off
+from listing_media_dagster.staging.openings import flatten_wall, slopes
 from listing_media_dagster.staging.room import PhotoCamera, Wall
 
 Floats = NDArray[np.float64]
@@ -96,8 +97,44 @@ def on_wall(camera: PhotoCamera, wall: Wall, points: Floats) -> Floats:
     return np.asarray(np.column_stack([rays[:, along] * steps, camera.height + rays[:, 1] * steps]))
 
 
-def ceiling_height(walls: tuple[Wall, ...], segments: Segments, frame: Frame, camera: PhotoCamera) -> float | None:
-    """Return the height in m at which edges run along the walls' tops; None where too few agree."""
+def ceiling_height(
+    walls: tuple[Wall, ...],
+    segments: Segments,
+    frame: Frame,
+    camera: PhotoCamera,
+    lab: NDArray[np.float32],
+    scale: float,
+) -> float | None:
+    """Return the height in m at which edges run along the walls' tops; None where too few agree.
+
+    Long straight edges tell best; where they are too faint, the sum of what changes at one height of all walls does.
+    """
+    level = _level_of_edges(walls, segments, frame, camera)
+    return level if level is not None else _level_of_change(walls, camera, lab, scale)
+
+
+def _level_of_change(
+    walls: tuple[Wall, ...], camera: PhotoCamera, lab: NDArray[np.float32], scale: float
+) -> float | None:
+    top = HIGHEST_CEILING * camera.height
+    flats = [flat for wall in walls if (flat := flatten_wall(lab, scale, wall, camera, top)) is not None]
+    if not flats:
+        return None
+    strength = [slopes(flat)[1] for flat in flats]
+    whole = sum(flat.seen.sum(axis=1) for flat in flats)
+    change = sum((down / (down + 2.0)).sum(axis=1) for down in strength) / np.maximum(whole, 1)
+    height = (top - (np.arange(len(change)) + 0.5) * flats[0].metres) / camera.height
+    enough = (whole > 0.3 * np.max(whole)) & (height > LOWEST_CEILING)
+    if not enough.any():
+        return None
+    usual = float(np.median(change[enough]))
+    candidates = np.where(enough, change, 0)
+    peak = int(np.flatnonzero(candidates > 0.85 * candidates.max())[0])  # the highest of the strong ones
+    peak += int(candidates[peak : peak + 4].argmax())
+    return float(height[peak] * camera.height) if change[peak] > max(0.3, 1.7 * usual) else None
+
+
+def _level_of_edges(walls: tuple[Wall, ...], segments: Segments, frame: Frame, camera: PhotoCamera) -> float | None:
     off = np.abs(angles_off(segments, frame))
     ends = segments + np.array(frame.size) / 2
     heights, shares = [], []
