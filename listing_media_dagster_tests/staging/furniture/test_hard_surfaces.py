@@ -87,3 +87,12 @@ def test_grain_runs_along_u() -> None:
     grain = np.asarray(made("wood").colour).mean(-1)
     along, across = np.abs(np.diff(grain, axis=1)).mean(), np.abs(np.diff(grain, axis=0)).mean()
     assert across > 1.5 * along
+
+
+def test_the_path_tracer_loads_every_surface() -> None:
+    mitsuba = pytest.importorskip("mitsuba")
+    from listing_media_dagster.path_tracer.mitsuba_scene import bsdf
+
+    for name in SURFACES:
+        description = bsdf(made(name))
+        assert mitsuba.load_dict(description) is not None, name
