@@ -18,8 +18,9 @@ from listing_media_dagster.staging.layouts.walls import faces_viewer
 
 KNEES = 0.42  # m between sofa and coffee table
 FRONT_LEGS = 0.4  # m of the sofa that stand on the rug
-# width of the sofa, then width and depth of the rug, in m: the largest that the room takes is used
+# Width of the sofa, then width and depth of the rug, in m: the largest that the room takes is used.
 SIZES = ((2.3, 3.0, 2.2), (2.05, 2.7, 1.9), (1.8, 2.3, 1.7), (1.6, 2.0, 1.5))
+ROOMY = (14.0, 8.0)  # m² of free floor that the largest sizes ask for
 
 
 def furnish_living_room(setting: Setting, selection: Selection, seed: int) -> Setting:
@@ -44,12 +45,17 @@ def _seats(setting: Setting, selection: Selection) -> list[Place]:
     look = selection.look(Slot.SOFA)
     if look is None:
         raise NoSpace(f"the kit {selection.kit.id} has no sofa")
-    sofas = [sized(look, width=width) for width, _, _ in SIZES]
+    sofas = [sized(look, width=width) for width, _, _ in _sizes(setting)]
     places = chain(
         places_along_walls(setting, sofas, least_facing=0.1),
         places_on_floor(setting, sofas, (0.0, 90.0, -90.0), least_facing=0.5),
     )
     return best_places(places, lambda seat: _core(setting, selection, seat) is not None, 5)
+
+
+def _sizes(setting: Setting) -> tuple[tuple[float, float, float], ...]:
+    """Return the sizes for as much floor as is seen: a small room with a large sofa looks smaller still."""
+    return SIZES[sum(setting.plan.area < area for area in ROOMY) :]
 
 
 def _core(setting: Setting, selection: Selection, seat: Place) -> Setting | None:
@@ -75,7 +81,7 @@ def _with_rug(setting: Setting, selection: Selection, seat: Place) -> Setting | 
     if rug is None:
         return None
     for scale in (1.0, 0.9, 0.8, 0.7):
-        _, width, depth = SIZES[seat.size]
+        _, width, depth = _sizes(setting)[seat.size]
         look = sized(rug, width=width * scale, depth=depth * scale)
         start = seat.look.size[2] - FRONT_LEGS
         laid = setting.lay(place("rug", look, seat.pose.at(0, start + look.size[2] / 2)))

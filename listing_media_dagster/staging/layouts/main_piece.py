@@ -88,7 +88,7 @@ def view_of(setting: Setting, middle: Pose, least_facing: float) -> float | None
         return None
     frontal = float(np.interp(facing, (-0.1, 0.1, 0.35, 0.7, 1.0), (0.0, 0.3, 0.75, 1.0, 0.95)))
     depth = float(np.interp(np.hypot(middle.x, middle.z), (2.2, 3.4, 5.2, 8.0), (0.0, 1.0, 1.0, 0.1)))
-    return 0.9 * frontal + 0.9 * depth + 0.5 * (1 - off_middle**2)
+    return 0.9 * frontal + 0.9 * depth + 0.8 * (1 - off_middle**2)
 
 
 def worth_of_wall(wall: Wall, pose: Pose, width: float) -> float:
