@@ -35,7 +35,7 @@ def rug_shag(colour: Colour, accent: Colour, seed: int) -> Material:
     locks, own = nubs(40, seed)
     strands = field(seed + 1, 0.5, (1.0, 4.0), 40)
     height = np.clip(0.75 * locks + 0.1 * strands + 0.1, 0, 1).astype(np.float32)
-    tone = 0.42 * (locks - 0.7) + 0.08 * own + 0.09 * strands
+    tone = 0.36 * (locks - 0.7) + 0.05 * own + 0.09 * strands
     return Material(dyed(colour, tone), 1.0, relief=height, depth=0.009, sheen=0.5)
 
 
@@ -58,7 +58,8 @@ def jute(colour: Colour, accent: Colour, seed: int) -> Material:
     """Thick plaited bast: strands of 12 mm, each its own straw colour."""
     height, tone = threads(56, seed, 0.5)
     fibres = field(seed + 8, 0.4, (1.0, 9.0), 30) + field(seed + 9, 0.4, (9.0, 1.0), 30)
-    level = 0.15 * tone + 0.45 * (height - 0.5) + 0.06 * fibres
+    clouds = field(seed + 10, 0.9, low_cut=5)
+    level = 0.24 * tone + 0.45 * (height - 0.5) + 0.06 * fibres + 0.07 * clouds
     return Material(dyed(colour, level), 0.66, relief=height, depth=0.004)
 
 
