@@ -259,6 +259,10 @@ def _cheapest_path(cost: Floats, y: Floats, ease: Floats) -> tuple[NDArray[np.in
     return label, float(best.min())
 
 
+COLOUR_MISLEADS = 0.6
+"""Cost of a column from which on floor and walls are of one colour, or half of the floor is, and edges know better."""
+
+
 def find_boundary(lab: NDArray[np.float32], segments: Segments, frame: Frame, scale: float) -> Boundary:
     """Return the floor's far edge as seen in `frame`, starting once from the floor's colour, once from edges alone."""
     shape = rows, columns = lab.shape[:2]
@@ -278,7 +282,10 @@ def find_boundary(lab: NDArray[np.float32], segments: Segments, frame: Frame, sc
             boundary = follow_boundary(lab, odds, upright, lines, farthest, scale)
             floor, other = row > boundary.y, row <= boundary.y
         found.append(boundary)
-    return without_dips(min(found, key=lambda boundary: boundary.cost))
+    best = min(found, key=lambda boundary: boundary.cost)
+    if best.cost > COLOUR_MISLEADS and blind.cost < best.cost - 0.2:
+        best = replace(blind, cost=(blind.cost + best.cost) / 2)  # in doubt, and its cost is to say so
+    return without_dips(best)
 
 
 def without_dips(boundary: Boundary) -> Boundary:

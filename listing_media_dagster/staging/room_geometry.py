@@ -142,7 +142,7 @@ def _confidence(fit: Fit, walls: tuple[Wall, ...]) -> float:
     axes = [line.axis for line in fit.boundary.lines]
     straight = np.array([label >= 0 and axes[label] is not None for label in fit.boundary.label])
     parts = (
-        1.15 - fit.boundary.cost,
+        (1.05 - fit.boundary.cost) / 0.75,
         float(straight.mean()) / 0.75,
         fit.frame.support / 0.4,
         0.7 + 0.15 * len(walls),
