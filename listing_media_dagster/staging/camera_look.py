@@ -47,7 +47,7 @@ def _softness(grey: Image) -> float:
     """Blur once more and see by how much gradients fall: little where the edge was soft (Zhuo and Sim 2011)."""
     more = 1.0
     before, after = _gradient(grey), _gradient(np.asarray(cv2.GaussianBlur(grey, (0, 0), more), np.float32))
-    strong = before > max(0.04, float(np.percentile(before, 98)))
+    strong = before >= max(0.04, float(np.percentile(before, 98)))
     if strong.sum() < 50:
         return RENDERED
     fall = float(np.percentile(before[strong] / np.maximum(after[strong], 1e-4), 75))

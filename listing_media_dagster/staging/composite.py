@@ -32,7 +32,7 @@ Mask = NDArray[np.bool_]
 Planes = NDArray[np.int8]  # which of `scene.PLANES` a pixel shows
 
 MARGIN = 0.6  # m round the furniture in which its shadow may show
-PIXELS, EMPTY_PIXELS, MIRROR_PIXELS = 700_000, 45_000, 100_000  # traced at most; larger windows are traced reduced
+PIXELS, EMPTY_PIXELS, MIRROR_PIXELS = 520_000, 40_000, 100_000  # traced at most; larger windows are traced reduced
 SAMPLES, GUIDE_SAMPLES, EMPTY_SAMPLES = 4, 2, 9  # a pixel
 DIMMEST = 0.35  # share of the floor's light that is left where furniture hides a window from its mirror
 FAINT, PLAIN = 0.008, 0.03  # darkening that is dropped, and that is kept whole

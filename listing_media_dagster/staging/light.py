@@ -32,9 +32,13 @@ WHITE_PAINT = 0.8  # reflectance of the lightest of walls and ceiling
 IN_VIEW = 0.03  # share of the picture from which on a side is seen not to shine
 WELL_EXPOSED = 0.62  # linear level of white paint in a well exposed photo
 TRUST = 0.7  # share of the photo's own whites in the level of white
-EVEN = 0.15  # pull toward the usual mix of light where the photo's shading says little
+ROUNDS = 15  # of fitting light and reflectance in turn
+EVEN = 0.02  # pull toward the usual mix of light where the photo's shading says little
 TINT = 0.5  # share of the lightest plane's hue that is the light's and not the paint's
 WINDOW, GLOW = 6.0, 0.25  # radiance of windows, and of ceiling and unseen walls, before anything is known
+
+
+_FLOOR, _CEILING, _WALLS = 0, 1, 2  # kinds of `PLANES` by their index; walls come last
 
 
 @dataclass(frozen=True)
@@ -162,30 +166,26 @@ def _usable(small: Image, shown: Planes, floor: Mask, geometry: RoomGeometry) ->
 def _explain(small: Image, rendered: Image, shown: Planes, usable: Mask) -> tuple[Floats, Floats]:
     """Return each group's strength (relative to usual) and each plane's gain on its usual reflectance, in luminance.
 
-    Alternates between the two; robust against what is on the walls by weighing down what fits badly.
+    Alternates between the two, weighing down what fits badly, such as what hangs on walls. All walls count as painted
+    alike: a gain of its own for each would explain away which of them the windows light.
     """
-    target, groups, plane = small.mean(axis=-1)[usable], rendered[:, usable], shown[usable]
-    mix, gain = np.ones(len(groups)), np.ones(len(PLANES))
-    if not len(target):
-        return mix, gain
-    pull = EVEN * np.sqrt(len(target)) * float(target.mean())
-    ceiling = PLANES.index("ceiling")
-    for _ in range(12):
-        model = mix @ groups
-        fit = target / np.maximum(model, 1e-6)
-        ratio = {int(n): float(np.median(fit[plane == n])) for n in np.unique(plane)}
-        whitest = max((n for n in ratio if PLANES[n] != "floor"), key=lambda n: ratio[n], default=0)
-        anchor = ratio.get(ceiling, ratio[whitest])
-        mix = mix * anchor
+    target, groups = small.mean(axis=-1)[usable], rendered[:, usable]
+    kind = np.minimum(shown[usable], _WALLS)
+    mix, gain = np.ones(len(groups)), np.ones(_WALLS + 1)
+    pull = EVEN * np.sqrt(len(target)) * float(target.mean()) if len(target) else 0.0
+    for _ in range(ROUNDS if len(target) else 0):
+        fit = target / np.maximum(mix @ groups, 1e-6)
+        ratio = {int(n): float(np.median(fit[kind == n])) for n in np.unique(kind)}
+        anchor = next(ratio[n] for n in (_CEILING, _WALLS, _FLOOR) if n in ratio)
         for n in ratio:
-            gain[n] = 1.0 if n == ceiling else ratio[n] / anchor
-        explained = groups * gain[plane]
-        off = np.abs(mix @ explained - target) / np.maximum(target, 0.05)
+            gain[n] = ratio[n] / anchor
+        explained = groups * gain[kind]
+        off = np.abs(anchor * mix @ explained - target) / np.maximum(target, 0.05)
         weight = 1 / (1 + (off / 0.15) ** 2)
         level = target.mean() / explained.sum(axis=0).mean()  # of the usual mix, brought to the photo's exposure
         design = np.vstack([(explained * weight).T, np.eye(len(mix)) * pull / level])
-        mix = _least_squares(design, np.concatenate([target * weight, np.full(len(mix), pull)]), mix)
-    return mix, gain
+        mix = _least_squares(design, np.concatenate([target * weight, np.full(len(mix), pull)]), anchor * mix)
+    return mix, np.array([gain[min(n, _WALLS)] for n in range(len(PLANES))])
 
 
 def _least_squares(design: Floats, wanted: Floats, start: Floats) -> Floats:

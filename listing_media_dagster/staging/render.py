@@ -90,7 +90,8 @@ def _loaded(stage: Stage, camera: PhotoCamera, window: Window) -> Iterator[Calla
     mi = load_mitsuba()
     with tempfile.TemporaryDirectory(prefix="staging-") as folder:
         described = shapes(stage.parts, stage.materials, stage.shining, Path(folder))
-        scene = mi.load_dict({"type": "scene", "sensor": _sensor(camera, window), **described})
+        # when mitsuba merges meshes it orders them, and with them lights and noise, differently each time
+        scene = mi.load_dict({"type": "scene", "sensor": _sensor(camera, window), **described}, optimize=False)
 
     def render(integrator: dict[str, Any], spp: int, seed: int) -> Image:
         return np.array(mi.render(scene, integrator=mi.load_dict(integrator), spp=spp, seed=seed), np.float32)

@@ -1,0 +1,93 @@
+"""A staged photo: nothing but furniture and its shadow changes, and it looks lit by the room."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from listing_media_dagster.staging.camera_look import camera_look
+from listing_media_dagster.staging.composite import StagedPixels, render_staging
+from listing_media_dagster.staging.reflection import floor_gloss
+from listing_media_dagster.staging.scene import stand_in
+from listing_media_dagster_tests.staging.painted_room import CRATES, crate, known_geometry, paint
+
+
+@pytest.fixture(scope="module")
+def base() -> NDArray[np.uint8]:
+    return paint(known_geometry(), {"left": 7.0, "right": 1.0})
+
+
+@pytest.fixture(scope="module")
+def staged(base: NDArray[np.uint8]) -> StagedPixels:
+    return render_staging(base, known_geometry(), crate(), CRATES, 3)
+
+
+def test_nothing_outside_the_edit_mask_changes(base: NDArray[np.uint8], staged: StagedPixels) -> None:
+    assert np.array_equal(staged.rgb[~staged.edit_mask], base[~staged.edit_mask])
+    assert 0.02 < staged.edit_mask.mean() < 0.6
+    assert (staged.edit_mask | (staged.furniture == 0)).all()
+
+
+def test_the_same_seed_gives_the_same_bytes(base: NDArray[np.uint8], staged: StagedPixels) -> None:
+    again = render_staging(base, known_geometry(), crate(), CRATES, 3)
+    assert np.array_equal(staged.rgb, again.rgb)
+    assert np.array_equal(staged.depth, again.depth)
+
+
+def test_a_white_crate_is_about_as_bright_as_the_walls(base: NDArray[np.uint8], staged: StagedPixels) -> None:
+    walls = np.median(base[20:45, 40:110].mean(axis=-1))
+    white = np.median(staged.rgb[staged.furniture > 0.95].mean(axis=-1))
+    assert 0.7 * walls < white < 1.4 * walls
+
+
+def test_the_side_toward_the_window_is_the_brighter(staged: StagedPixels) -> None:
+    rows, columns = np.nonzero(staged.furniture > 0.95)
+    level = staged.rgb.mean(axis=-1)[rows, columns]
+    faces = rows > np.percentile(rows, 40)
+    left, right = np.percentile(columns, [30, 70])
+    assert level[faces & (columns < left)].mean() > 1.05 * level[faces & (columns > right)].mean()
+
+
+def test_the_floor_beside_the_crate_is_darker_and_no_brighter_anywhere(
+    base: NDArray[np.uint8], staged: StagedPixels
+) -> None:
+    beside = staged.edit_mask & (staged.furniture == 0)
+    change = staged.rgb[beside].astype(int) - base[beside]
+    assert change.max() <= 1
+    assert change.min() < -5
+
+
+def test_depth_is_metric(staged: StagedPixels) -> None:
+    rows, columns = np.nonzero(staged.furniture > 0.95)
+    assert 2.3 < np.median(staged.depth[rows, columns]) < 3.4
+    assert staged.depth.max() < 8
+
+
+def test_geometry_of_another_photo_is_refused(base: NDArray[np.uint8]) -> None:
+    with pytest.raises(ValueError, match="144, 96"):
+        render_staging(base[:-1], known_geometry(), crate(), CRATES, 0)
+
+
+def test_a_piece_of_unknown_design_is_named(base: NDArray[np.uint8]) -> None:
+    with pytest.raises(ValueError, match="crate: unknown design"):
+        render_staging(base, known_geometry(), crate(), {}, 0)
+
+
+def test_a_varnished_floor_is_told_from_a_matt_one(base: NDArray[np.uint8]) -> None:
+    geometry = known_geometry()
+    room = stand_in(geometry, [])
+    assert floor_gloss(base, geometry, room) < 0.1
+    assert floor_gloss(paint(geometry, {"left": 7.0, "right": 3.0}, mirror=True), geometry, room) > 0.2
+
+
+def test_softness_and_grain_are_measured() -> None:
+    import cv2
+
+    chart = np.kron(np.indices((4, 6)).sum(axis=0) % 2, np.ones((64, 64))).astype(np.float32) * 150 + 50
+    soft = cv2.GaussianBlur(chart, (0, 0), 1.2)
+    noisy = soft + np.random.default_rng(1).normal(0, 1.5, soft.shape)
+    plain, grainy = (np.repeat(np.round(grey)[..., None], 3, axis=2).astype(np.uint8) for grey in (soft, noisy))
+    assert camera_look(plain, 0).softness == pytest.approx(1.2, abs=0.3)
+    assert camera_look(plain, 0).noise < 0.4 / 255
+    assert camera_look(grainy, 0).noise == pytest.approx(1.4 / 255, abs=0.5 / 255)
