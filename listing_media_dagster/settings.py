@@ -31,7 +31,10 @@ class Settings(BaseSettings):
     decode_seconds: int = Field(60, gt=0, description="time one file may take to decode")
     decode_memory_mb: int = Field(3072, gt=0, description="memory one decoder process may take")
 
-    # Virtual staging: what an installation adds to the built-in kits and furniture.
+    # Virtual staging, and what an installation adds to the built-in kits and furniture.
+    stage: Literal["empty_rooms", "named"] = Field(
+        "empty_rooms", description="rooms to stage: every empty one, or only those a listing or a run names"
+    )
     design_kits: Path | None = Field(None, description="folder of design kits (*.yaml) beside the built-in ones")
     furniture: Path | None = Field(None, description="folder of glTF, GLB or OBJ pieces, each with its YAML")
 

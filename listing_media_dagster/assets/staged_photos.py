@@ -82,7 +82,7 @@ def _as_configured(listing: Listing, config: StagingConfig) -> Listing:
 
 def _stage(base: Photo, plan: StagingPlan, ends: Sequence[StagingBackEnd], seed: int, stage: StageRun) -> Photo:
     """Return the furnished photo, or the base with the reason why it passes on as it is."""
-    seen = base.model_copy(update={"facts": {**base.facts, "suitability": plan.seen}})
+    seen = base.model_copy(update={"facts": {**base.facts, **({"suitability": plan.seen} if plan.seen else {})}})
     if not plan.decision.wanted:
         return _passed_on(seen, plan.decision.reason)
     request = StagingRequest(

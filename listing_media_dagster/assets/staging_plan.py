@@ -1,11 +1,12 @@
 """What is to be done with each photo of a listing: staged or not, why, with which kit and whose furniture."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from listing_media_dagster.assets.stage_run import StageRun, in_parallel
 from listing_media_dagster.listing import Listing, Photo, fingerprint
+from listing_media_dagster.settings import settings
 from listing_media_dagster.staging import same_room, suitability
 from listing_media_dagster.staging.decide import StagingDecision, decide_staging
 from listing_media_dagster.staging.suitability import Suitability
@@ -33,12 +34,14 @@ class ListingPlan:
 
 def plan_staging(photos: Sequence[Photo], listing: Listing, kit: str, stage: StageRun) -> ListingPlan:
     """Decide for every photo; what an earlier run saw in the same pixels is not looked at again."""
-    seen = _suitabilities(photos, stage)
-    decisions = {
-        photo.photo_id: decide_staging(photo, listing.stage, seen[photo.photo_id].suitability) for photo in photos
-    }
-    wanted = [photo for photo in photos if decisions[photo.photo_id].wanted]
     eyes = _Eyes(stage)
+    only_named = settings().stage == "named"
+
+    def decide(photo: Photo) -> StagingDecision:
+        return decide_staging(photo, listing.stage, lambda: eyes.judge(photo), only_named=only_named)
+
+    decisions = {photo.photo_id: decision for photo, decision in in_parallel(photos, decide)}
+    wanted = [photo for photo in photos if decisions[photo.photo_id].wanted]
     rooms = same_room.group_same_rooms(wanted, listing.stage.same_room, eyes.see_one_room)
     by_id = {photo.photo_id: photo for photo in photos}
     plans = {
@@ -46,7 +49,7 @@ def plan_staging(photos: Sequence[Photo], listing: Listing, kit: str, stage: Sta
             decision=decision,
             kit=_kit_of(by_id[photo_id], listing, kit),
             pieces_seed=_pieces_seed(by_id[rooms[photo_id]]) if decision.wanted else 0,
-            seen=seen[photo_id].record,
+            seen=eyes.judged.get(photo_id, {}),
         )
         for photo_id, decision in decisions.items()
     }
@@ -63,48 +66,24 @@ def _pieces_seed(first_of_room: Photo) -> int:
     return int(fingerprint(room=named)[:7], 16)
 
 
-@dataclass(frozen=True)
-class _Seen:
-    suitability: Suitability
-    record: Mapping[str, Any]
-
-
-def _suitabilities(photos: Sequence[Photo], stage: StageRun) -> dict[str, _Seen]:
-    seen = {photo.photo_id: known for photo in photos if (known := _known_suitability(photo, stage))}
-    missing = [photo for photo in photos if photo.photo_id not in seen]
-    for photo, judged in in_parallel(missing, lambda photo: _judge(photo, stage)):
-        seen[photo.photo_id] = judged
-    return seen
-
-
-def _judge(photo: Photo, stage: StageRun) -> _Seen:
-    found = suitability.judge_suitability(stage.pixels(photo.image, at_most=LOOKED_AT_PX))
-    record = {
-        "of": photo.image.sha256,
-        "version": suitability.VERSION,
-        "refusal": found.refusal,
-        "confidence": round(found.confidence, 4),
-        "evidence": {name: round(value, 4) for name, value in found.evidence.items()},
-    }
-    return _Seen(found, record)
-
-
-def _known_suitability(photo: Photo, stage: StageRun) -> _Seen | None:
-    earlier = stage.previous.photo(photo.photo_id) if stage.previous else None
-    record = earlier.facts.get("suitability") if earlier else None
-    if not record or (record["of"], record["version"]) != (photo.image.sha256, suitability.VERSION):
-        return None
-    return _Seen(Suitability(record["refusal"], record["confidence"], record["evidence"]), record)
-
-
 class _Eyes:
-    """Looks at each photo once, and at no pair that was compared before."""
+    """Looks at no pixels twice: what an earlier run saw in them is remembered."""
 
     def __init__(self, stage: StageRun) -> None:
         self._stage = stage
         self._looks: dict[str, same_room.Looks] = {}
         self._before = stage.previous.parameters.get("same_room", {}) if stage.previous else {}
+        self.judged: dict[str, Mapping[str, Any]] = {}
         self.compared: dict[str, bool] = {}
+
+    def judge(self, photo: Photo) -> Suitability:
+        earlier = self._stage.previous.photo(photo.photo_id) if self._stage.previous else None
+        record = self.judged.get(photo.photo_id) or (earlier.facts.get("suitability") if earlier else None)
+        if not record or (record["of"], record["version"]) != (photo.image.sha256, suitability.VERSION):
+            judged = suitability.judge_suitability(self._stage.pixels(photo.image, at_most=LOOKED_AT_PX))
+            record = {"of": photo.image.sha256, "version": suitability.VERSION, **asdict(judged)}
+        self.judged[photo.photo_id] = record
+        return Suitability(record["refusal"], record["confidence"], record["evidence"])
 
     def see_one_room(self, first: Photo, second: Photo) -> bool:
         pair = ":".join([same_room.VERSION, *sorted([first.image.sha256, second.image.sha256])])

@@ -17,7 +17,7 @@ from listing_media_dagster.staging.back_ends import CannotStage, Progress, Stage
 from listing_media_dagster.staging.composite import StagedPixels, render_staging
 from listing_media_dagster.staging.furniture.designs import Design
 from listing_media_dagster.staging.geometry_picture import draw_geometry
-from listing_media_dagster.staging.kits import DesignKit, furnishing_of
+from listing_media_dagster.staging.kits import BadKit, DesignKit, furnishing_of
 from listing_media_dagster.staging.layout import NoSpace, arrange
 from listing_media_dagster.staging.room import NotARoom, RoomGeometry
 from listing_media_dagster.staging.room_geometry import estimate_room_geometry
@@ -45,7 +45,10 @@ class RenderedStaging:
         """Return the room that the photo shows. Raises `CannotStage` with a picture of what was made of it."""
         kit = self._kit(request.kit)
         try:
+            furnishing_of(request.room.type)
             geometry = estimate_room_geometry(request.base, request.focal_length_35mm)
+        except BadKit as unfurnished:
+            raise CannotStage(str(unfurnished)) from unfurnished
         except NotARoom as unclear:
             raise CannotStage(f"the room's shape can't be told: {unclear}") from unclear
         room = FurnishableRoom(request, geometry, kit, self.designs)

@@ -232,10 +232,11 @@ def test_a_score_keeps_what_it_was_made_with(pipeline, living_room, staging, sco
     scoring(Lesson(picture, "any", 0.5), Lesson(draw_room(99), "any", 0.0))
     assert pipeline.run(*UNTIL_GATE, source=living_room).success
     (photo,) = pipeline.photo_set("clip_scores").photos
-    (verdict,) = photo.verdicts
+    (verdict,) = [verdict for verdict in photo.verdicts if verdict.gate == "clip"]
     assert verdict.outcome == "passed"
     assert verdict.score == pytest.approx(1.25, abs=0.1)
     assert {"caption", "cosine", "weights_sha256", "formula"} <= set(verdict.evidence)
+    assert verdict.evidence["caption"] == "a photo of a living room with a green sofa"
 
 
 def test_a_photograph_is_gated_too_where_the_installation_wants_it(pipeline, living_room, scoring, monkeypatch):

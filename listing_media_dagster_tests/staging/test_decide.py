@@ -34,5 +34,28 @@ def photo_of(room):
 def test_what_the_customer_says_wins_over_the_rooms_name_and_that_over_the_pixels(
     room, suitability, choice, wanted, because
 ):
-    decision = decide_staging(photo_of(room), StageChoice(**choice), suitability)
+    decision = decide_staging(photo_of(room), StageChoice(**choice), lambda: suitability)
     assert (decision.wanted, because in decision.reason) == (wanted, True)
+
+
+def never():
+    raise AssertionError("nothing in the pixels can change this decision")
+
+
+@pytest.mark.parametrize(
+    ("room", "choice"),
+    [
+        (RoomType.KITCHEN, {}),
+        (RoomType.YARD, {"include": ("Kitchen.JPG",)}),
+        (RoomType.LIVING_ROOM, {"exclude": ("Kitchen.JPG",)}),
+        (RoomType.LIVING_ROOM, {"include": ("other.jpg",)}),
+    ],
+)
+def test_pixels_that_can_change_nothing_are_not_looked_at(room, choice):
+    assert not decide_staging(photo_of(room), StageChoice(**choice), never).wanted
+
+
+def test_an_installation_may_stage_only_what_a_listing_names():
+    room = photo_of(RoomType.LIVING_ROOM)
+    assert not decide_staging(room, StageChoice(), never, only_named=True).wanted
+    assert decide_staging(room, StageChoice(include=("Kitchen.JPG",)), lambda: EMPTY, only_named=True).wanted
