@@ -1,7 +1,7 @@
 """Pictures for the walls, painted from a seed: each is a sheet of 2 x 2 related pictures over 1 m of uv.
 
-`colour` leads, `accent` answers it, on warm paper; a frame crops the middle of one cell, so nothing vital is at
-its rim.
+`colour` is the ground, `accent` what is painted on it, with a second tone that answers it; a frame crops the middle of
+one cell, so nothing vital is at its rim.
 """
 
 from __future__ import annotations
@@ -52,23 +52,31 @@ PICTURES: Mapping[str, Callable[[Colour, Colour, int], Material]] = {
 
 
 def _sheet(
-    colour: Colour, accent: Colour, seed: int, paint: Callable[[Tones, Tones, int, np.random.Generator], Image]
+    colour: Colour, accent: Colour, seed: int, paint: Callable[[Tones, Tones, Tones, int, np.random.Generator], Image]
 ) -> Material:
-    first = np.asarray(colour, np.float32)
-    second = np.asarray(accent, np.float32) if accent != colour else first * 0.35
+    ground, first, second = _tones(colour, accent)
     sheet = np.empty((2 * CELL, 2 * CELL, 3), np.float32)
     for cell in range(4):
-        picture = paint(first, second, cell, np.random.default_rng(seed * 4 + cell))
+        picture = paint(ground, first, second, cell, np.random.default_rng(seed * 4 + cell))
         grain = 1 + 0.012 * noise(CELL, CELL, seed + cell, 0.5)[..., None]
         row, column = cell // 2 * CELL, cell % 2 * CELL
         sheet[row : row + CELL, column : column + CELL] = picture * grain
     return Material(np.clip(sheet, 0.004, 0.9)[::-1].copy(), metres=1.0)
 
 
-def _abstract(first: Tones, second: Tones, cell: int, rng: np.random.Generator) -> Image:
-    picture = _washed(PAPER, 0.02, rng)
-    pale = 0.45 * first + 0.55 * PAPER
-    tan = 0.5 * PAPER * (1, 0.88, 0.74) + 0.25 * first + 0.1 * second
+def _tones(colour: Colour, accent: Colour) -> tuple[Tones, Tones, Tones]:
+    """The ground, made pale enough to paint on; the accent; and a tone that answers it: dark to light, sand to ink."""
+    ground = np.asarray(colour, np.float32)
+    dark = max(0.0, 0.55 - float(ground.mean())) / 0.55
+    first = np.asarray(accent, np.float32) if accent != colour else 0.3 * ground
+    second = 0.28 * first + 0.01 if float(first.mean()) > 0.07 else np.array((0.44, 0.31, 0.20), np.float32)
+    return ground * (1 - dark) + PAPER * dark, first, second.astype(np.float32)
+
+
+def _abstract(ground: Tones, first: Tones, second: Tones, cell: int, rng: np.random.Generator) -> Image:
+    picture = _washed(ground, 0.02, rng)
+    pale = 0.45 * first + 0.55 * ground
+    tan = 0.5 * ground * (1, 0.88, 0.74) + 0.25 * first + 0.1 * second
     tones = [pale, first, tan.astype(np.float32), second]
     middle, sizes = (0.5, 0.52), (0.27, 0.22, 0.18, 0.12)
     for tone, size in zip(tones, sizes, strict=True):
@@ -80,8 +88,8 @@ def _abstract(first: Tones, second: Tones, cell: int, rng: np.random.Generator) 
     return _laid(picture, _stroke(arc, 0.006), 0.5 * second, rng, 0.9)
 
 
-def _lines(first: Tones, second: Tones, cell: int, rng: np.random.Generator) -> Image:
-    picture = _washed(PAPER, 0.015, rng)
+def _lines(ground: Tones, first: Tones, second: Tones, cell: int, rng: np.random.Generator) -> Image:
+    picture = _washed(ground, 0.015, rng)
     t = np.linspace(0, 1, 160)
     if cell == 0:
         for k in range(6):
@@ -115,8 +123,8 @@ def _turn(rng: np.random.Generator) -> float:
     return float(rng.uniform(0, 6.3))
 
 
-def _botanical(first: Tones, second: Tones, cell: int, rng: np.random.Generator) -> Image:
-    picture = _washed(PAPER, 0.015, rng)
+def _botanical(ground: Tones, first: Tones, second: Tones, cell: int, rng: np.random.Generator) -> Image:
+    picture = _washed(ground, 0.015, rng)
     bend = rng.uniform(-0.12, 0.12)
     t = np.linspace(0, 1, 40)
     x, y = 0.5 + bend * np.sin(np.pi * t) + 0.03 * t, 0.86 - 0.7 * t
@@ -146,10 +154,10 @@ def _botanical(first: Tones, second: Tones, cell: int, rng: np.random.Generator)
     )
 
 
-def _landscape(first: Tones, second: Tones, cell: int, rng: np.random.Generator) -> Image:
+def _landscape(ground: Tones, first: Tones, second: Tones, cell: int, rng: np.random.Generator) -> Image:
     height = np.linspace(0, 1, CELL, dtype=np.float32)[:, None, None]
-    warm = 0.78 * PAPER + 0.16 * second / max(float(second.max()), 1e-3) * 0.6
-    sky = (0.35 * first + 0.62 * PAPER) * (1 - height) + warm * np.minimum(1, 1.7 * height)
+    warm = 0.8 * ground + 0.12 * np.array((1.0, 0.82, 0.62), np.float32)
+    sky = (0.35 * first + 0.62 * ground) * (1 - height) + warm * np.minimum(1, 1.7 * height)
     picture = np.broadcast_to(np.clip(sky, 0, 0.88), (CELL, CELL, 3)) * _mottle(0.02, rng)
     sun = (rng.uniform(0.35, 0.65), 0.34)
     picture = _laid(picture, _disc(sun, 0.055), np.array((0.9, 0.78, 0.55), np.float32), rng)
@@ -163,7 +171,7 @@ def _landscape(first: Tones, second: Tones, cell: int, rng: np.random.Generator)
         )
         edge = (base + ridge + 0.0015 * rng.standard_normal(CELL).cumsum() / 8)[None]
         mask = np.clip((np.linspace(0, 1, CELL)[:, None] - edge) * CELL / 2, 0, 1).astype(np.float32)
-        tone = (1 - depth) ** 1.2 * (0.62 * PAPER + 0.3 * first) + depth * (0.55 * first + 0.12 * second)
+        tone = (1 - depth) ** 1.2 * (0.62 * ground + 0.3 * first) + depth * (0.6 * first + 0.1 * second)
         haze = 1 + 0.35 * np.clip(np.linspace(0, 1, CELL)[:, None] - edge, 0, 0.3)[..., None].astype(np.float32) * 2
         picture = picture * (1 - mask[..., None]) + tone * haze * _mottle(0.05, rng) * mask[..., None]
     return np.asarray(picture, np.float32)

@@ -69,12 +69,13 @@ def test_sheets_cover_one_metre_and_their_cells_differ(name: str) -> None:
     assert not np.allclose(sheet[:half, :half], sheet[half:, half:], atol=0.01)
 
 
-def test_pictures_use_the_kit_s_two_colours() -> None:
-    for name in ("art_abstract", "art_lines"):
-        shown = pixels(made(name))
-        for wanted in (TERRACOTTA, NAVY):
-            near = np.abs(shown - np.asarray(wanted, np.float32)).max(1) < 0.05
-            assert near.mean() > 0.005, name
+def test_pictures_paint_the_accent_on_the_colour() -> None:
+    sand = linear("#e6dccb")
+    for name in ("art_abstract", "art_lines", "art_botanical"):
+        shown = pixels(SURFACES[name](sand, NAVY, 6))
+        for wanted, least in ((sand, 0.3), (NAVY, 0.002)):
+            near = np.abs(shown - np.asarray(wanted, np.float32)).max(1) < 0.06
+            assert near.mean() > least, (name, wanted)
 
 
 def test_cane_is_a_third_to_two_thirds_open() -> None:
