@@ -19,6 +19,7 @@ SKIRTING, CORNICE = 0.16, 0.1  # camera heights left out at the wall's foot and 
 FRAME = 0.06  # camera heights that edges are joined over
 SMALLEST = 0.3  # camera heights of the smaller side
 HEAD = (1.22, 1.78)  # camera heights of a door's top, for a camera 1.15 to 1.7 m up
+PLAIN = 6.0  # difference of colour in L*a*b* under which two parts of a wall are alike
 JAMB = 1.6  # change of colour for each px that makes an edge
 NARROWEST_DOOR, WIDEST_DOOR, WIDEST_PASSAGE = 0.42, 0.8, 1.8  # camera heights
 
@@ -81,13 +82,13 @@ def _doorways(
     unit = height / flat.metres
     rows = len(across)
     low, breast = rows - int(SKIRTING * unit), rows - int(1.15 * unit)
-    corner = 0.05 * unit  # the wall's own ends are upright edges too
+    corner = 0.12 * unit  # the wall's own ends are upright edges too
     if breast < 0:
         return []
     upright = cv2.dilate((across > JAMB).astype(np.uint8), np.ones((1, 3), np.uint8))
     jamb = upright[breast:low].mean(axis=0)
     peaks = [
-        x
+        int(x)
         for x in np.flatnonzero(jamb > 0.75)
         if corner < x < len(jamb) - corner and jamb[x] == jamb[max(0, x - 2) : x + 3].max() and jamb[x - 1] < jamb[x]
     ]
@@ -101,7 +102,8 @@ def _doorways(
             joined = level[heads, left:right].mean(axis=1)
             top = heads.start + int(joined.argmax())
             beside = min(upright[top + 2 : low, side - 1 : side + 2].max(axis=1).mean() for side in (left, right))
-            if joined.max() > 0.7 and beside > 0.75:
+            wide = (right - left) / unit > WIDEST_DOOR
+            if joined.max() > 0.7 and beside > 0.75 and not (wide and _is_plain_wall(flat, left, right)):
                 found.append((joined.max() + beside + 0.1 * (right - left) / unit, left, right, top))
     chosen: list[tuple[int, int, int]] = []
     for _, left, right, top in sorted(found, reverse=True):
@@ -129,6 +131,15 @@ def flatten_wall(
     seen = (x >= 0) & (y >= 0) & (x <= lab.shape[1] - 1) & (y <= lab.shape[0] - 1)
     picture = cv2.remap(lab, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return Flat(np.asarray(picture, np.float32), np.asarray(seen), float(wall.span[0]), ceiling, metres)
+
+
+def _is_plain_wall(flat: Flat, left: int, right: int) -> bool:
+    """Say whether what lies between two columns looks like the rest of the wall."""
+    outside = np.r_[0:left, right : flat.lab.shape[1]]
+    if len(outside) < 0.15 * flat.lab.shape[1]:
+        return False
+    inner, outer = (np.median(flat.lab[:, part].reshape(-1, 3), axis=0) for part in (np.arange(left, right), outside))
+    return float(np.linalg.norm(inner - outer)) < PLAIN
 
 
 def _framed_boxes(flat: Flat, slope: NDArray[np.float32], height: float) -> list[tuple[int, int, int, int]]:
