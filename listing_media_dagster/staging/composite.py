@@ -22,7 +22,7 @@ from listing_media_dagster.staging.camera_look import CameraLook, camera_look
 from listing_media_dagster.staging.furniture.designs import Design
 from listing_media_dagster.staging.light import RoomLight, estimate_light, linear_light
 from listing_media_dagster.staging.reflection import floor_gloss, mirrored_change, with_mirror_floor
-from listing_media_dagster.staging.render import Stage, Window, trace
+from listing_media_dagster.staging.render import Stage, Window, coverage, trace
 from listing_media_dagster.staging.room import PhotoCamera, RoomGeometry
 from listing_media_dagster.staging.scene import PLANES, StandIn, furniture, stand_in
 from listing_media_dagster.staging.silhouette import silhouette
@@ -33,8 +33,9 @@ Planes = NDArray[np.int8]  # which of `scene.PLANES` a pixel shows
 
 MARGIN = 0.6  # m round the furniture in which its shadow may show
 PIXELS, EMPTY_PIXELS, MIRROR_PIXELS = 520_000, 40_000, 100_000  # traced at most; larger windows are traced reduced
-SAMPLES, GUIDE_SAMPLES, EMPTY_SAMPLES = 4, 2, 9  # a pixel
+SAMPLES, GUIDE_SAMPLES, EMPTY_SAMPLES, CUT_OUT_SAMPLES = 4, 2, 9, 9  # a pixel
 DIMMEST = 0.35  # share of the floor's light that is left where furniture hides a window from its mirror
+TINTED = 0.3  # share of a shadow's colour that is kept: processing has evened out the photo's own coloured bounce
 FAINT, PLAIN = 0.008, 0.03  # darkening that is dropped, and that is kept whole
 
 
@@ -107,16 +108,16 @@ def render_staging(
             ]
             mirror = at.enlarged(mirrored_change(pictures[0], pictures[1], at.camera, at.window, gloss), window)
     with step("composite"):
-        solid = [piece for piece in parts if not materials[piece.material].clear]
-        covered = silhouette(solid, camera, window)
+        covered = _covered(Stage(parts, materials, {}), camera, window, seed)
         planes = _planes(room, light.panes, camera, window)
         unfurnished = _enlarged_by_plane(
             bare_light, _planes(room, light.panes, bare_at.camera, bare_at.window), bare_at, planes, window
         )
-        on_floor = _floor_seen(geometry.floor[window.rows_columns], planes)
-        fading = _fading(window, camera.size) * np.where(planes == 0, on_floor, 1)
-        darkening = shadow(furnished, unfurnished, covered, planes, fading)
-        mirror = _faint_left_out(mirror, covered, fading * np.where(planes == 0, 1, 0))
+        floor = geometry.floor[window.rows_columns]
+        fading = _fading(window, camera.size) * _receives(floor, planes)
+        beyond = floor & (planes > 1)
+        darkening = shadow(furnished, unfurnished, covered, planes, beyond, fading)
+        mirror = _faint_left_out(mirror, covered, fading * _softly((planes == 0) | beyond, beyond))
         rgb, alpha = base.copy(), np.zeros(base.shape[:2], np.float32)
         look = camera_look(base, seed)
         rgb[window.rows_columns], alpha[window.rows_columns] = _laid_in(
@@ -130,12 +131,12 @@ def render_staging(
     return StagedPixels(rgb, changed, alpha, depth, light, gloss, seconds)
 
 
-def window_round(parts: Sequence[Part], camera: PhotoCamera) -> Window:
-    """Return the part of the picture that shows the furniture and the room within `MARGIN` of it."""
+def window_round(parts: Sequence[Part], camera: PhotoCamera, margin: float = MARGIN) -> Window:
+    """Return the part of the picture that shows the furniture and the room within `margin` m of it."""
     corners = []
     for piece in parts:
         low, high = piece.vertices.min(axis=0), piece.vertices.max(axis=0)
-        low, high = low - np.array([MARGIN, 0.02, MARGIN]), high + np.array([MARGIN, 0.1, MARGIN])
+        low, high = low - np.array([margin, 0.02, margin]), high + np.array([margin, 0.1, margin])
         corners += [[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])]
     width, height = camera.size
     if not corners:
@@ -202,17 +203,19 @@ def _enlarged_by_plane(light: Image, small_planes: Planes, at: Reduced, planes: 
     return enlarged
 
 
-def shadow(furnished: Image, unfurnished: Image, alpha: Image, planes: Planes, fading: Image) -> Image:
+def shadow(furnished: Image, unfurnished: Image, alpha: Image, planes: Planes, beyond: Mask, fading: Image) -> Image:
     """Return what the furniture leaves of the light on the room behind it, (h, w, 3) 0..1, 1 where it changes nothing.
 
-    Under furniture and where planes meet it is carried over from beside. It goes to 1 where `fading` goes to 0.
+    Under furniture, where planes meet, and where the photo shows floor `beyond` the stand-in's walls (a doorway) it is
+    carried over from beside. It goes to 1 where `fading` goes to 0.
     """
     ratio: Image = np.clip(furnished / np.maximum(unfurnished, 1e-4), 0, 1).astype(np.float32)
     corners = cv2.morphologyEx(planes.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 0
     touched = cv2.dilate((alpha > 0).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    known = (~touched & ~corners).astype(np.float32)
-    ratio = _carried_over(ratio, known, (1.0, 3.0, 12.0))
+    known = (~touched & ~corners & ~beyond).astype(np.float32)
+    ratio = _carried_over(ratio, known, (1.0, 3.0, 12.0, 40.0))
     level = ratio.mean(axis=-1, keepdims=True)
+    ratio = level + TINTED * (ratio - level)
     kept = np.clip((1 - level - FAINT) / (PLAIN - FAINT), 0, 1)
     faded = 1 - (1 - ratio) * kept * fading[..., None]
     return np.asarray(faded, np.float32)
@@ -244,12 +247,35 @@ def _fading(window: Window, size: tuple[int, int]) -> Image:
     return np.asarray(np.clip(inside, 0, 1), np.float32)
 
 
-def _floor_seen(floor: Mask, planes: Planes) -> Image:
+def _covered(pieces: Stage, camera: PhotoCamera, window: Window, seed: int) -> Image:
+    """Return how much of each pixel (h, w) furniture covers; panes cover nothing, what is cut out only what is left."""
+    looks = pieces.materials
+    cut = [piece for piece in pieces.parts if looks[piece.material].opacity is not None]
+    solid = [p for p in pieces.parts if looks[p.material].opacity is None and not looks[p.material].clear]
+    covered = silhouette(solid, camera, window)
+    if cut:
+        around = window_round(cut, camera, 0.0)
+        rows, columns = around.rows_columns
+        part = covered[rows.start - window.top : rows.stop - window.top]
+        part = part[:, columns.start - window.left : columns.stop - window.left]
+        part[:] = np.maximum(part, coverage(Stage(cut, looks, {}), camera, around, CUT_OUT_SAMPLES, seed + 500))
+    return covered
+
+
+def _receives(floor: Mask, planes: Planes) -> Image:
     """How surely pixels (h, w) that show the stand-in's floor show the photo's floor too, not what stands before it."""
     reach = max(3, round(0.02 * max(floor.shape))) | 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
     closed = cv2.morphologyEx((floor | (planes != 0)).astype(np.uint8), cv2.MORPH_CLOSE, kernel)
-    return np.asarray(cv2.GaussianBlur(closed.astype(np.float32), (0, 0), reach / 4), np.float32)
+    surely = cv2.GaussianBlur(closed.astype(np.float32), (0, 0), reach / 4)
+    return np.asarray(np.where(planes == 0, surely, 1), np.float32)
+
+
+def _softly(inside: Mask, soft: Mask) -> Image:
+    """1 inside, 0 outside (h, w), with a soft run-out over what is `soft` of it."""
+    hard = (inside & ~soft).astype(np.float32)
+    run_out = cv2.GaussianBlur(hard, (0, 0), 0.015 * max(inside.shape))
+    return np.asarray(np.where(soft, run_out, hard), np.float32)
 
 
 def _faint_left_out(mirror: Image, alpha: Image, fading: Image) -> Image:

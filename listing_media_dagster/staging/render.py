@@ -84,6 +84,12 @@ def trace(stage: Stage, camera: PhotoCamera, window: Window, spp: int, guide_spp
     return Traced(without_gaps(radiance[..., :3]), guide[..., :3], guide[..., 3:6], guide[..., 6])
 
 
+def coverage(pieces: Stage, camera: PhotoCamera, window: Window, spp: int, seed: int) -> Image:
+    """Return how much of each pixel (h, w) 0..1 the pieces cover where their materials aren't cut out."""
+    with _loaded(pieces, camera, window) as render:
+        return render({"type": "path", "max_depth": 2}, spp, seed)[..., 3].clip(0, 1)
+
+
 @contextmanager
 def _loaded(stage: Stage, camera: PhotoCamera, window: Window) -> Iterator[Callable[[dict[str, Any], int, int], Image]]:
     """Give a function that renders the stage: integrator, samples a pixel and seed to channels (h, w, c)."""
@@ -121,7 +127,7 @@ def _sensor(camera: PhotoCamera, window: Window) -> dict[str, Any]:
             "crop_width": window.size[0],
             "crop_height": window.size[1],
             "rfilter": {"type": "box"},  # no pixel reaches into another block's, so threads can't change a sum
-            "pixel_format": "rgb",
+            "pixel_format": "rgba",
         },
         "sampler": {"type": "multijitter"},
     }
