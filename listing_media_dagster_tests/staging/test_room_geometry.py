@@ -68,10 +68,10 @@ def test_two_metres_on_the_floor_come_out_as_two_metres(name: str) -> None:
     assert np.linalg.norm(np.diff(_geometry(name).camera.on_floor(ends), axis=0)) == pytest.approx(2.0, rel=0.12)
 
 
-@pytest.mark.parametrize("name", ["herringbone", "glossy", "sunless"])
+@pytest.mark.parametrize("name", ["herringbone", "sunless"])
 def test_the_floor_ends_where_the_walls_stand(name: str) -> None:
     found, true = _geometry(name).floor, _true_floor(name)
-    assert (found & true).sum() / (found | true).sum() > 0.87  # a radiator stands in front of some
+    assert (found & true).sum() / (found | true).sum() > 0.9
     assert (found & ~true).mean() < 0.02
 
 
@@ -100,11 +100,8 @@ def test_exif_focal_length_is_believed() -> None:
 def test_the_same_photo_gives_the_same_room() -> None:
     first, second = _geometry("glossy"), estimate_room_geometry(_photo("glossy"))
     assert np.array_equal(first.floor, second.floor)
-    assert (
-        (np.array_equal(first.camera.axes, second.camera.axes)
-        and first.walls == second.walls)
-        or all(one.offset == other.offset for one, other in zip(first.walls, second.walls, strict=True))
-    )
+    assert np.array_equal(first.camera.axes, second.camera.axes)
+    assert [(wall.offset, wall.span) for wall in first.walls] == [(wall.offset, wall.span) for wall in second.walls]
 
 
 @pytest.mark.parametrize("kind", ["flat", "noise", "tiny"])
