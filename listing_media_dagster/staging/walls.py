@@ -21,6 +21,7 @@ SHORTEST_RUN = 0.02  # share of the picture's width
 SHORTEST_WALL = 0.25  # camera heights
 SAME_WALL = 0.09
 """Camera heights between two parallel lines that are one wall: its skirting's foot and top, a radiator's shadow."""
+SAME_SHARE = 0.045  # of the distance: a sill shifts the foot of a far wall by as much
 LOWEST_CEILING, HIGHEST_CEILING = 1.42, 2.75  # camera heights
 
 
@@ -52,9 +53,8 @@ def _length(wall: Wall) -> float:
 
 
 def _is_one(wall: Wall, other: Wall, height: float) -> bool:
-    return (wall.axis, wall.facing) == (other.axis, other.facing) and abs(
-        wall.offset - other.offset
-    ) < SAME_WALL * height
+    near = max(SAME_WALL * height, SAME_SHARE * abs(wall.offset))
+    return (wall.axis, wall.facing) == (other.axis, other.facing) and abs(wall.offset - other.offset) < near
 
 
 def _runs(boundary: Boundary, camera: PhotoCamera) -> list[Run]:
