@@ -114,8 +114,10 @@ def render_staging(
             bare_light, _planes(room, light.panes, bare_at.camera, bare_at.window), bare_at, planes, window
         )
         floor = geometry.floor[window.rows_columns]
-        fading = _fading(window, camera.size) * _receives(floor, planes)
+        fading: Image = _fading(window, camera.size) * _receives(floor, planes)
         beyond = floor & (planes > 1)
+        fading[_panes_seen(geometry, window)] = 0
+        furnished = furnished / _dimming(furnished, unfurnished, covered)
         darkening = shadow(furnished, unfurnished, covered, planes, beyond, fading)
         mirror = _faint_left_out(mirror, covered, fading * _softly((planes == 0) | beyond, beyond))
         rgb, alpha = base.copy(), np.zeros(base.shape[:2], np.float32)
@@ -269,6 +271,24 @@ def _receives(floor: Mask, planes: Planes) -> Image:
     closed = cv2.morphologyEx((floor | (planes != 0)).astype(np.uint8), cv2.MORPH_CLOSE, kernel)
     surely = cv2.GaussianBlur(closed.astype(np.float32), (0, 0), reach / 4)
     return np.asarray(np.where(planes == 0, surely, 1), np.float32)
+
+
+def _panes_seen(geometry: RoomGeometry, window: Window) -> Mask:
+    """Where the photo shows windows (h, w): no furniture shades what is outdoors."""
+    panes = np.zeros(window.size[::-1], np.uint8)
+    for opening in (o for wall in geometry.walls for o in wall.openings if o.kind == "window"):
+        outline = np.nan_to_num(opening.outline - (window.left, window.top))
+        cv2.fillPoly(panes, [np.round(np.clip(outline, -1e4, 1e4)).astype(np.int32)], 1)
+    return panes > 0
+
+
+def _dimming(furnished: Image, unfurnished: Image, alpha: Image) -> float:
+    """How much darker furniture makes the room as a whole, for which a camera would expose longer: 0.8 .. 1."""
+    free = alpha == 0
+    if not free.any():
+        return 1.0
+    ratio = furnished[free].mean(axis=-1) / np.maximum(unfurnished[free].mean(axis=-1), 1e-4)
+    return float(np.clip(np.percentile(ratio, 80), 0.8, 1.0))
 
 
 def _softly(inside: Mask, soft: Mask) -> Image:

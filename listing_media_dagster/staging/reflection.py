@@ -18,11 +18,12 @@ ROUGHNESS = 0.12  # of floor varnish
 BARE = 0.04  # what varnish reflects of light that falls straight on it
 WIDTH = 256  # px at which the floor is searched for reflections
 BURNT_OUT, BEYOND_WHITE = 0.9, 2.5  # windows shine so many times stronger than a photo can show
+GLOSSIEST = 0.6  # the glossiest floors scatter some
 LIKENESS = 0.25  # correlation from which on the floor is taken to mirror the room
 
 
 def floor_gloss(base: NDArray[np.uint8], geometry: RoomGeometry, room: StandIn) -> float:
-    """Return how strongly the floor mirrors what stands above it in the photo, 0 matt .. 1 as polished varnish.
+    """Return how strongly the floor mirrors what stands above it in the photo, 0 matt .. `GLOSSIEST`.
 
     Every floor pixel's mirror ray is followed to the wall or window the photo shows there: where the floor's brightness
     goes along with it, beyond what slowly changes, it mirrors.
@@ -52,7 +53,7 @@ def floor_gloss(base: NDArray[np.uint8], geometry: RoomGeometry, room: StandIn) 
     ours, theirs = _detail(grey, known)[known], _detail(expected, known)[known]
     if theirs.std() < 1e-3 or np.corrcoef(ours, theirs)[0, 1] < LIKENESS:
         return 0.0
-    return float(np.clip((ours * theirs).mean() / (theirs**2).mean(), 0, 1))
+    return float(np.clip((ours * theirs).mean() / (theirs**2).mean(), 0, GLOSSIEST))
 
 
 def mirror_share(rays: Floats) -> Floats:
