@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
-from listing_media_dagster.listing import BadListing, BadPhoto, Listing, Room, RoomType, StageChoice
+from listing_media_dagster.listing import BadPhoto, Room, RoomType
 
 if TYPE_CHECKING:
     from listing_media_dagster.staging.arrangement import Arrangement
@@ -27,6 +27,10 @@ Out = Annotated[Path | None, typer.Option(help="folder for the results; default:
 Anyway = Annotated[bool, typer.Option("--anyway", help="stage a room that looks furnished, too")]
 
 
+class BadLayout(ValueError):
+    """A file that holds no arrangement."""
+
+
 def stage(
     photo: Photo,
     style: Style = None,
@@ -38,10 +42,12 @@ def stage(
 ) -> None:
     """Furnish one photo of an empty room; exit with 1 and the reason where it would not come out well."""
     from listing_media_dagster.staging.back_ends import CannotStage
+    from listing_media_dagster.staging.furniture.own_furniture import BadFurniture
+    from listing_media_dagster.staging.kits import BadKit
 
     try:
         folder = _stage(photo, style, room, seed, layout, out, anyway)
-    except (CannotStage, BadListing, BadPhoto) as refused:
+    except (CannotStage, BadFurniture, BadKit, BadLayout, BadPhoto) as refused:
         for role, data in getattr(refused, "attachments", {}).items():
             _write(_folder(photo, out) / role, data)
         say.print(f"[red]{escape(photo.name)} is not staged:[/] {escape(str(refused))}", highlight=False)
@@ -57,12 +63,13 @@ def _stage(
     from listing_media_dagster.photo.decode import decode_upright
     from listing_media_dagster.photo.encode import encode_jpeg
     from listing_media_dagster.staging.back_ends import CannotStage, StagingRequest
+    from listing_media_dagster.staging.kits import find_kit
     from listing_media_dagster.staging.seeds import furnish_until_accepted
     from listing_media_dagster.staging.suitability import judge_suitability
 
     replayed = _read_layout(layout) if layout else None
-    kit = style or (replayed.kit if replayed else furnishing.DEFAULT_KIT)
-    furnishing.check_kits(Listing(id="one-photo", style=kit, stage=StageChoice()))
+    back_end = furnishing.rendered_staging()
+    kit = find_kit(style or (replayed.kit if replayed else furnishing.DEFAULT_KIT), back_end.kits).id
     decoded = decode_upright(photo, intake_limits())
     refusal = None if anyway or replayed else judge_suitability(decoded.rgb).refusal
     if refusal:
@@ -76,7 +83,7 @@ def _stage(
         pieces_seed=seed,
         focal_length_35mm=decoded.facts.focal_length_35mm,
     )
-    surveyed = furnishing.rendered_staging().survey(request)
+    surveyed = back_end.survey(request)
     if replayed:
         staged = surveyed.render(replayed, _tell)
     else:
@@ -101,7 +108,7 @@ def _read_layout(path: Path) -> Arrangement:
         return Arrangement.model_validate(json.loads(path.read_text()))
     except (ValidationError, ValueError) as broken:
         first = str(broken).splitlines()
-        raise BadListing(f"{path.name} is no layout: {' '.join(first[:3])}") from None
+        raise BadLayout(f"{path.name} is no layout: {' '.join(first[:3])}") from None
 
 
 def _folder(photo: Path, out: Path | None) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from listing_media_dagster.settings import settings
 from listing_media_dagster.staging.back_ends import StagingBackEnd
 from listing_media_dagster.staging.furniture.designs import library
 from listing_media_dagster.staging.furniture.own_furniture import load_own_furniture
-from listing_media_dagster.staging.kits import DesignKit, load_kits
+from listing_media_dagster.staging.kits import BadKit, find_kit, load_kits
 
 if TYPE_CHECKING:
     from listing_media_dagster.staging.rendered import RenderedStaging
@@ -26,25 +25,27 @@ def installed_back_ends() -> tuple[StagingBackEnd, ...]:
 
 
 def rendered_staging() -> RenderedStaging:
-    """Return the embedded back end with the kits and furniture of this installation."""
+    """Return the embedded back end with the kits and furniture of this installation.
+
+    Raises BadKit or BadFurniture, naming the file, if one that the settings add can't be used.
+    """
     from listing_media_dagster.staging.rendered import RenderedStaging
 
     folder = settings().furniture
     own = load_own_furniture(folder) if folder else {}
-    return RenderedStaging(installed_kits(), {**library(), **own}, _digest_of(folder) if folder else "")
+    kits = load_kits(settings().design_kits, own)
+    return RenderedStaging(kits, {**library(), **own}, _digest_of(folder) if folder else "")
 
 
-@lru_cache(maxsize=1)
-def installed_kits() -> dict[str, DesignKit]:
-    return load_kits(settings().design_kits)
-
-
-def check_kits(listing: Listing) -> None:
-    """Raise `BadListing` if the listing asks for a design kit that isn't installed."""
-    for asked in filter(None, (listing.style, *listing.stage.kits.values())):
-        if asked not in installed_kits():
-            known = ", ".join(sorted(installed_kits()))
-            raise BadListing(f"{asked!r} is no design kit; use one of {known}")
+def with_known_kits(listing: Listing) -> Listing:
+    """Return the listing with the ids of the kits it asks for. Raises `BadListing` for one that isn't installed."""
+    kits = rendered_staging().kits
+    try:
+        style = find_kit(listing.style or DEFAULT_KIT, kits).id
+        named = {file: find_kit(name, kits).id for file, name in listing.stage.kits.items()}
+    except BadKit as unknown:
+        raise BadListing(str(unknown)) from None
+    return listing.overridden_by(style=style, stage=listing.stage.model_copy(update={"kits": named}).model_dump())
 
 
 def _digest_of(folder: Path) -> str:

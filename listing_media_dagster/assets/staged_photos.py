@@ -35,8 +35,7 @@ def staged_photos(
     context: dg.AssetExecutionContext, config: StagingConfig, enhanced_photos: PhotoSet, media: MediaStoreResource
 ) -> dg.MaterializeResult:
     stage = StageRun.begin(context, media, keeps_each=True)
-    listing = _as_configured(enhanced_photos.listing, config)
-    furnishing.check_kits(listing)
+    listing = furnishing.with_known_kits(_as_configured(enhanced_photos.listing, config))
     kit = listing.style or furnishing.DEFAULT_KIT
     bases = {photo.photo_id: photo for photo in enhanced_photos.photos}
     ends = furnishing.installed_back_ends()

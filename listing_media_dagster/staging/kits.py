@@ -233,16 +233,20 @@ def choose_look(
     draw = int(rng.integers(2**31)) + index
     finishes = {}
     for role in design.roles:
+        if role in design.materials and role not in said:
+            continue  # the piece brings its own surface
         names = said.get(role) or kit.defaults[role]
         finishes[role] = kit.finish(names[draw % len(names)])
     size = choice.size or design.size
     return Look(design, size, finishes, draw)
 
 
-def load_kits(extra_folder: Path | None = None) -> dict[str, DesignKit]:
+def load_kits(
+    extra_folder: Path | None = None, own_designs: Mapping[str, Design] | None = None
+) -> dict[str, DesignKit]:
     """Return the built-in kits and those in `extra_folder` by id; one of the user's replaces a built-in of its id.
 
-    Raises BadKit naming the file and the key.
+    The user's kits may name `own_designs` beside the built-in ones. Raises BadKit naming the file and the key.
     """
     kits = dict(_built_in_kits())
     if extra_folder is not None:
@@ -250,7 +254,7 @@ def load_kits(extra_folder: Path | None = None) -> dict[str, DesignKit]:
             raise BadKit(f"{extra_folder} is no folder: design kits are *.yaml files in one")
         own: dict[str, str] = {}
         for path in sorted(extra_folder.glob("*.y*ml")):
-            kit = _read(path.name, path.read_bytes())
+            kit = _read(path.name, path.read_bytes(), own_designs or {})
             if kit.id in own:
                 raise BadKit(f"{path.name}: id: {own[kit.id]} has the id {kit.id!r} already")
             own[kit.id] = path.name
@@ -262,7 +266,7 @@ def load_kits(extra_folder: Path | None = None) -> dict[str, DesignKit]:
 def _built_in_kits() -> Mapping[str, DesignKit]:
     folder = files(__package__).joinpath("design_kits")
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-    return {kit.id: kit for kit in (_read(name, folder.joinpath(name).read_bytes()) for name in names)}
+    return {kit.id: kit for kit in (_read(name, folder.joinpath(name).read_bytes(), {}) for name in names)}
 
 
 def find_kit(name: str, kits: Mapping[str, DesignKit]) -> DesignKit:
@@ -289,11 +293,11 @@ def read_kit(name: str, text: bytes, designs: Mapping[str, Design], surfaces: Ma
     return kit
 
 
-def _read(name: str, text: bytes) -> DesignKit:
+def _read(name: str, text: bytes, own_designs: Mapping[str, Design]) -> DesignKit:
     from listing_media_dagster.staging.furniture.designs import library
     from listing_media_dagster.staging.furniture.finishes import SURFACES
 
-    return read_kit(name, text, library(), SURFACES)
+    return read_kit(name, text, {**library(), **own_designs}, SURFACES)
 
 
 def _check_against(kit: DesignKit, designs: Mapping[str, Design], surfaces: Mapping[str, Callable[..., Any]]) -> None:
@@ -307,7 +311,8 @@ def _check_against(kit: DesignKit, designs: Mapping[str, Design], surfaces: Mapp
             roles = designs[design_name].roles
             for role in own:
                 _expect(role, roles, f"{where}.{design_name}: role", "its roles")
-            if bare := sorted(set(roles) - set(own) - set(choice.finishes) - set(kit.defaults)):
+            brought = set(designs[design_name].materials)
+            if bare := sorted(set(roles) - brought - set(own) - set(choice.finishes) - set(kit.defaults)):
                 raise ValueError(f"{where}.{design_name}: no finish for {', '.join(bare)}, not even in defaults")
         anywhere = {role for name in choice.designs or () for role in designs[name].roles}
         for role in choice.finishes:

@@ -158,7 +158,7 @@ def test_views_of_one_room_share_their_furniture_and_a_photo_may_have_a_kit_of_i
 def test_an_unknown_kit_fails_the_stage_and_names_the_ones_there_are(pipeline, living_room, staging):
     staging(PaintsASofa())
     (living_room / "listing.yaml").write_text("style: rococo\n")
-    assert "'rococo' is no design kit; use one of coastal" in failure_of(pipeline.run(source=living_room))
+    assert "no design kit is called 'rococo'; there are coastal" in failure_of(pipeline.run(source=living_room))
 
 
 def test_a_cancelled_staging_goes_on_with_the_photos_it_has_not_made(pipeline, tmp_path, staging):
