@@ -32,7 +32,7 @@ Mask = NDArray[np.bool_]
 Planes = NDArray[np.int8]  # which of `scene.PLANES` a pixel shows
 
 MARGIN = 0.6  # m round the furniture in which its shadow may show
-PIXELS, EMPTY_PIXELS, MIRROR_PIXELS = 520_000, 40_000, 100_000  # traced at most; larger windows are traced reduced
+PIXELS, EMPTY_PIXELS, MIRROR_PIXELS = 480_000, 40_000, 100_000  # traced at most; larger windows are traced reduced
 SAMPLES, GUIDE_SAMPLES, EMPTY_SAMPLES, CUT_OUT_SAMPLES = 4, 2, 9, 9  # a pixel
 DIMMEST = 0.35  # share of the floor's light that is left where furniture hides a window from its mirror
 TINTED = 0.3  # share of a shadow's colour that is kept: processing has evened out the photo's own coloured bounce
@@ -99,14 +99,7 @@ def render_staging(
         bare_light = bare.denoised()
     with step("reflection"):
         gloss = floor_gloss(base, geometry, room)
-        mirror = np.zeros((*window.size[::-1], 3), np.float32)
-        if gloss > 0.05:
-            at = reduced(camera, window, MIRROR_PIXELS)
-            pictures = [
-                trace(with_mirror_floor(stage), at.camera, at.window, SAMPLES, 1, seed + 400).denoised()
-                for stage in (full, empty)
-            ]
-            mirror = at.enlarged(mirrored_change(pictures[0], pictures[1], at.camera, at.window, gloss), window)
+        mirror = _mirrored(gloss, full, empty, camera, window, seed)
     with step("composite"):
         covered = _covered(Stage(parts, materials, {}), camera, window, seed)
         planes = _planes(room, light.panes, camera, window)
@@ -131,6 +124,18 @@ def render_staging(
             depth[window.rows_columns], traced_at.enlarged(_along_axis(traced.distance, traced_at), window)
         )
     return StagedPixels(rgb, changed, alpha, depth, light, gloss, seconds)
+
+
+def _mirrored(gloss: float, full: Stage, empty: Stage, camera: PhotoCamera, window: Window, seed: int) -> Image:
+    """Return what the furniture changes in the floor's mirror (h, w, 3), 0 where the floor is matt."""
+    if gloss <= 0.05:
+        return np.zeros((*window.size[::-1], 3), np.float32)
+    at = reduced(camera, window, MIRROR_PIXELS)
+    pictures = [
+        trace(with_mirror_floor(stage), at.camera, at.window, SAMPLES, 1, seed + 400).denoised()
+        for stage in (full, empty)
+    ]
+    return at.enlarged(mirrored_change(pictures[0], pictures[1], at.camera, at.window, gloss), window)
 
 
 def window_round(parts: Sequence[Part], camera: PhotoCamera, margin: float = MARGIN) -> Window:
@@ -228,12 +233,22 @@ def _carried_over(image: Image, known: Image, reaches: Sequence[float]) -> Image
     filled, sure = image.copy(), known > 0.99
     weighted = image * known[..., None]
     for reach in reaches:
-        share = cv2.GaussianBlur(known, (0, 0), reach)
-        around = cv2.GaussianBlur(weighted, (0, 0), reach) / np.maximum(share, 1e-6)[..., None]
+        share = _blurred(known, reach)
+        around = _blurred(weighted, reach) / np.maximum(share, 1e-6)[..., None]
         usable = ~sure & (share > 0.02)
         filled[usable] = around[usable]
         sure |= usable
     return np.asarray(filled, np.float32)
+
+
+def _blurred(image: Image, reach: float) -> Image:
+    """A Gaussian blur; wide ones are done at a quarter of the size."""
+    if reach < 8:
+        return np.asarray(cv2.GaussianBlur(image, (0, 0), reach), np.float32)
+    height, width = image.shape[:2]
+    small = cv2.resize(image, (max(1, width // 4), max(1, height // 4)), interpolation=cv2.INTER_AREA)
+    blurred = cv2.GaussianBlur(small, (0, 0), reach / 4)
+    return np.asarray(cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _fading(window: Window, size: tuple[int, int]) -> Image:
@@ -294,7 +309,7 @@ def _dimming(furnished: Image, unfurnished: Image, alpha: Image) -> float:
 def _softly(inside: Mask, soft: Mask) -> Image:
     """1 inside, 0 outside (h, w), with a soft run-out over what is `soft` of it."""
     hard = (inside & ~soft).astype(np.float32)
-    run_out = cv2.GaussianBlur(hard, (0, 0), 0.015 * max(inside.shape))
+    run_out = _blurred(hard, 0.015 * max(inside.shape))
     return np.asarray(np.where(soft, run_out, hard), np.float32)
 
 

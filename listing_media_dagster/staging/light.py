@@ -25,7 +25,7 @@ Mask = NDArray[np.bool_]
 Planes = NDArray[np.int8]  # which of `scene.PLANES` a pixel shows
 
 THUMBNAIL = 96  # px wide
-SAMPLES, GUIDE_SAMPLES = 24, 4  # a pixel of the thumbnail
+SAMPLES, GUIDE_SAMPLES = 16, 2  # a pixel of the thumbnail
 TYPICAL: Mapping[str, float] = {"floor": 0.35, "ceiling": 0.8}  # reflectance
 WALL = 0.7  # reflectance of the other planes
 WHITE_PAINT = 0.8  # reflectance of the lightest of walls and ceiling
