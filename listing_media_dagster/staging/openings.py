@@ -20,8 +20,13 @@ FRAME = 0.06  # camera heights that edges are joined over
 SMALLEST = 0.3  # camera heights of the smaller side
 HEAD = (1.22, 1.78)  # camera heights of a door's top, for a camera 1.15 to 1.7 m up
 PLAIN = 6.0  # difference of colour in L*a*b* under which two parts of a wall are alike
-JAMB = 1.6  # change of colour for each px that makes an edge
+JAMB = 1.6
 NARROWEST_DOOR, WIDEST_DOOR, WIDEST_PASSAGE = 0.42, 0.8, 1.8  # camera heights
+UNDER_CEILING = 0.06  # camera heights: what ends nearer to the ceiling is a built-in or a curtain, no doorway
+SILL = (0.25, 0.9)  # camera heights of a window's sill
+SILL_EDGE = 3.0  # change of colour for each px
+LIKE_THE_WALL = 14.0  # difference in L*a*b* of what is under a sill from the wall beside it
+STROKE = 0.16  # camera heights: narrower edges at a window are curtains, rods and seams
 
 
 @dataclass(frozen=True)
@@ -49,16 +54,26 @@ def find_openings(
     flat = flatten_wall(lab, scale, wall, camera, ceiling or 2.0 * height)
     if flat is None:
         return ()
-    found = []
+    found, built_in = [], []
     across, down = slopes(flat)
     for left, right, top in _doorways(flat, across, down, height):
+        if ceiling is not None and flat.level(top) > ceiling - UNDER_CEILING * height:
+            built_in.append((left, right, top))
+            continue
         kind: Literal["door", "passage"] = "door" if (right - left) * flat.metres < WIDEST_DOOR * height else "passage"
         found.append(_opening(kind, wall, camera, flat.along(left, right), 0.0, flat.level(top)))
         across[:, left:right], down[:, left:right] = 0, 0
+    windows = []
     for left, top, right, bottom in _framed_boxes(flat, np.hypot(across, down), height):
+        bottom = min(bottom, _sill(flat, down, left, right, height) or bottom)
         head, sill = flat.level(top), flat.level(bottom)
         if head > 1.05 * height and head - sill > 0.4 * height:
+            windows.append((left, right))
             found.append(_opening("window", wall, camera, flat.along(left, right), max(0.0, sill), head))
+    for left, right, top in built_in:
+        # As high as the room: curtains where a window was found between them, else a wardrobe, to be left in sight.
+        if all(last <= left or first >= right for first, last in windows):
+            found.append(_opening("window", wall, camera, flat.along(left, right), 0.0, flat.level(top)))
     return tuple(sorted(found, key=lambda opening: opening.span))
 
 
@@ -77,7 +92,7 @@ def _doorways(
 ) -> list[tuple[int, int, int]]:
     """Return (left, right, top) px of upright edges from the floor up with an edge that joins them at a door's height.
 
-    Both jambs have to be there over their whole length, which a window over a radiator has not.
+    Both jambs have to be there over their whole length, and no sill between them as over a radiator.
     """
     unit = height / flat.metres
     rows = len(across)
@@ -103,13 +118,36 @@ def _doorways(
             top = heads.start + int(joined.argmax())
             beside = min(upright[top + 2 : low, side - 1 : side + 2].max(axis=1).mean() for side in (left, right))
             wide = (right - left) / unit > WIDEST_DOOR
-            if joined.max() > 0.7 and beside > 0.75 and not (wide and _is_plain_wall(flat, left, right)):
+            if joined.max() < 0.7 or beside < 0.75 or (wide and _is_plain_wall(flat, left, right)):
+                continue
+            if _sill(flat, down, left, right, height) is None:
                 found.append((joined.max() + beside + 0.1 * (right - left) / unit, left, right, top))
     chosen: list[tuple[int, int, int]] = []
     for _, left, right, top in sorted(found, reverse=True):
         if all(right <= other[0] or left >= other[1] for other in chosen):
             chosen.append((int(left), int(right), int(top)))
     return chosen
+
+
+def _sill(flat: Flat, down: NDArray[np.float32], left: int, right: int, height: float) -> int | None:
+    """Return the row of an edge all across, over something as pale or dark as the wall beside it; None if none is."""
+    unit, rows = height / flat.metres, len(down)
+    first, last = rows - int(SILL[1] * unit), rows - int(SILL[0] * unit)
+    strong = cv2.dilate((down > SILL_EDGE).astype(np.uint8), np.ones((3, 1), np.uint8))[first:last, left:right]
+    across = strong.mean(axis=1)
+    if len(across) == 0 or across.max() < 0.88:
+        return None
+    sill = first + int(np.flatnonzero(across > 0.88)[-1])
+    apron = slice(sill + 2, rows - int(SKIRTING * unit))
+    margin = int(0.35 * unit)
+    beside = np.r_[max(0, left - margin) : left, right : right + margin]
+    beside = beside[beside < flat.lab.shape[1]]
+    if apron.stop - apron.start < 3 or len(beside) < 3:
+        return sill
+    under, wall = (
+        np.median(flat.lab[apron][:, part].reshape(-1, 3), axis=0) for part in (np.arange(left, right), beside)
+    )
+    return sill if float(np.linalg.norm(under - wall)) < LIKE_THE_WALL else None
 
 
 def flatten_wall(
@@ -150,6 +188,10 @@ def _framed_boxes(flat: Flat, slope: NDArray[np.float32], height: float) -> list
     reach = max(3, int(FRAME * height / flat.metres)) | 1
     joined = cv2.morphologyEx(edges, cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
     outlines, _ = cv2.findContours(joined, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    blocks = cv2.drawContours(np.zeros_like(joined), outlines, -1, 1, cv2.FILLED)
+    stroke = max(3, int(STROKE * height / flat.metres)) | 1
+    blocks = cv2.morphologyEx(blocks, cv2.MORPH_OPEN, np.ones((stroke, stroke), np.uint8))
+    outlines, _ = cv2.findContours(blocks, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     boxes = []
     for outline in outlines:
         x, y, wide, high = cv2.boundingRect(outline)
