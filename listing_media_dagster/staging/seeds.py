@@ -21,18 +21,18 @@ def furnish_until_accepted(
     Seeds count up from `first_seed`. Raises `CannotStage` if not one picture could be made.
     """
     attempts: list[Attempt] = []
-    last: StagedRoom | None = None
+    made: StagedRoom | None = None
+    refused = CannotStage("no layout fits")
     for seed in range(first_seed, first_seed + 1 + FURTHER_SEEDS):
         try:
-            last = room.furnish(seed, progress)
-        except CannotStage as refused:
-            if last is None and seed == first_seed + FURTHER_SEEDS:
-                raise
-            attempts.append(Attempt(seed=seed, rejected=str(refused)))
+            made = room.furnish(seed, progress)
+        except CannotStage as nothing_fits:
+            refused = nothing_fits
+            attempts.append(Attempt(seed=seed, rejected=str(nothing_fits)))
             continue
-        attempts.append(Attempt(seed=seed, rejected=last.rejection))
-        if last.rejection is None:
+        attempts.append(Attempt(seed=seed, rejected=made.rejection))
+        if made.rejection is None:
             break
-    if last is None:
-        raise CannotStage(attempts[-1].rejected or "no layout fits")
-    return last, tuple(attempts)
+    if made is None:
+        raise refused
+    return made, tuple(attempts)
