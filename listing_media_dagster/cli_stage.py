@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from listing_media_dagster.listing import BadPhoto, Room, RoomType
+from listing_media_dagster.settings import settings
 
 if TYPE_CHECKING:
     from listing_media_dagster.staging.arrangement import Arrangement
@@ -68,7 +69,7 @@ def _stage(
     from listing_media_dagster.staging.suitability import judge_suitability
 
     replayed = _read_layout(layout) if layout else None
-    back_end = furnishing.rendered_staging()
+    back_end = furnishing.rendered_staging(settings())
     kit = find_kit(style or (replayed.kit if replayed else furnishing.DEFAULT_KIT), back_end.kits).id
     decoded = decode_upright(photo, intake_limits())
     refusal = None if anyway or replayed else judge_suitability(decoded.rgb).refusal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -64,6 +65,7 @@ def examine(settings: Settings, *, environment: Mapping[str, str] | None = None)
         ("media store", lambda: _store(settings)),
         ("phone photos", _phone_photos),
         ("video", _video_encoder),
+        ("virtual staging", lambda: _staging(settings)),
         ("CLIP scoring", lambda: _clip(settings)),
         ("GPU", probe_gpu),
         ("Kaggle", lambda: _kaggle(given)),
@@ -200,6 +202,27 @@ def _video_encoder() -> Finding:
     if count != 3:
         return Finding("video", "missing", f"H.264 gave back {count} of 3 frames", "pip install --force-reinstall av")
     return Finding("video", "ok", f"H.264 and AAC (PyAV {av.__version__})")
+
+
+def _staging(settings: Settings) -> Finding:
+    """Read the kits and the furniture that staging would use, and load the path tracer's libraries."""
+    import mitsuba
+    import pyoidn
+
+    from listing_media_dagster.assets.furnishing import rendered_staging
+    from listing_media_dagster.staging.furniture.own_furniture import BadFurniture
+    from listing_media_dagster.staging.kits import BadKit
+
+    try:
+        installed = rendered_staging(settings)
+    except (BadKit, BadFurniture) as wrong:
+        return Finding("virtual staging", "missing", str(wrong), "correct the file, or take it out of its folder")
+    libraries = f"mitsuba {mitsuba.__version__}, denoiser {'.'.join(map(str, pyoidn.__version__.split('.')[:3]))}"
+    return Finding(
+        "virtual staging",
+        "ok",
+        f"{len(installed.kits)} kits, {len(installed.designs)} pieces of furniture, {libraries}",
+    )
 
 
 def _clip(settings: Settings) -> Finding:

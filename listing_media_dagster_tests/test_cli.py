@@ -2,18 +2,25 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from listing_media_dagster_tests.helpers.pipeline import write_rooms
+
+EMPTY_ROOM = Path(__file__).parent / "staging" / "rendered_rooms" / "sunless.jpg"
 
 
 @pytest.fixture
 def listing_media(tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LISTING_MEDIA_")}
     environment |= {"DAGSTER_HOME": str(tmp_path), "LISTING_MEDIA_STORE": str(tmp_path / "media"), "COLUMNS": "200"}
+    environment["LISTING_MEDIA_STAGE"] = "named"
     environment["HF_HOME"] = environment["LISTING_MEDIA_MODELS_DIR"] = str(tmp_path / "no-models")
 
     def run(*words, without=None, **variables):
@@ -127,3 +134,30 @@ def test_without_a_place_for_run_records_the_setting_is_named(listing_media, tmp
     assert done.returncode == 1
     assert "set DAGSTER_HOME" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_one_photo_is_staged_and_its_layout_rendered_again(listing_media, tmp_path):
+    shutil.copy(EMPTY_ROOM, tmp_path / "room.jpg")
+    first = listing_media("stage", tmp_path / "room.jpg", "--style", "japandi", "--anyway")
+    assert first.returncode == 0, first.stderr
+    folder = tmp_path / "room-staged"
+    assert first.stdout.strip() == str(folder)
+    assert {"staged.jpg", "layout.json", "before_after.jpg"} <= {path.name for path in folder.iterdir()}
+    again = listing_media(
+        "stage", tmp_path / "room.jpg", "--layout", folder / "layout.json", "--out", tmp_path / "again"
+    )
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "again" / "staged.jpg").read_bytes() == (folder / "staged.jpg").read_bytes()
+
+
+def test_a_photo_that_cannot_be_staged_says_why_and_exits_with_1(listing_media, tmp_path):
+    cv2.imwrite(str(tmp_path / "grey.jpg"), np.full((600, 800, 3), 128, np.uint8))
+    (tmp_path / "layout.json").write_text("{}")
+    for arguments, reason in [
+        ((), "grey.jpg is not staged"),
+        (("--style", "rococo"), "no design kit is called 'rococo'"),
+        (("--layout", tmp_path / "layout.json"), "layout.json is no layout"),
+    ]:
+        done = listing_media("stage", tmp_path / "grey.jpg", *arguments)
+        assert done.returncode == 1
+        assert reason in " ".join(done.stderr.split())

@@ -40,7 +40,7 @@ def _found(what: str, tmp_path: Path, environment: dict[str, str] | None = None,
 
 def test_this_machine_can_make_listings(tmp_path: Path) -> None:
     findings = {finding.what: finding for finding in examine(_settings(tmp_path), environment={})}
-    for what in ("Python", "media store", "phone photos", "video", "memory"):
+    for what in ("Python", "media store", "phone photos", "video", "virtual staging", "memory"):
         assert findings[what].level == "ok", findings[what]
     assert not any(finding.required for finding in findings.values() if finding.level == "missing")
     assert "HEIC, AVIF, WEBP" in findings["phone photos"].detail
@@ -165,3 +165,10 @@ def test_a_gpu_probe_survives_any_driver(code: str, level: str, says: str) -> No
     assert finding.level == level and says in finding.detail
     if "no kernel" in says:
         assert finding.fix and "older than this torch supports" in finding.fix
+
+
+def test_a_design_kit_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "kits").mkdir()
+    (tmp_path / "kits" / "loft.yaml").write_text("id: loft\nsofa: big\n")
+    staging = _found("virtual staging", tmp_path, design_kits=tmp_path / "kits")
+    assert staging.level == "missing" and "loft.yaml: sofa: unknown key" in staging.detail

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from listing_media_dagster.listing import BadListing, Listing
-from listing_media_dagster.settings import settings
+from listing_media_dagster.settings import Settings, settings
 from listing_media_dagster.staging.back_ends import StagingBackEnd
 from listing_media_dagster.staging.furniture.designs import library
 from listing_media_dagster.staging.furniture.own_furniture import load_own_furniture
@@ -21,25 +21,25 @@ DEFAULT_KIT = "scandinavian"
 
 def installed_back_ends() -> tuple[StagingBackEnd, ...]:
     """Return the back ends that can stage here, best first."""
-    return (rendered_staging(),)
+    return (rendered_staging(settings()),)
 
 
-def rendered_staging() -> RenderedStaging:
-    """Return the embedded back end with the kits and furniture of this installation.
+def rendered_staging(at: Settings) -> RenderedStaging:
+    """Return the embedded back end with the kits and furniture of an installation.
 
     Raises BadKit or BadFurniture, naming the file, if one that the settings add can't be used.
     """
     from listing_media_dagster.staging.rendered import RenderedStaging
 
-    folder = settings().furniture
+    folder = at.furniture
     own = load_own_furniture(folder) if folder else {}
-    kits = load_kits(settings().design_kits, own)
+    kits = load_kits(at.design_kits, own)
     return RenderedStaging(kits, {**library(), **own}, _digest_of(folder) if folder else "")
 
 
 def with_known_kits(listing: Listing) -> Listing:
     """Return the listing with the ids of the kits it asks for. Raises `BadListing` for one that isn't installed."""
-    kits = rendered_staging().kits
+    kits = rendered_staging(settings()).kits
     try:
         style = find_kit(listing.style or DEFAULT_KIT, kits).id
         named = {file: find_kit(name, kits).id for file, name in listing.stage.kits.items()}
