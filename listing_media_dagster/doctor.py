@@ -206,8 +206,8 @@ def _video_encoder() -> Finding:
 
 def _staging(settings: Settings) -> Finding:
     """Read the kits and the furniture that staging would use, and load the path tracer's libraries."""
-    import mitsuba
-    import pyoidn
+    import mitsuba  # noqa: F401 - that they load is the question
+    import pyoidn  # noqa: F401
 
     from listing_media_dagster.assets.furnishing import rendered_staging
     from listing_media_dagster.staging.furniture.own_furniture import BadFurniture
@@ -217,12 +217,8 @@ def _staging(settings: Settings) -> Finding:
         installed = rendered_staging(settings)
     except (BadKit, BadFurniture) as wrong:
         return Finding("virtual staging", "missing", str(wrong), "correct the file, or take it out of its folder")
-    libraries = f"mitsuba {mitsuba.__version__}, denoiser {'.'.join(map(str, pyoidn.__version__.split('.')[:3]))}"
-    return Finding(
-        "virtual staging",
-        "ok",
-        f"{len(installed.kits)} kits, {len(installed.designs)} pieces of furniture, {libraries}",
-    )
+    libraries = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("mitsuba", "pyoidn"))
+    return Finding("virtual staging", "ok", f"{len(installed.kits)} kits, {len(installed.designs)} pieces, {libraries}")
 
 
 def _clip(settings: Settings) -> Finding:
