@@ -39,9 +39,11 @@ def rendered_staging(at: Settings) -> RenderedStaging:
 
 def with_known_kits(listing: Listing) -> Listing:
     """Return the listing with the ids of the kits it asks for. Raises `BadListing` for one that isn't installed."""
+    if listing.style is None and not listing.stage.kits:
+        return listing
     kits = rendered_staging(settings()).kits
     try:
-        style = find_kit(listing.style or DEFAULT_KIT, kits).id
+        style = find_kit(listing.style, kits).id if listing.style else None
         named = {file: find_kit(name, kits).id for file, name in listing.stage.kits.items()}
     except BadKit as unknown:
         raise BadListing(str(unknown)) from None

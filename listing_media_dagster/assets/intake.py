@@ -243,6 +243,8 @@ def unmatched_names(listing: Listing, photos: Iterable[Photo], others: Iterable[
         "exclude": listing.exclude,
         "stage.include": listing.stage.include,
         "stage.exclude": listing.stage.exclude,
+        "stage.kits": listing.stage.kits,
+        "stage.same_room": [name for names in listing.stage.same_room for name in names],
         "agent.logo": filter(None, [listing.agent.logo]),
         "music": filter(None, [listing.music]),
     }

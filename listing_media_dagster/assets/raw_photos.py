@@ -8,6 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from listing_media_dagster.assets.drop import Drop, FolderDrop, InboxDrop
+from listing_media_dagster.assets.furnishing import with_known_kits
 from listing_media_dagster.assets.intake import (
     Delivery,
     earlier_originals,
@@ -142,7 +143,7 @@ def _listing(drop: Drop, stage: StageRun) -> Listing:
     try:
         text = drop.listing_yaml()
         if text is not None:
-            return parse_listing_yaml(text, stage.listing_id)
+            return with_known_kits(parse_listing_yaml(text, stage.listing_id))
     except BadListing as bad:
         raise dg.Failure(f"{drop.where}: {bad}", allow_retries=False) from None
     return stage.previous.listing if stage.previous else Listing(id=stage.listing_id)

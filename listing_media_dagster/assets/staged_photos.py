@@ -11,9 +11,11 @@ from listing_media_dagster.assets.shown import stage_metadata
 from listing_media_dagster.assets.stage_asset import stage_asset
 from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.assets.staging_plan import StagingPlan, plan_staging
-from listing_media_dagster.listing import Listing, Photo, PhotoSet, StageChoice, StoredObject
+from listing_media_dagster.listing import BadListing, Listing, Photo, PhotoSet, StageChoice, StoredObject
 from listing_media_dagster.photo.encode import encode_jpeg
 from listing_media_dagster.staging.back_ends import CannotStage, StagedRoom, StagingBackEnd, StagingRequest
+from listing_media_dagster.staging.furniture.own_furniture import BadFurniture
+from listing_media_dagster.staging.kits import BadKit
 from listing_media_dagster.staging.seeds import Attempt, furnish_until_accepted
 from listing_media_dagster.store.photo_sets import MediaStoreResource
 
@@ -35,10 +37,13 @@ def staged_photos(
     context: dg.AssetExecutionContext, config: StagingConfig, enhanced_photos: PhotoSet, media: MediaStoreResource
 ) -> dg.MaterializeResult:
     stage = StageRun.begin(context, media, keeps_each=True)
-    listing = furnishing.with_known_kits(_as_configured(enhanced_photos.listing, config))
+    try:
+        listing = furnishing.with_known_kits(_as_configured(enhanced_photos.listing, config))
+        ends = furnishing.installed_back_ends()
+    except (BadListing, BadKit, BadFurniture) as bad:
+        raise dg.Failure(str(bad), allow_retries=False) from None
     kit = listing.style or furnishing.DEFAULT_KIT
     bases = {photo.photo_id: photo for photo in enhanced_photos.photos}
-    ends = furnishing.installed_back_ends()
     plan = plan_staging(enhanced_photos.photos, listing, kit, stage)
     wanted = {
         photo_id: stage.fingerprint(

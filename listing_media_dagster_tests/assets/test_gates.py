@@ -155,7 +155,9 @@ def test_views_of_one_room_share_their_furniture_and_a_photo_may_have_a_kit_of_i
     assert (asked["living-room-1"].kit, asked["bedroom"].kit) == ("japandi", "coastal")
 
 
-def test_an_unknown_kit_fails_the_stage_and_names_the_ones_there_are(pipeline, living_room, staging):
+def test_an_unknown_kit_is_refused_before_any_photo_is_read_and_the_known_ones_are_named(
+    pipeline, living_room, staging
+):
     staging(PaintsASofa())
     (living_room / "listing.yaml").write_text("style: rococo\n")
     assert "no design kit is called 'rococo'; there are coastal" in failure_of(pipeline.run(source=living_room))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from listing_media_dagster.assets import furnishing
+from listing_media_dagster.settings import Settings
 from listing_media_dagster_tests.helpers.pipeline import Pipeline, failure_of
 
 ROOM = Path(__file__).parents[1] / "staging" / "rendered_rooms" / "sunless.jpg"
@@ -61,3 +63,17 @@ def test_an_unchanged_room_is_not_staged_again(staged):
     after = pipeline.photo_set("staged_photos")
     assert (after.stage.computed, after.stage.reused) == (0, 1)
     assert after.photos[0].image == before.photos[0].image
+
+
+def test_a_style_that_a_run_misspells_fails_with_the_kits_there_are(staged):
+    pipeline, _ = staged
+    result = pipeline.run("staged_photos", config={"staged_photos": {"style": "skandi"}})
+    assert "no design kit is called 'skandi'; there are coastal" in failure_of(result)
+    assert pipeline.photo_set("staged_photos").photos[0].is_altered
+
+
+def test_a_broken_piece_of_own_furniture_fails_the_stage_with_its_file(staged, tmp_path, monkeypatch):
+    (tmp_path / "chair.yaml").write_text("name: my-chair\nfile: chair.glb\nkind: chair\nheight: 0.8\n")
+    (tmp_path / "chair.glb").write_bytes(b"no model")
+    monkeypatch.setattr(furnishing, "settings", lambda: Settings(furniture=tmp_path))
+    assert "chair.glb" in failure_of(staged[0].run("staged_photos"))
