@@ -54,6 +54,23 @@ class FloorPlan:
         return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1] * CELL)
 
     @cached_property
+    def _usable_up_to(self) -> NDArray[np.int32]:
+        """Number of cells above and left of each cell's corner that furniture may stand on."""
+        return np.asarray(cv2.integral((self.free & ~self.clear).astype(np.uint8)))
+
+    def may_hold(self, x: float, z: float, width: float, depth: float) -> bool:
+        """Say whether furniture may stand on all cells of a rectangle along the axes around (x, z), in m."""
+        low = np.array([x - width / 2, z - depth / 2]) + CORNER
+        first = np.maximum(np.ceil(low / CELL - 0.5), 0).astype(int)
+        stop = np.floor((low + (width, depth)) / CELL - 0.5).astype(int) + 1
+        rows, columns = self.free.shape
+        if (stop <= first).any() or stop[0] > columns or stop[1] > rows:
+            return False
+        table, (left, top), (right, bottom) = self._usable_up_to, first, stop
+        usable = table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
+        return bool(usable == (right - left) * (bottom - top))
+
+    @cached_property
     def reachable_gates(self) -> tuple[int, ...]:
         """Which gates can be reached while the room is empty; the photo may not show the way to the others."""
         reached = self._reached(np.zeros_like(self.free))

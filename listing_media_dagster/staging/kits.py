@@ -37,6 +37,7 @@ class Slot(StrEnum):
     RUG = "rug"
     THROW = "throw"
     SIDEBOARD = "sideboard"
+    MEDIA_UNIT = "media_unit"
     BOOKCASE = "bookcase"
     FLOOR_LAMP = "floor_lamp"
     TABLE_LAMP = "table_lamp"

@@ -15,6 +15,7 @@ from listing_media_dagster.staging.layouts.childrens_room import furnish_childre
 from listing_media_dagster.staging.layouts.dining_room import furnish_dining_room
 from listing_media_dagster.staging.layouts.home_office import furnish_home_office
 from listing_media_dagster.staging.layouts.living_room import furnish_living_room
+from listing_media_dagster.staging.layouts.on_top import on_the_pile
 from listing_media_dagster.staging.layouts.selection import Selection, optional_left_out
 from listing_media_dagster.staging.layouts.setting import Setting, begin
 from listing_media_dagster.staging.layouts.variants import NoSpace
@@ -61,7 +62,7 @@ def arrange(
         kit=kit.id,
         room_type=room_type,
         seed=seed,
-        pieces=setting.pieces,
+        pieces=on_the_pile(setting.pieces),
         notes=notes,
         camera=_camera_data(geometry.camera),
     )

@@ -18,6 +18,7 @@ LARGEST_WALL = 900  # px along
 SKIRTING, CORNICE = 0.16, 0.1  # camera heights left out at the wall's foot and top
 FRAME = 0.06  # camera heights that edges are joined over
 SMALLEST = 0.3  # camera heights of the smaller side
+WHOLE_WALL = 0.95  # of a wall's width: more than that is no window but another room, or one to be left free
 HEAD = (1.22, 1.78)  # camera heights of a door's top, for a camera 1.15 to 1.7 m up
 PLAIN = 6.0  # difference of colour in L*a*b* under which two parts of a wall are alike
 JAMB = 1.6
@@ -65,7 +66,8 @@ def find_openings(
         across[:, left:right], down[:, left:right] = 0, 0
     windows = []
     for left, top, right, bottom in _framed_boxes(flat, np.hypot(across, down), height):
-        bottom = min(bottom, _sill(flat, down, left, right, height) or bottom)
+        if right - left < WHOLE_WALL * flat.lab.shape[1]:
+            bottom = min(bottom, _sill(flat, down, left, right, height) or bottom)
         head, sill = flat.level(top), flat.level(bottom)
         if head > 1.05 * height and head - sill > 0.4 * height:
             windows.append((left, right))

@@ -23,6 +23,7 @@ from listing_media_dagster.staging.room import RoomGeometry
 from listing_media_dagster_tests.helpers.box_rooms import box_room, camera_at, sample_bedroom, sample_living_room
 
 FLAT = 0.06  # m: rugs
+PILE = 0.03  # m: the highest rug
 KITS = load_kits()
 ROOMS = (
     RoomType.LIVING_ROOM,
@@ -48,11 +49,11 @@ def piece(arrangement: Arrangement, name: str) -> PlacedPiece:
 
 
 def standing(arrangement: Arrangement) -> list[PlacedPiece]:
-    return [p for p in arrangement.pieces if p.position[1] == 0 and p.size[1] > FLAT]
+    return [p for p in arrangement.pieces if p.position[1] <= PILE and p.size[1] > FLAT and " on " not in p.name]
 
 
 def hung(arrangement: Arrangement) -> list[PlacedPiece]:
-    return [p for p in arrangement.pieces if p.position[1] > 0 and " on " not in p.name]
+    return [p for p in arrangement.pieces if p.position[1] > PILE and " on " not in p.name]
 
 
 def wide_room() -> RoomGeometry:
@@ -210,8 +211,56 @@ def test_small_things_stand_on_what_carries_them() -> None:
             _, on, base = thing.name.partition(" on ")
             if on:
                 below = piece(arrangement, base)
-                assert thing.position[1] == pytest.approx(below.size[1], abs=0.002)
+                assert thing.position[1] == pytest.approx(below.position[1] + below.size[1], abs=0.002)
                 assert np.hypot(*(np.array(thing.position) - np.array(below.position))[[0, 2]]) < max(below.size) / 2
+
+
+def test_what_stands_wholly_on_the_rug_stands_on_its_pile() -> None:
+    arrangement = furnish(wide_room())
+    rug, sofa, table = (piece(arrangement, name) for name in ("rug", "sofa", "coffee table"))
+    assert table.position[1] == rug.size[1] > 0
+    assert sofa.position[1] == 0, "its back legs stand on the floor"
+
+
+def test_doors_stay_in_sight() -> None:
+    holes = {"north": [("passage", 1.9, 2.8, 0.0, 2.05)]}
+    geometry = box_room(4.6, 5.4, (2.3, 5.2), camera_at(), holes)
+    picture = np.zeros((640, 960), np.uint8)
+    outlook = cv2.fillConvexPoly(picture.copy(), geometry.walls[0].openings[0].outline.astype(np.int32), 1)
+    for seed in range(3):
+        covered = picture.copy()
+        for each in standing(furnish(geometry, seed=seed)):
+            around = hull(geometry.camera, each)
+            assert around is not None
+            cv2.fillConvexPoly(covered, around.astype(np.int32), 1)
+        assert (covered & outlook).sum() < 0.15 * outlook.sum()
+
+
+def test_nothing_large_stands_near_the_camera() -> None:
+    for room_type in ROOMS:
+        arrangement = furnish(wide_room(), room_type)
+        main = next(p for p in arrangement.pieces if p.name in ("sofa", "bed", "dining table", "desk"))
+        assert distance(main) >= 2.2
+        for each in standing(arrangement):
+            assert distance(each) >= 2.2 or np.prod(each.size) < 0.3, each.name
+
+
+def test_a_bed_stands_at_a_solid_wall_rather_than_under_a_window() -> None:
+    holes = {"north": [("window", 0.8, 2.8, 0.85, 2.2)]}
+    geometry = box_room(3.6, 4.6, (2.9, 4.4), camera_at(yaw=-20), holes)
+    bed = piece(furnish(geometry, RoomType.BEDROOM), "bed")
+    assert abs(bed.turn) == 90
+    only_glass = {side: [("window", 0.3, 3.0, 0.75, 2.2)] for side in ("north", "west", "east")}
+    bed = piece(furnish(box_room(3.6, 4.6, (2.9, 4.4), camera_at(yaw=-20), only_glass), RoomType.BEDROOM), "bed")
+    assert bed, "where there is nothing but windows the bed stands under one"
+
+
+def test_the_screen_hangs_opposite_the_sofa() -> None:
+    geometry = box_room(4.4, 6.0, (3.4, 5.8), camera_at(yaw=-10), {"north": [("window", 0.3, 4.1, 0.1, 2.3)]})
+    arrangements = [furnish(geometry, seed=seed) for seed in range(4)]
+    facing = [(piece(a, "sofa"), p) for a in arrangements for p in a.pieces if p.name == "media unit"]
+    assert facing
+    assert all(abs((sofa.turn - unit.turn) % 360 - 180) < 1 for sofa, unit in facing)
 
 
 def test_low_pieces_may_stand_under_a_window_and_high_ones_may_not() -> None:

@@ -20,6 +20,9 @@ from listing_media_dagster.staging.layouts.walls import (
 )
 from listing_media_dagster.staging.room import Wall
 
+# Of the main piece's distance from the camera: what stands nearer would look larger than it.
+NOT_BEFORE = 0.65
+
 
 def add_art_above(
     setting: Setting, selection: Selection, base: str, shares: Sequence[float], slot: Slot = Slot.ART
@@ -51,6 +54,8 @@ def add_along_wall(setting: Setting, selection: Selection, slot: Slot, over: Slo
         centred = 1 - abs(along - (left + right) / 2) / max((right - left) / 2, 0.5)
         near = float(np.interp(distance(piece), (1.8, 3.4), (-0.6 * piece.size[1] - 0.3, 0.0)))
         before_window = any(along + reach > o.span[0] and along - reach < o.span[1] for o in wall.openings)
+        if distance(piece) < NOT_BEFORE * distance(room.pieces[0]):
+            return 0.0
         return 1.2 - 0.8 * bool(taken) - 0.5 * before_window + 0.5 * centred + 0.4 * faces_viewer(piece) + near
 
     found = best_along_walls(setting, slot.replace("_", " "), look, 0.3, score)
@@ -81,6 +86,8 @@ def add_plant(setting: Setting, selection: Selection, slot: Slot = Slot.PLANT) -
         return setting
 
     def score(room: Setting, piece: PlacedPiece, wall: Wall) -> float:
+        if distance(piece) < NOT_BEFORE * distance(room.pieces[0]):
+            return 0.0
         far = float(np.interp(distance(piece), (2.0, 3.0, 6.0, 8.0), (0.0, 0.5, 0.5, 0.0)))
         return 0.1 + corner_closeness(room.plan, piece) + far
 

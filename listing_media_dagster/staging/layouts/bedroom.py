@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from listing_media_dagster.staging.kits import Slot
+from dataclasses import replace
+
+from listing_media_dagster.staging.kits import Look, Slot
 from listing_media_dagster.staging.layouts import on_top
 from listing_media_dagster.staging.layouts.around import add_along_wall, add_art_above, add_plant
-from listing_media_dagster.staging.layouts.main_piece import Place, best_places, places_along_walls
+from listing_media_dagster.staging.layouts.main_piece import SMALLER, Place, best_places, places_along_walls
 from listing_media_dagster.staging.layouts.selection import Selection, sized
 from listing_media_dagster.staging.layouts.setting import Setting, place
 from listing_media_dagster.staging.layouts.variants import NoSpace, Variant, take
 
 WIDTHS = (1.86, 1.66, 1.46)  # m: for mattresses of 1.8, 1.6 and 1.4 m
+OVER_SILL = (0.12, 0.45, 0.8)  # m of a headboard over a window's sill: more only where nothing else fits
 BESIDE = 0.04  # m between bed and nightstand
 RUG_FROM = 0.75  # m from the headboard: the rug shows under the lower two thirds
 
@@ -21,11 +24,11 @@ def furnish_bedroom(setting: Setting, selection: Selection, seed: int) -> Settin
     if bed is None:
         raise NoSpace(f"the kit {selection.kit.id} has no bed")
     beds = [sized(bed, width=width) for width in WIDTHS]
-    places = best_places(
-        places_along_walls(setting, beds, least_facing=-0.05), lambda at: _bed(setting, at) is not None, 5
-    )
-    variants = [variant for at in places if (variant := _sleeping_place(setting, selection, at)) is not None]
-    if not variants:
+    for over_sill in OVER_SILL:
+        variants = _sleeping_places(setting, selection, beds, over_sill)
+        if variants:
+            break
+    else:
         raise NoSpace("no bed fits with its head at a wall that is seen")
     furnished = take(variants, seed)
     furnished = add_art_above(furnished, selection, "bed", (0.7, 0.6, 0.5))
@@ -35,14 +38,25 @@ def furnish_bedroom(setting: Setting, selection: Selection, seed: int) -> Settin
     return on_top.dress_bedroom(furnished, selection)
 
 
-def _bed(setting: Setting, at: Place) -> Setting | None:
-    # Only a headboard rises over the sill; many bedrooms have no other wall.
-    return setting.stand(place("bed", at.look, at.pose.at(0, at.look.size[2] / 2)), over_sill=0.4)
+def _sleeping_places(setting: Setting, selection: Selection, beds: list[Look], over_sill: float) -> list[Variant]:
+    def works(at: Place) -> bool:
+        return _bed(setting, at, over_sill) is not None
+
+    found = []
+    for size, bed in enumerate(beds):
+        for at in best_places(places_along_walls(setting, [bed], least_facing=0.0), works, 3):
+            variant = _sleeping_place(setting, selection, at, over_sill)
+            found += [replace(variant, score=variant.score - SMALLER * size)] if variant else []
+    return found
 
 
-def _sleeping_place(setting: Setting, selection: Selection, at: Place) -> Variant | None:
+def _bed(setting: Setting, at: Place, over_sill: float) -> Setting | None:
+    return setting.stand(place("bed", at.look, at.pose.at(0, at.look.size[2] / 2)), over_sill=over_sill)
+
+
+def _sleeping_place(setting: Setting, selection: Selection, at: Place, over_sill: float) -> Variant | None:
     """Return the bed with what belongs to it; a nightstand on each side counts most."""
-    furnished = _bed(setting, at)
+    furnished = _bed(setting, at, over_sill)
     if furnished is None:
         return None
     score = at.score

@@ -23,7 +23,7 @@ def furnish_childrens_room(setting: Setting, selection: Selection, seed: int) ->
     bed = selection.look(Slot.BED)
     if bed is None:
         raise NoSpace(f"the kit {selection.kit.id} has no bed for a child")
-    places = chain(places_along_walls(setting, [bed], least_facing=-0.05), _lengthwise(setting, bed))
+    places = chain(places_along_walls(setting, [bed], least_facing=0.0), _lengthwise(setting, bed))
     found = best_places(places, lambda at: _bed(setting, at) is not None, 5)
     variants = [variant for at in found if (variant := _sleeping_place(setting, selection, at)) is not None]
     if not variants:

@@ -11,8 +11,8 @@ from listing_media_dagster.staging.layouts.selection import Selection, sized
 from listing_media_dagster.staging.layouts.setting import Pose, Setting, place, pose_of
 from listing_media_dagster.staging.layouts.variants import NoSpace, Variant, take
 
-LENGTHS = (2.0, 1.8, 1.6, 1.4)  # m: six chairs from 1.6 m
-ROUND = (1.3, 1.15)
+LENGTHS = (2.0, 1.8, 1.6, 1.4, 1.2)  # m: six chairs from 1.6 m
+ROUND = (1.3, 1.15, 1.0)
 TUCKED = 0.18  # m of a chair's seat under the table
 PULL_OUT = 0.75  # m behind the table's edge for somebody to sit down
 RUG_OVER = 0.6
@@ -34,7 +34,7 @@ def furnish_dining_room(setting: Setting, selection: Selection, seed: int) -> Se
     places = best_places(places_on_floor(setting, tables, turns, least_facing=-1.0), works, 4)
     variants = [variant for at in places if (variant := _dining_place(setting, selection, at, chair)) is not None]
     if not variants:
-        raise NoSpace("no table with four chairs fits on the floor that is seen")
+        raise NoSpace("no table with chairs fits on the floor that is seen")
     furnished = take(variants, seed)
     furnished = add_along_wall(furnished, selection, Slot.SIDEBOARD, over=Slot.ART)
     furnished = add_plant(furnished, selection)
@@ -53,13 +53,13 @@ def _dining_place(setting: Setting, selection: Selection, at: Place, chair: Look
 
 
 def _set(setting: Setting, at: Place, chair: Look) -> Setting | None:
-    """Return the room with the table and at least four chairs that can be pulled out."""
+    """Return the room with the table and as many chairs as can be pulled out, at least two."""
     table = place("dining table", at.look, at.pose.at(0, at.look.size[2] / 2))
     furnished = setting.stand(table, elbow=0.0)
     if furnished is None or not _can_sit_down(setting, table):
         return None
     seats = _seats(table, chair)
-    for chosen in (seats, seats[:4]):
+    for chosen in (seats, seats[:4], seats[::2][:2]):
         seated: Setting | None = furnished
         for number, pose in enumerate(chosen, start=1):
             piece = place(f"chair {number}", chair, pose)

@@ -14,12 +14,16 @@ from listing_media_dagster.staging.layouts.main_piece import Place, best_places,
 from listing_media_dagster.staging.layouts.selection import Selection, sized
 from listing_media_dagster.staging.layouts.setting import Pose, Setting, distance, place, pose_of
 from listing_media_dagster.staging.layouts.variants import NoSpace, Variant, take
-from listing_media_dagster.staging.layouts.walls import faces_viewer
+from listing_media_dagster.staging.layouts.walls import best_along_walls, faces_viewer
+from listing_media_dagster.staging.room import Wall
 
 KNEES = 0.42  # m between sofa and coffee table
+OVER_SILL = 0.28  # m of a sofa's back over a window's sill
 FRONT_LEGS = 0.4  # m of the sofa that stand on the rug
 # Width of the sofa, then width and depth of the rug, in m: the largest that the room takes is used.
 SIZES = ((2.3, 3.0, 2.2), (2.05, 2.7, 1.9), (1.8, 2.3, 1.7), (1.6, 2.0, 1.5))
+OFF_AXIS = 0.6  # m that a screen may stand aside of the sofa's middle
+SCREEN_SEEN = 0.2  # cosine to the viewer below which a screen is only an edge
 ROOMY = (14.0, 8.0)  # m² of free floor that the largest sizes ask for
 
 
@@ -33,7 +37,9 @@ def furnish_living_room(setting: Setting, selection: Selection, seed: int) -> Se
     sofa = next(piece for piece in furnished.pieces if piece.name == "sofa")
     furnished = _beside_sofa(furnished, selection, sofa, first=1 if rng.random() < 0.5 else -1)
     furnished = add_art_above(furnished, selection, "sofa", (0.7, 0.6, 0.5))
-    furnished = add_along_wall(furnished, selection, Slot.SIDEBOARD, over=Slot.MIRROR)
+    furnished = _opposite(furnished, selection, sofa)
+    if furnished.named("media unit") is None:
+        furnished = add_along_wall(furnished, selection, Slot.SIDEBOARD, over=Slot.MIRROR)
     furnished = add_plant(furnished, selection)
     furnished = _pouf(furnished, selection, sofa)
     furnished = add_beside(furnished, selection, Slot.BASKET, "sideboard")
@@ -61,7 +67,7 @@ def _sizes(setting: Setting) -> tuple[tuple[float, float, float], ...]:
 def _core(setting: Setting, selection: Selection, seat: Place) -> Setting | None:
     """Return the room with sofa, rug and coffee table, None where they don't fit."""
     depth = seat.look.size[2]
-    furnished = setting.stand(place("sofa", seat.look, seat.pose.at(0, depth / 2)))
+    furnished = setting.stand(place("sofa", seat.look, seat.pose.at(0, depth / 2)), over_sill=OVER_SILL)
     table = selection.look(Slot.COFFEE_TABLE)
     if furnished is None or table is None:
         return None
@@ -122,7 +128,7 @@ def _with_chairs(setting: Setting, chair: Look, poses: tuple[Pose, ...]) -> Sett
 def _composition(setting: Setting) -> float:
     """Return what the picture gains or loses by a group: its size, a hidden sofa, chairs seen from behind."""
     size = float(np.interp(setting.coverage, (0.03, 0.1, 0.22, 0.3, 0.4), (-0.4, 0.0, 0.15, 0.0, -0.8)))
-    backs = sum(0.35 for piece in setting.pieces if piece.name.startswith("armchair") and faces_viewer(piece) < -0.2)
+    backs = sum(0.55 for piece in setting.pieces if piece.name.startswith("armchair") and faces_viewer(piece) < -0.2)
     without_rug = 0.0 if setting.named("rug") else 0.6
     return size - backs - without_rug - 1.2 * _hidden_share(setting, "sofa")
 
@@ -139,6 +145,22 @@ def _hidden_share(setting: Setting, name: str) -> float:
             before = setting.silhouette(other)
             hidden |= silhouette & before if before is not None else hidden
     return float(hidden.sum() / max(silhouette.sum(), 1))
+
+
+def _opposite(setting: Setting, selection: Selection, sofa: PlacedPiece) -> Setting:
+    """Put the media unit with its screen at the wall that the sofa faces, where the photo shows that wall."""
+    look = selection.look(Slot.MEDIA_UNIT)
+    if look is None:
+        return setting
+
+    def score(room: Setting, piece: PlacedPiece, wall: Wall) -> float:
+        facing = abs((piece.turn - sofa.turn) % 360 - 180) < 1
+        aside = pose_of(piece).aside_of(pose_of(sofa))
+        seen = faces_viewer(piece)
+        return 1.0 - aside + 0.3 * seen if facing and aside < OFF_AXIS and seen > SCREEN_SEEN else 0.0
+
+    found = best_along_walls(setting, "media unit", look, 0.3, score)
+    return found[0] if found else setting
 
 
 def _pouf(setting: Setting, selection: Selection, sofa: PlacedPiece) -> Setting:

@@ -20,6 +20,7 @@ SMALLER = 0.12  # what each step down in size costs
 UNDER_A_WINDOW = 0.4
 TRIED = 600
 FARTHEST = 7.5  # m from the camera: beyond it furniture is too small to sell a room
+HEAD_END = 0.5  # m from the wall: a bed is seen from the side to which its head end turns
 APART = 0.9  # m between places that count as different
 
 
@@ -37,8 +38,8 @@ def places_along_walls(setting: Setting, looks: Sequence[Look], least_facing: fl
     """Yield every place along a wall for a piece in any of its sizes, largest first in `looks`."""
     for size, look in enumerate(looks):
         for wall in setting.plan.walls:
-            for gap, pose in poses_along(wall, look.size[0], partial(_roughly_free, setting, look)):
-                view = view_of(setting, pose.at(0, look.size[2] / 2), least_facing)
+            for gap, pose in poses_along(wall, look.size[0], partial(_stands_free, setting, look)):
+                view = view_of(setting, pose.at(0, min(look.size[2] / 2, HEAD_END)), least_facing)
                 if view is not None:
                     worth = worth_of_wall(wall, pose, look.size[0]) - 0.8 * max(0.0, gap - 0.1)
                     yield Place(round(view + worth - SMALLER * size, 6), pose, look, size)
@@ -55,7 +56,7 @@ def places_on_floor(
             for turn in turns:
                 pose = Pose(float(x), float(z), turn)
                 view = view_of(setting, pose.at(0, look.size[2] / 2), least_facing)
-                if view is not None and _roughly_free(setting, look, pose, around=0.3):
+                if view is not None and _stands_free(setting, look, pose, around=0.15):
                     turned_to_viewer = TURNED_TO_VIEWER * max(0.0, facing_viewer(pose))
                     yield Place(round(view + ON_FREE_FLOOR + turned_to_viewer - SMALLER * size, 6), pose, look, size)
 
@@ -102,12 +103,8 @@ def worth_of_wall(wall: Wall, pose: Pose, width: float) -> float:
     return 0.8 - UNDER_A_WINDOW * bool(behind) - 0.35 * min(off_centre, 1.0)
 
 
-def _roughly_free(setting: Setting, look: Look, pose: Pose, around: float = 0.0) -> bool:
-    """Say whether there is floor around a piece's middle: a quick look before the strict ones."""
+def _stands_free(setting: Setting, look: Look, pose: Pose, around: float = 0.0) -> bool:
+    """Say whether all the floor under a piece turned along the walls, and `around` m of it, is free to stand on."""
+    width, depth = (look.size[0], look.size[2]) if pose.turn % 180 == 0 else (look.size[2], look.size[0])
     middle = pose.at(0, look.size[2] / 2)
-    row = int((middle.z - GRID[0, 0, 1]) / CELL + 0.5)
-    column = int((middle.x - GRID[0, 0, 0]) / CELL + 0.5)
-    rows, columns = setting.plan.free.shape
-    if not (0 <= row < rows and 0 <= column < columns):
-        return False
-    return bool(setting.plan.depth_of_free[row, column] > min(look.size[0], look.size[2]) / 2 - 0.08 + around)
+    return setting.plan.may_hold(middle.x, middle.z, width + 2 * around, depth + 2 * around)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from math import hypot
 
+import cv2
+import numpy as np
+
 from listing_media_dagster.staging.arrangement import PlacedPiece
 from listing_media_dagster.staging.kits import Look, Slot
 from listing_media_dagster.staging.layouts.selection import Selection, sized
-from listing_media_dagster.staging.layouts.setting import Setting, place, pose_of
+from listing_media_dagster.staging.layouts.setting import Setting, outline, place, pose_of
 
 FOLDED = (0.5, 0.1, 0.36)  # m: a throw as a stack
+WHOLLY = 0.95  # of a footprint on a rug
 EDGE = 0.03  # m that things keep from the edge of what they stand on
 
 
@@ -92,6 +96,24 @@ def dress_storage(setting: Setting, selection: Selection, base: str) -> Setting:
     setting = set_on(setting, selection, Slot.VASE, base, right=-0.85, tallest=0.8)
     setting = set_on(setting, selection, Slot.BOOKS, base, right=0.6)
     return set_on(setting, selection, Slot.BOWL, base, right=0.9)
+
+
+def on_the_pile(pieces: tuple[PlacedPiece, ...]) -> tuple[PlacedPiece, ...]:
+    """Return the pieces with those that stand wholly on a rug lifted onto its pile, with all that is on them."""
+    rugs = [piece for piece in pieces if piece.name == "rug"]
+    lifts = {piece.name: rug.size[1] for rug in rugs for piece in pieces if piece is not rug and _is_on(piece, rug)}
+    return tuple(_lifted(piece, lifts.get(piece.name.rpartition(" on ")[2], 0.0)) for piece in pieces)
+
+
+def _is_on(piece: PlacedPiece, rug: PlacedPiece) -> bool:
+    own, pile = outline(piece).astype(np.float32), outline(rug).astype(np.float32)
+    shared, _ = cv2.intersectConvexConvex(own, pile)
+    return piece.position[1] == 0 and shared > WHOLLY * cv2.contourArea(own)
+
+
+def _lifted(piece: PlacedPiece, by: float) -> PlacedPiece:
+    x, y, z = piece.position
+    return piece.model_copy(update={"position": (x, round(y + by, 3), z)}) if by else piece
 
 
 def _fitting(look: Look, below: PlacedPiece, tallest: float) -> Look:

@@ -20,12 +20,13 @@ from listing_media_dagster.staging.room import Floats, PhotoCamera, RoomGeometry
 
 VIEW_WIDTH = 320  # px of the small picture in which hiding and covering are measured
 NEAREST = 1.5  # m from the camera to anything that isn't flat
+LARGE, NEAREST_LARGE = 0.25, 2.2  # m³ of a piece's box: what is that large would look huge
 TALL, NEAREST_TALL = 1.2, 2.4  # m: what is that high would block the view
 WHOLE = 0.97  # of a piece inside the frame
 MOST_COVERED = 0.42  # of the picture by furniture
 MOST_BY_ONE = 0.24
 # Share of an opening that all pieces together may hide; boxes hide more than the furniture in them.
-MOST_HIDDEN = {"window": 0.3, "door": 0.4, "passage": 0.5}
+MOST_HIDDEN = {"window": 0.3, "door": 0.12, "passage": 0.12}
 OVER_THE_SILL = 0.12  # m that a low back may rise above a window's sill
 CEILING_UNKNOWN = 2.4
 
@@ -42,6 +43,11 @@ class Pose(NamedTuple):
         cosine, sine = cos(radians(self.turn)), sin(radians(self.turn))
         x, z = self.x + right * cosine + out * sine, self.z - right * sine + out * cosine
         return Pose(x, z, self.turn + turn)
+
+    def aside_of(self, other: Pose) -> float:
+        """Return how far in m this place lies to the side of where `other` faces."""
+        turn = radians(other.turn)
+        return abs((self.x - other.x) * cos(turn) - (self.z - other.z) * sin(turn))
 
 
 def place(name: str, look: Look, pose: Pose, size: Size | None = None, height: float = 0.0) -> PlacedPiece:
@@ -144,7 +150,7 @@ class Setting:
         """
         if not self.has_floor_for(piece, elbow, tucked_under) or not _clear_of_walls(piece, self.plan.walls):
             return None
-        if distance(piece) < (NEAREST_TALL if piece.size[1] > TALL else NEAREST):
+        if distance(piece) < _nearest(piece):
             return None
         if piece.size[1] > self.ceiling - 0.1 or self._darkens_a_window(piece, over_sill):
             return None
@@ -252,6 +258,14 @@ class Setting:
                 if before and clearance(opening) == 0 and piece.size[1] > opening.bottom + over_sill:
                     return True
         return False
+
+
+def _nearest(piece: PlacedPiece) -> float:
+    """Return how near in m a piece may come to the camera."""
+    width, height, depth = piece.size
+    if height > TALL:
+        return NEAREST_TALL
+    return NEAREST_LARGE if width * height * depth > LARGE else NEAREST
 
 
 def span_at(wall: Wall, points: Floats) -> tuple[float, float, float, float]:
