@@ -10,6 +10,7 @@ from listing_media_dagster.assets.contact import SHEET_PX
 from listing_media_dagster.assets.shown import stage_metadata
 from listing_media_dagster.assets.stage_asset import stage_asset
 from listing_media_dagster.assets.stage_run import StageRun
+from listing_media_dagster.delivery.naming import alteration_words
 from listing_media_dagster.listing import Deliverable, PhotoSet, StoredImage, StoredObject
 from listing_media_dagster.photo.encode import encode_jpeg, resize_to_long_edge
 from listing_media_dagster.settings import settings
@@ -54,9 +55,17 @@ def tour_video(
 
 
 def _storyboard(scored: PhotoSet, shown: dict[str, StoredImage]) -> Storyboard:
-    rooms = {photo.photo_id: photo.room.type for photo in scored.photos}
+    photos = {photo.photo_id: photo for photo in scored.photos}
     shots = [
-        Shot(photo_id, image.sha256, image.width, image.height, rooms[photo_id]) for photo_id, image in shown.items()
+        Shot(
+            photo_id,
+            image.sha256,
+            image.width,
+            image.height,
+            photos[photo_id].room.type,
+            alteration_words(photos[photo_id].operations) if photos[photo_id].publishes_altered else "",
+        )
+        for photo_id, image in shown.items()
     ]
     listing = scored.listing
     titles = Titles(listing.address, listing.headline, listing.agent.name, listing.agent.phone)

@@ -43,7 +43,7 @@ from listing_media_dagster.tour.storyboard import (
     Storyboard,
     backdrop_crop,
 )
-from listing_media_dagster.tour.titles import lay_out_card
+from listing_media_dagster.tour.titles import TextLayer, lay_out_card, lay_out_label
 
 LoadImage = Callable[[str], NDArray[np.uint8]]
 Draw = Callable[[int, Frame], None]
@@ -53,6 +53,7 @@ _CARD_BRIGHTNESS = 0.42
 _MAT_BRIGHTNESS = 0.36
 _TEXT_FADE_SECONDS = 0.8
 _CARD_ZOOM = 1.05
+_STRIP_BRIGHTNESS = 0.28
 _TEXT_LUMA = 232  # a touch under white: less glare, no ringing
 
 
@@ -248,11 +249,15 @@ def _drawing(clip: Clip, size: tuple[int, int], fps: int, plates: _Plates) -> Dr
 
 def _photo_drawing(clip: PhotoClip, size: tuple[int, int], plate: Plate) -> Draw:
     surround = None if (clip.mat.width, clip.mat.height) == size else _surround(clip, size, plate)
+    label = lay_out_label(clip.shot.label, size) if clip.shot.label else None
 
     def draw(index: int, frame: Frame) -> None:
         if surround is not None:
             np.copyto(frame.packed, surround.packed)
         sample(plate, clip.path.at(index / (clip.frames - 1)), frame, clip.mat)
+        if label is not None:
+            _darken(frame, label)
+            _lay_over(frame, label.mask, label.x, label.y, 1.0)
 
     return draw
 
@@ -284,6 +289,16 @@ def _card_drawing(clip: CardClip, size: tuple[int, int], fps: int, plate: Plate)
                 _lay_over(frame, layer.mask, layer.x, layer.y, opacity)
 
     return draw
+
+
+def _darken(frame: Frame, label: TextLayer) -> None:
+    """Put a dark, nearly neutral strip under `label`: white on it keeps a contrast above 7 to 1 on any photo."""
+    height, width = label.mask.shape
+    rows, columns = slice(label.y, label.y + height), slice(label.x, label.x + width)
+    frame.y[rows, columns] = 16 + (frame.y[rows, columns] - 16.0) * _STRIP_BRIGHTNESS
+    half_rows, half_columns = slice(rows.start // 2, rows.stop // 2), slice(columns.start // 2, columns.stop // 2)
+    for plane in (frame.cb, frame.cr):
+        plane[half_rows, half_columns] = 128 + (plane[half_rows, half_columns] - 128.0) * _STRIP_BRIGHTNESS
 
 
 def _lay_over(frame: Frame, mask: NDArray[np.uint8], x: int, y: int, opacity: float) -> None:

@@ -39,13 +39,17 @@ _PLACE = {room: place for place, room in enumerate(WALK_ORDER)}
 
 @dataclass(frozen=True)
 class Shot:
-    """One photo of the film; `width` x `height` px as `load_image` will give it."""
+    """One photo of the film; `width` x `height` px as `load_image` will give it.
+
+    `label` is stated on the picture while it shows, such as "Virtually staged".
+    """
 
     photo_id: str
     image_sha256: str
     width: int
     height: int
     room: RoomType = RoomType.UNKNOWN
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class PhotoClip:
             "image": [shot.image_sha256, shot.width, shot.height],
             "path": repr((self.path, self.mat)),
             "frames": self.frames,
+            **({"label": shot.label} if shot.label else {}),
         }
 
 

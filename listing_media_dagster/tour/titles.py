@@ -1,4 +1,4 @@
-"""Typography of the title cards: lines of text become coverage masks that a card lays over its backdrop."""
+"""Typography of the film: lines of text become coverage masks that are laid over a card's backdrop or a photo."""
 
 from __future__ import annotations
 
@@ -41,6 +41,22 @@ class _Style:
 _KICKER = _Style(_SANS, 30, 0.24, True, 0.92, 0.15)
 _TITLE = _Style(_SERIF, 104, 0.0, False, 1.0, 0.3)
 _DETAIL = _Style(_SANS, 32, 0.16, True, 0.92, 0.6)
+_LABEL = _Style(_SANS, 30, 0.04, False, 1.0, 0.0)
+_LABEL_PADDING, _SAFE = 0.6, 0.05  # of the label's size, of the frame
+
+
+def lay_out_label(text: str, size: tuple[int, int]) -> TextLayer:
+    """Set what a viewer must know of an altered photo: one line in the lower left of the title-safe area.
+
+    Its letters are 1/36 of the frame's shorter side high, so that it can be read on a phone; its mask is padded by the
+    dark strip it stands on.
+    """
+    width, height = size
+    unit = min(size) / 1080
+    words = _set(_settable(text), _LABEL, unit, width)
+    pad = round(_LABEL_PADDING * _LABEL.size * unit)
+    words = np.pad(words, ((pad, pad), (pad, pad)))
+    return _on_even_grid(words, round(_SAFE * width), round((1 - _SAFE) * height) - words.shape[0], 0.0)
 
 
 def lay_out_card(kicker: str, title: str, detail: str, size: tuple[int, int]) -> tuple[TextLayer, ...]:

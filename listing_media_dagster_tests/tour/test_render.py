@@ -1,5 +1,6 @@
 """The finished file: every frame once and in its place, exact time stamps, players' tags, reuse of what is known."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -227,3 +228,23 @@ def test_vertical_film_is_made_of_the_same_photos(tmp_path):
     render_tour(board, home.load, tmp_path / "v.mp4", cached_segment=store.cached, keep_segment=store.keep)
     with av.open(str(tmp_path / "v.mp4")) as container:
         assert {(frame.width, frame.height) for frame in container.decode(video=0)} == {(180, 320)}
+
+
+def test_an_altered_photo_says_so_in_every_frame_that_shows_it_alone():
+    home = Home(2)
+    plain, marked = home.shots
+    board = build_storyboard([plain, replace(marked, label="Virtually staged")], TITLES, size=SIZE)
+    bare = build_storyboard([plain, marked], TITLES, size=SIZE)
+    pairs = zip(board.segments, bare.segments, strict=True)
+    changed = [(with_label, without) for with_label, without in pairs if with_label.clip != without.clip]
+    assert changed and all(with_label.clip.shot.label for with_label, _ in changed)
+    for with_label, without in changed:
+        assert with_label.fingerprint != without.fingerprint
+        if with_label.incoming is None:
+            for drawn, plainly in zip(
+                draw_segment(with_label, home.load), draw_segment(without, home.load), strict=True
+            ):
+                differs = drawn[: SIZE[1]] != plainly[: SIZE[1]]
+                rows, columns = np.nonzero(differs)
+                assert rows.min() > 0.8 * SIZE[1] and columns.max() < 0.6 * SIZE[0]
+                assert drawn[: SIZE[1]][differs].max() > 150

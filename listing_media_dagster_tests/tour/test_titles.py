@@ -1,9 +1,9 @@
-"""The cards' lines fit the frame whatever they say."""
+"""The cards' lines and a photo's label fit the frame whatever they say."""
 
 import numpy as np
 import pytest
 
-from listing_media_dagster.tour.titles import lay_out_card
+from listing_media_dagster.tour.titles import lay_out_card, lay_out_label
 
 LONG = "Penthouse Residence at the Old Harbour Customs House, Staircase B, Apartment 1204 West"
 
@@ -49,3 +49,12 @@ def test_what_has_no_shape_leaves_no_box():
     )
     assert np.array_equal(plain.mask, decorated.mask)
     assert lay_out_card("🏠", "\n", "\u200f", (640, 360)) == ()
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), (1080, 1920), (640, 360)])
+def test_a_label_stands_whole_in_the_title_safe_area_and_is_large_enough_to_read(size):
+    label = lay_out_label("Virtually staged", size)
+    rows, _ = np.nonzero(label.mask > 128)
+    assert np.ptp(rows) >= 0.02 * min(size)
+    assert label.x >= 0.04 * size[0] and label.x + label.mask.shape[1] <= 0.96 * size[0]
+    assert label.y + label.mask.shape[0] <= 0.96 * size[1]
