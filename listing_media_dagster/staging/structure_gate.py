@@ -20,6 +20,7 @@ from listing_media_dagster.staging.structure_measures import (
     Floats,
     Mask,
     Pair,
+    are_soft,
     are_strips,
     closed,
     compare_lines,
@@ -42,7 +43,7 @@ KNOWN_LIMITS: Mapping[str, float] = {
     "edges_lost": 0.08,
     "longest_edge_lost": 0.05,
     "opening_lost": 0.4,
-    "doorway_hidden": 0.15,
+    "doorway_hidden": 0.4,
     "window_hidden": 0.4,
     "new_edges": 0.04,
     "floor_change": 0.4,
@@ -193,7 +194,8 @@ def _lost_edges(pair: Pair, lines: Floats) -> tuple[float, float]:
 def _longest_new_edge(pair: Pair) -> float:
     """Return the longest line that is new on what is visible of the walls, as a share of the long side."""
     lines = find_lines(pair.staged, pair.long_side * 0.03)
-    where = pair.visible & ~grown(pair.hidden, 6) & ~pair.floor
+    lines = lines[~are_soft(lines, pair)]
+    where = pair.visible & ~grown(pair.hidden, pair.long_side / 60) & ~pair.floor
     total, known = compare_lines(lines, pair.staged_slope, pair.base_slope, where, 2)
     return float((total - known).max(initial=0) * 2 / pair.long_side)
 

@@ -26,6 +26,12 @@ KEPT = 0.4
 BRIGHTER, TINTED = 0.12, 0.12
 """Natural logs by which no furnishing brightens a surface, and by which its shadow tints none."""
 
+_SUM = np.ones((1, 3), np.float32)
+TEXTURE_PX = 5.0
+"""Reach over which the contrast of textures is compared."""
+PENUMBRA_PX, SHARP = 8, 0.24
+"""Reach over which a shadow's border may fade, and the share of its step that a sharp edge rises in one px."""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -108,19 +114,50 @@ def light_free_difference(pair: Pair) -> tuple[Mask, Mask]:
     A shadow darkens all channels alike and smoothly, so what is brighter, tinted, or carries other fine contrast than
     the base did is another surface.
     """
-    ratio = cv2.GaussianBlur(pair.staged - pair.base, (0, 0), 1.5)
-    red, green, blue = cv2.split(ratio)
-    tint = cv2.max(cv2.max(red, green), blue) - cv2.min(cv2.min(red, green), blue)
-    recoloured = ((red + green + blue) / 3 > BRIGHTER) | (tint > TINTED)
-    fine = [_fine(luminance(image), 4.0) for image in (pair.base, pair.staged)]
-    window = (15, 15)
-    own, other = (cv2.blur(image * image, window) for image in fine)
-    together = cv2.blur(fine[0] * fine[1], window)
+    seen = (~pair.hidden).astype(np.float32)
+    brightened = _averaged(luminance(pair.staged - pair.base), seen, 1.5) > BRIGHTER
+    recoloured = brightened | (_tint(pair, seen) > TINTED)
+    before, after = (_seen_detail(luminance(image), seen) for image in (pair.base, pair.staged))
+    own, other, together = (
+        _averaged(product, seen, TEXTURE_PX) for product in (before * before, after * after, before * after)
+    )
     # what of the staged contrast the base doesn't explain, and what of the base's is gone
     gain = np.clip(together / (own + 1e-5), 0.0, 1.3)
     unexplained = np.sqrt(np.maximum(other - 2 * gain * together + gain * gain * own, 0))
     lost = np.sqrt(own) * np.maximum(KEPT - gain, 0) / KEPT
     return recoloured, (unexplained > 0.5 * np.sqrt(own) + 0.035) | (lost > 0.035)
+
+
+def _tint(pair: Pair, seen: Image) -> Image:
+    """Return how far (h, w) staged is in hue from its base in any other light, as a natural log."""
+    base, staged = (_light(_averaged(np.exp(image) - DARKEST, seen, 1.5)) for image in (pair.base, pair.staged))
+    less = cv2.transform(staged, _SUM) / np.maximum(cv2.transform(base, _SUM), 1e-4)
+    red, green, blue = cv2.split(np.log((_levels(staged) + DARKEST) / (_levels(base * less[..., None]) + DARKEST)))
+    return np.asarray(cv2.max(cv2.max(red, green), blue) - cv2.min(cv2.min(red, green), blue), np.float32)
+
+
+def _light(levels: Image) -> Image:
+    """Return the linear light 0..1 of sRGB levels 0..255."""
+    code = np.clip(levels / 255, 0, 1)
+    return np.asarray(np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4), np.float32)
+
+
+def _levels(light: Image) -> Image:
+    """Return the sRGB levels of linear light; beyond white they go on."""
+    return np.asarray(255 * np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055), np.float32)
+
+
+def _seen_detail(image: Image, seen: Image) -> Image:
+    """Return the fine contrast (h, w) of what is seen; furniture beside it adds none."""
+    return np.asarray((image - _averaged(image, seen, 4.0)) * seen, np.float32)
+
+
+def _averaged(image: Image, seen: Image, reach: float) -> Image:
+    """Return a Gaussian average over what is `seen` (h, w) 0..1 alone."""
+    weight = seen if image.ndim == 2 else seen[..., None]
+    share = np.maximum(cv2.GaussianBlur(seen, (0, 0), reach), 1e-3)
+    around = cv2.GaussianBlur(image * weight, (0, 0), reach)
+    return np.asarray(around / (share if image.ndim == 2 else share[..., None]), np.float32)
 
 
 def register(pair: Pair) -> Registration:
@@ -231,6 +268,19 @@ def are_strips(lines: Floats, slope: Image, width: int) -> Mask:
     opposite = (-across * np.sign(strongest)).max(0) > 0.5 * np.abs(strongest)
     total = np.bincount(samples.line, minlength=len(lines))
     return np.asarray(np.bincount(samples.line, opposite, len(lines)) > 0.5 * np.maximum(total, 1))
+
+
+def are_soft(lines: Floats, pair: Pair) -> Mask:
+    """Return across which lines (n, 4) the change from base to staged is as gradual as at a shadow's border: (n,).
+
+    A sharp edge rises within 3 px, so that its steepest px is at least a quarter of the whole step.
+    """
+    samples = Samples.along(lines)
+    across = samples.contrast(pair.staged_slope - pair.base_slope, PENUMBRA_PX)
+    steepest = np.abs(across[PENUMBRA_PX - 2 : PENUMBRA_PX + 3]).max(0)
+    step = np.abs(across.sum(0))
+    steepest, step = (np.bincount(samples.line, each, len(lines)) for each in (steepest, step))
+    return np.asarray(steepest < SHARP * step)
 
 
 def opening_agreement(pair: Pair, outline: Floats, reach: float) -> float:
