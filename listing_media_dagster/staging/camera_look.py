@@ -28,9 +28,9 @@ class CameraLook:
         more = max(self.softness**2 - RENDERED**2, 0.0) ** 0.5
         return np.asarray(cv2.GaussianBlur(image, (0, 0), more), np.float32) if more > 0.2 else image
 
-    def grain(self, shape: tuple[int, int]) -> Image:
-        """Return grain (h, w, 3) in sRGB levels, mostly in brightness."""
-        chance = np.random.default_rng(self.seed)
+    def grain(self, shape: tuple[int, ...], part: int) -> Image:
+        """Return grain (h, w, 3) in sRGB levels, mostly in brightness, another for each `part` of the photo."""
+        chance = np.random.default_rng((self.seed, part))
         grey = chance.standard_normal((*shape, 1), np.float32)
         tint = chance.standard_normal((*shape, 3), np.float32)
         grain = cv2.GaussianBlur(0.9 * grey + 0.4 * tint, (0, 0), CLUMPED)

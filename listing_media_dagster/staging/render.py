@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,37 +71,50 @@ class Traced:
         return denoised(self.radiance, self.albedo, self.normal)
 
 
-def trace(stage: Stage, camera: PhotoCamera, window: Window, spp: int, guide_spp: int, seed: int) -> Traced:
-    """Trace `spp` paths through every pixel of `window`, and `guide_spp` rays for what they hit first.
+@dataclass(frozen=True)
+class LoadedStage:
+    """A stage that the path tracer has built its search trees for, to be looked at from any camera."""
 
-    The two are apart because mitsuba's first-hit channels cost as much as a path.
-    """
-    with _loaded(stage, camera, window) as render:
-        radiance = render({"type": "path", "max_depth": DEPTH, "rr_depth": DEPTH}, spp, seed)
-        guide = render({"type": "aov", "aovs": "albedo:albedo,normal:sh_normal,distance:depth"}, guide_spp, seed)
-    guide = np.nan_to_num(guide[..., -7:])
-    return Traced(without_gaps(radiance[..., :3]), guide[..., :3], guide[..., 3:6], guide[..., 6])
+    scene: Any
+
+    def trace(self, camera: PhotoCamera, window: Window, spp: int, guide_spp: int, seed: int) -> Traced:
+        """Trace `spp` paths through every pixel of `window`, and `guide_spp` rays for what they hit first.
+
+        The two are apart because mitsuba's first-hit channels cost as much as a path.
+        """
+        radiance = self._render({"type": "path", "max_depth": DEPTH, "rr_depth": DEPTH}, camera, window, spp, seed)
+        hits = self.first_hits(camera, window, guide_spp, seed)
+        return Traced(without_gaps(radiance[..., :3]), hits[..., :3], hits[..., 3:6], hits[..., 6])
+
+    def first_hits(self, camera: PhotoCamera, window: Window, spp: int, seed: int) -> Image:
+        """Return albedo, normal and distance (h, w, 7) of what `spp` rays a pixel hit first, averaged."""
+        aovs = "albedo:albedo,normal:sh_normal,distance:depth"
+        hits = self._render({"type": "aov", "aovs": aovs}, camera, window, spp, seed)
+        return np.nan_to_num(hits[..., -7:])
+
+    def coverage(self, camera: PhotoCamera, window: Window, spp: int, seed: int) -> Image:
+        """Return how much of each pixel (h, w) 0..1 something covers that isn't cut out."""
+        return self._render({"type": "path", "max_depth": 2}, camera, window, spp, seed)[..., 3].clip(0, 1)
+
+    def _render(self, integrator: dict[str, Any], camera: PhotoCamera, window: Window, spp: int, seed: int) -> Image:
+        mi = load_mitsuba()
+        sensor = mi.load_dict(_sensor(camera, window))
+        return np.array(
+            mi.render(self.scene, sensor=sensor, integrator=mi.load_dict(integrator), spp=spp, seed=seed), np.float32
+        )
 
 
-def coverage(pieces: Stage, camera: PhotoCamera, window: Window, spp: int, seed: int) -> Image:
-    """Return how much of each pixel (h, w) 0..1 the pieces cover where their materials aren't cut out."""
-    with _loaded(pieces, camera, window) as render:
-        return render({"type": "path", "max_depth": 2}, spp, seed)[..., 3].clip(0, 1)
-
-
-@contextmanager
-def _loaded(stage: Stage, camera: PhotoCamera, window: Window) -> Iterator[Callable[[dict[str, Any], int, int], Image]]:
-    """Give a function that renders the stage: integrator, samples a pixel and seed to channels (h, w, c)."""
+def load_stage(stage: Stage) -> LoadedStage:
     mi = load_mitsuba()
     with tempfile.TemporaryDirectory(prefix="staging-") as folder:
         described = shapes(stage.parts, stage.materials, stage.shining, Path(folder))
         # when mitsuba merges meshes it orders them, and with them lights and noise, differently each time
-        scene = mi.load_dict({"type": "scene", "sensor": _sensor(camera, window), **described}, optimize=False)
+        return LoadedStage(mi.load_dict({"type": "scene", **described}, optimize=False))
 
-    def render(integrator: dict[str, Any], spp: int, seed: int) -> Image:
-        return np.array(mi.render(scene, integrator=mi.load_dict(integrator), spp=spp, seed=seed), np.float32)
 
-    yield render
+def trace(stage: Stage, camera: PhotoCamera, window: Window, spp: int, guide_spp: int, seed: int) -> Traced:
+    """Load the stage for this one look at it: see `LoadedStage.trace`."""
+    return load_stage(stage).trace(camera, window, spp, guide_spp, seed)
 
 
 def _sensor(camera: PhotoCamera, window: Window) -> dict[str, Any]:
