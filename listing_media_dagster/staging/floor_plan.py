@@ -62,7 +62,7 @@ class FloorPlan:
         """Say whether furniture may stand on all cells of a rectangle along the axes around (x, z), in m."""
         low = np.array([x - width / 2, z - depth / 2]) + CORNER
         first = np.maximum(np.ceil(low / CELL - 0.5), 0).astype(int)
-        stop = np.floor((low + (width, depth)) / CELL - 0.5).astype(int) + 1
+        stop = np.floor((low + np.array([width, depth])) / CELL - 0.5).astype(int) + 1
         rows, columns = self.free.shape
         if (stop <= first).any() or stop[0] > columns or stop[1] > rows:
             return False

@@ -58,7 +58,7 @@ def find_openings(
     found, built_in = [], []
     across, down = slopes(flat)
     for left, right, top in _doorways(flat, across, down, height):
-        if ceiling is not None and flat.level(top) > ceiling - UNDER_CEILING * height:
+        if flat.level(top) > flat.top - UNDER_CEILING * height:
             built_in.append((left, right, top))
             continue
         kind: Literal["door", "passage"] = "door" if (right - left) * flat.metres < WIDEST_DOOR * height else "passage"
@@ -118,9 +118,13 @@ def _doorways(
                 continue
             joined = level[heads, left:right].mean(axis=1)
             top = heads.start + int(joined.argmax())
+            if joined.max() < 0.7 and _reach_the_top(upright[:low], left, right):
+                top = 0
             beside = min(upright[top + 2 : low, side - 1 : side + 2].max(axis=1).mean() for side in (left, right))
             wide = (right - left) / unit > WIDEST_DOOR
-            if joined.max() < 0.7 or beside < 0.75 or (wide and _is_plain_wall(flat, left, right)):
+            if (joined.max() < 0.7 and top > 0) or beside < 0.75:
+                continue
+            if (wide or top == 0) and _is_plain_wall(flat, left, right):
                 continue
             if _sill(flat, down, left, right, height) is None:
                 found.append((joined.max() + beside + 0.1 * (right - left) / unit, left, right, top))
@@ -129,6 +133,11 @@ def _doorways(
         if all(right <= other[0] or left >= other[1] for other in chosen):
             chosen.append((int(left), int(right), int(top)))
     return chosen
+
+
+def _reach_the_top(upright: NDArray[np.uint8], left: int, right: int) -> bool:
+    """Say whether two edges run up to the ceiling, as those of a wardrobe do."""
+    return all(upright[2:, side - 1 : side + 2].max(axis=1).mean() > 0.9 for side in (left, right))
 
 
 def _sill(flat: Flat, down: NDArray[np.float32], left: int, right: int, height: float) -> int | None:

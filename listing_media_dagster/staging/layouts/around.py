@@ -21,7 +21,7 @@ from listing_media_dagster.staging.layouts.walls import (
 from listing_media_dagster.staging.room import Wall
 
 # Of the main piece's distance from the camera: what stands nearer would look larger than it.
-NOT_BEFORE = 0.65
+NOT_BEFORE = 0.8
 
 
 def add_art_above(

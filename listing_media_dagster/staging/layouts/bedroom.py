@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from listing_media_dagster.staging.kits import Look, Slot
 from listing_media_dagster.staging.layouts import on_top
 from listing_media_dagster.staging.layouts.around import add_along_wall, add_art_above, add_plant
@@ -15,6 +13,7 @@ from listing_media_dagster.staging.layouts.variants import NoSpace, Variant, tak
 WIDTHS = (1.86, 1.66, 1.46)  # m: for mattresses of 1.8, 1.6 and 1.4 m
 OVER_SILL = (0.12, 0.45, 0.8)  # m of a headboard over a window's sill: more only where nothing else fits
 BESIDE = 0.04  # m between bed and nightstand
+SHIFTS = (0.0, -0.12, 0.12, -0.24, 0.24)  # m along the wall
 RUG_FROM = 0.75  # m from the headboard: the rug shows under the lower two thirds
 
 
@@ -44,10 +43,15 @@ def _sleeping_places(setting: Setting, selection: Selection, beds: list[Look], o
 
     found = []
     for size, bed in enumerate(beds):
-        for at in best_places(places_along_walls(setting, [bed], least_facing=0.0), works, 3):
-            variant = _sleeping_place(setting, selection, at, over_sill)
-            found += [replace(variant, score=variant.score - SMALLER * size)] if variant else []
+        for best in best_places(places_along_walls(setting, [bed], least_facing=0.0), works, 3):
+            beside = [_sleeping_place(setting, selection, at, over_sill) for at in _shifted(best, SMALLER * size)]
+            found += [max((variant for variant in beside if variant), key=lambda variant: variant.score)]
     return found
+
+
+def _shifted(at: Place, worse: float) -> list[Place]:
+    """Return places beside `at`, where another nightstand may find room."""
+    return [Place(at.score - worse - abs(aside), at.pose.at(aside, 0), at.look, at.size) for aside in SHIFTS]
 
 
 def _bed(setting: Setting, at: Place, over_sill: float) -> Setting | None:

@@ -13,9 +13,10 @@ from listing_media_dagster.staging.layouts.main_piece import Place, best_places,
 from listing_media_dagster.staging.layouts.selection import Selection, sized
 from listing_media_dagster.staging.layouts.setting import Pose, Setting, place, pose_of
 from listing_media_dagster.staging.layouts.variants import NoSpace, Variant, take
-from listing_media_dagster.staging.layouts.walls import best_along_walls, corner_closeness
+from listing_media_dagster.staging.layouts.walls import best_along_walls, corner_closeness, facing_viewer
 
 BESIDE = 0.05
+HEAD_NEAR = 1.2  # what a head end turned to the viewer costs
 
 
 def furnish_childrens_room(setting: Setting, selection: Selection, seed: int) -> Setting:
@@ -43,7 +44,9 @@ def _lengthwise(setting: Setting, bed: Look) -> Iterator[Place]:
     for at in places_along_walls(setting, [side_on], least_facing=0.1):
         for turn in (90, -90):
             middle = at.pose.at(0, side_on.size[2] / 2, turn)
-            yield Place(at.score + 0.1, middle.at(0, -bed.size[2] / 2), bed, 0)
+            # Its head is the high end: away from the viewer it hides nothing of the bed.
+            away = min(0.0, facing_viewer(middle))
+            yield Place(round(at.score + 0.1 + HEAD_NEAR * away, 6), middle.at(0, -bed.size[2] / 2), bed, 0)
 
 
 def _bed(setting: Setting, at: Place) -> Setting | None:

@@ -18,10 +18,11 @@ from listing_media_dagster.staging.layouts.walls import best_along_walls, faces_
 from listing_media_dagster.staging.room import Wall
 
 KNEES = 0.42  # m between sofa and coffee table
-OVER_SILL = 0.28  # m of a sofa's back over a window's sill
+OVER_SILL = (0.28, 0.55)  # m of a sofa's back over a window's sill: more only where nothing else fits
 FRONT_LEGS = 0.4  # m of the sofa that stand on the rug
 # Width of the sofa, then width and depth of the rug, in m: the largest that the room takes is used.
 SIZES = ((2.3, 3.0, 2.2), (2.05, 2.7, 1.9), (1.8, 2.3, 1.7), (1.6, 2.0, 1.5))
+CHAIR_TURN = 82  # degrees: a chair beside the table turns a little toward whoever looks at the sofa
 OFF_AXIS = 0.6  # m that a screen may stand aside of the sofa's middle
 SCREEN_SEEN = 0.2  # cosine to the viewer below which a screen is only an edge
 ROOMY = (14.0, 8.0)  # m² of free floor that the largest sizes ask for
@@ -29,8 +30,12 @@ ROOMY = (14.0, 8.0)  # m² of free floor that the largest sizes ask for
 
 def furnish_living_room(setting: Setting, selection: Selection, seed: int) -> Setting:
     """Return the room with a living room's furniture. Raises NoSpace."""
-    groups = [variant for seat in _seats(setting, selection) for variant in _groups(setting, selection, seat)]
-    if not groups:
+    for over_sill in OVER_SILL:
+        seats = _seats(setting, selection, over_sill)
+        groups = [variant for seat in seats for variant in _groups(setting, selection, seat, over_sill)]
+        if groups:
+            break
+    else:
         raise NoSpace("no sofa with a coffee table fits on the floor that is seen")
     furnished = take(groups, seed)
     rng = np.random.default_rng(seed)
@@ -46,7 +51,7 @@ def furnish_living_room(setting: Setting, selection: Selection, seed: int) -> Se
     return on_top.dress_living_room(furnished, selection)
 
 
-def _seats(setting: Setting, selection: Selection) -> list[Place]:
+def _seats(setting: Setting, selection: Selection, over_sill: float) -> list[Place]:
     """Return the places for the sofa worth building a group around, best first and well apart."""
     look = selection.look(Slot.SOFA)
     if look is None:
@@ -56,7 +61,7 @@ def _seats(setting: Setting, selection: Selection) -> list[Place]:
         places_along_walls(setting, sofas, least_facing=0.1),
         places_on_floor(setting, sofas, (0.0, 90.0, -90.0), least_facing=0.5),
     )
-    return best_places(places, lambda seat: _core(setting, selection, seat) is not None, 5)
+    return best_places(places, lambda seat: _core(setting, selection, seat, over_sill) is not None, 5)
 
 
 def _sizes(setting: Setting) -> tuple[tuple[float, float, float], ...]:
@@ -64,10 +69,10 @@ def _sizes(setting: Setting) -> tuple[tuple[float, float, float], ...]:
     return SIZES[sum(setting.plan.area < area for area in ROOMY) :]
 
 
-def _core(setting: Setting, selection: Selection, seat: Place) -> Setting | None:
+def _core(setting: Setting, selection: Selection, seat: Place, over_sill: float) -> Setting | None:
     """Return the room with sofa, rug and coffee table, None where they don't fit."""
     depth = seat.look.size[2]
-    furnished = setting.stand(place("sofa", seat.look, seat.pose.at(0, depth / 2)), over_sill=OVER_SILL)
+    furnished = setting.stand(place("sofa", seat.look, seat.pose.at(0, depth / 2)), over_sill=over_sill)
     table = selection.look(Slot.COFFEE_TABLE)
     if furnished is None or table is None:
         return None
@@ -96,9 +101,9 @@ def _with_rug(setting: Setting, selection: Selection, seat: Place) -> Setting | 
     return None
 
 
-def _groups(setting: Setting, selection: Selection, seat: Place) -> list[Variant]:
+def _groups(setting: Setting, selection: Selection, seat: Place, over_sill: float) -> list[Variant]:
     """Return the seating groups around one sofa: with armchairs to the left, the right, both, opposite or none."""
-    core = _core(setting, selection, seat)
+    core = _core(setting, selection, seat, over_sill)
     chair = selection.look(Slot.ARMCHAIR)
     table = core.named("coffee table") if core else None
     if core is None or table is None:
@@ -108,7 +113,7 @@ def _groups(setting: Setting, selection: Selection, seat: Place) -> list[Variant
         middle = seat.look.size[2] + KNEES + table.size[2] / 2
         aside = table.size[0] / 2 + 0.45 + chair.size[2] / 2
         across = middle + table.size[2] / 2 + 0.45 + chair.size[2] / 2
-        left, right = seat.pose.at(-aside, middle + 0.12, 108), seat.pose.at(aside, middle + 0.12, -108)
+        left, right = seat.pose.at(-aside, middle, CHAIR_TURN), seat.pose.at(aside, middle, -CHAIR_TURN)
         over_left, over_right = seat.pose.at(-0.58, across, 168), seat.pose.at(0.58, across, -168)
         sets = ((left,), (right,), (left, right), (over_left, over_right), (over_left,), (over_right,))
         allowed = [poses for poses in sets if len(poses) <= selection.count(Slot.ARMCHAIR)]

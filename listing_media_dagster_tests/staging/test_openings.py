@@ -1,0 +1,72 @@
+"""Windows, doors and what only looks like them, on the sample listing's photos and on walls painted from the front."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from io import BytesIO
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from listing_media_dagster.staging.openings import find_openings
+from listing_media_dagster.staging.room import Opening, PhotoCamera, Wall
+from listing_media_dagster.staging.room_geometry import estimate_room_geometry
+from listing_media_dagster_tests.helpers.box_rooms import camera_at
+
+CEILING = 2.6
+WALL = Wall("z", -4.0, 1, (-2.5, 2.5))
+PALE, DARK, GLASS = (200, 196, 190), (120, 90, 70), (235, 245, 250)
+
+
+def photo_of(
+    *boxes: tuple[float, float, float, float, tuple[int, int, int]],
+) -> tuple[NDArray[np.float32], PhotoCamera]:
+    """Return L*a*b* of a wall with boxes (left, right, bottom, top in m, colour), and the camera before it."""
+    camera = camera_at(1.4, 0.0, 0.0, 0.0, 22.0, (960, 640))
+    picture = np.full((640, 960, 3), 150, np.uint8)
+    for left, right, bottom, top, colour in ((*WALL.span, 0.0, CEILING, PALE), *boxes):
+        corners = camera.project(np.concatenate([WALL.points((left, right), bottom), WALL.points((right, left), top)]))
+        cv2.fillConvexPoly(picture, np.round(corners).astype(np.int32), colour)
+    return cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), camera
+
+
+def found_on(*boxes: tuple[float, float, float, float, tuple[int, int, int]]) -> tuple[Opening, ...]:
+    lab, camera = photo_of(*boxes)
+    return find_openings(lab, 1.0, WALL, camera, CEILING)
+
+
+def test_a_door_reaches_the_floor_and_not_the_ceiling() -> None:
+    (door,) = found_on((-0.4, 0.5, 0.0, 2.05, DARK))
+    assert door.kind == "door"
+    assert door.span == pytest.approx((-0.4, 0.5), abs=0.08)
+    assert door.top == pytest.approx(2.05, abs=0.1)
+
+
+def test_a_window_over_a_radiator_as_wide_is_no_door() -> None:
+    radiator = (-0.5, 0.5, 0.1, 0.65, (208, 204, 199))
+    (window,) = found_on((-0.5, 0.5, 0.75, 2.1, GLASS), (-0.6, 0.6, 0.7, 0.75, DARK), radiator)
+    assert window.kind == "window"
+    assert 0.5 < window.bottom < 0.95
+
+
+def test_a_wardrobe_up_to_the_ceiling_is_kept_free_and_is_no_door() -> None:
+    (wardrobe,) = found_on((-1.0, 0.6, 0.0, CEILING, DARK))
+    assert wardrobe.kind == "window"
+    assert wardrobe.bottom == 0.0
+
+
+def test_a_plain_wall_has_no_openings() -> None:
+    assert found_on() == ()
+
+
+@pytest.mark.parametrize(("name", "doors", "windows"), [("DSC_0412.JPG", 1, 3), ("DSC_0421.JPG", 0, 2)])
+def test_sample_rooms_have_the_openings_that_were_built(name: str, doors: int, windows: int) -> None:
+    """The bedroom's second window is its wardrobe; both rooms have radiators under their windows."""
+    data = files("listing_media_dagster.sample_listing").joinpath("drop", name).read_bytes()
+    rgb = np.array(Image.open(BytesIO(data)).convert("RGB").resize((1200, 800)))
+    openings = [opening for wall in estimate_room_geometry(rgb).walls for opening in wall.openings]
+    assert sum(opening.kind != "window" for opening in openings) == doors
+    assert sum(opening.kind == "window" for opening in openings) == windows
