@@ -48,7 +48,8 @@ class Look:
 class EmptyRoom:
     """What stands in a room, the camera in it, and the part (x, y of its corner, px) of `RENDERED` that is kept.
 
-    `size` is width, height and depth in m; `traits` says what may make the photo hard; `sun` is the way to it.
+    `size` is width, height and depth in m; `openings` are each wall's, by kind, (left, bottom, right, top) in m along
+    it; `traits` says what may make the photo hard; `sun` is the way to it.
     """
 
     number: int
@@ -58,6 +59,7 @@ class EmptyRoom:
     camera: Camera
     corner: tuple[int, int]
     size: tuple[float, float, float]
+    openings: dict[str, list[tuple[str, Opening]]]
     traits: dict[str, Any]
 
     def scene(self) -> Scene:
@@ -101,7 +103,7 @@ def random_room(seed: int) -> EmptyRoom:
     look = _look(rng, floor)
     camera, corner, traits = _camera(rng, seed, width, depth)
     traits |= {"floor": floor, "sun": sun}
-    return EmptyRoom(seed, tuple(pieces), look, aim, camera, corner, (width, height, depth), traits)
+    return EmptyRoom(seed, tuple(pieces), look, aim, camera, corner, (width, height, depth), openings, traits)
 
 
 def _openings(rng: np.random.Generator, side: str, length: float) -> list[tuple[str, Opening]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.annotated_rooms import AnnotatedRoom
 from benchmarks.painted_furniture import Floats, Mask, Rgb, Staging, furnish, polygon
+from benchmarks.traced_furniture import TracedStaging
 
 Tamper = Callable[[Rgb, AnnotatedRoom, np.random.Generator], Rgb]
 VISIBLE = 12
@@ -43,13 +44,39 @@ def make_case(base: Rgb, room: AnnotatedRoom, kind: str, seed: int) -> Case:
         declared = staging.changed.copy()
         everything = chance.random() < 0.5 or attempt > 2
         declared[0 if everything else round(0.35 * len(base)) :] = True
-        told = (np.abs(lied.astype(np.int16) - base).max(2) > VISIBLE) if kind != "honest" else np.zeros_like(declared)
-        seen = (told & declared & (staging.furniture < 0.5)).sum()
-        if kind == "honest" or seen >= max(0.5 * told.sum(), TOLD * told.size):
+        if kind == "honest" or _is_told(base, lied, declared & (staging.furniture < 0.5)):
             break
     redrawn = _redrawn(staging.rgb, chance) if seed % 2 else staging.rgb
     rgb = np.where(declared[..., None], redrawn, base).astype(np.uint8)
     return Case(kind, base, Staging(rgb, staging.furniture, staging.changed), declared)
+
+
+def lie_about(traced: TracedStaging, kind: str, seed: int) -> Case | None:
+    """Tell a lie about the room behind a traced staging, anywhere in the picture; None where none of `kind` fits in.
+
+    Every other seed all of it looks re-drawn.
+    """
+    chance = np.random.default_rng(seed)
+    if (kind == "extra door" and not traced.truth.free_door.any()) or (
+        kind == "extra window" and not traced.truth.free_window.any()
+    ):
+        return None
+    if kind in ("moved window", "removed door") and not traced.truth.openings:
+        return None
+    for _ in range(12):
+        lied = TAMPERS[kind](traced.base, traced.truth, chance)
+        if _is_told(traced.base, lied, traced.furniture < 0.5):
+            rgb = traced.over(lied)
+            rgb = _redrawn(rgb, chance) if seed % 2 else rgb
+            everywhere = np.ones(rgb.shape[:2], bool)
+            return Case(kind, traced.base, Staging(rgb, traced.furniture, everywhere), everywhere)
+    return None
+
+
+def _is_told(base: Rgb, lied: Rgb, shown: Mask) -> bool:
+    """Whether a lie is big enough to be one, and at least half of it is shown."""
+    told = np.abs(lied.astype(np.int16) - base).max(2) > VISIBLE
+    return bool((told & shown).sum() >= max(0.5 * told.sum(), TOLD * told.size))
 
 
 def _redrawn(rgb: Rgb, chance: np.random.Generator) -> Rgb:

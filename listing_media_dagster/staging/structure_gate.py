@@ -20,7 +20,7 @@ from listing_media_dagster.staging.structure_measures import (
     Floats,
     Mask,
     Pair,
-    are_soft,
+    are_light,
     are_strips,
     closed,
     compare_lines,
@@ -45,8 +45,8 @@ KNOWN_LIMITS: Mapping[str, float] = {
     "opening_lost": 0.4,
     "doorway_hidden": 0.4,
     "window_hidden": 0.4,
-    "new_edges": 0.04,
-    "floor_change": 0.4,
+    "new_edges": 0.06,
+    "floor_change": 0.5,
     "wall_change": 0.08,
 }
 GUESSED_LIMITS: Mapping[str, float] = {
@@ -194,7 +194,7 @@ def _lost_edges(pair: Pair, lines: Floats) -> tuple[float, float]:
 def _longest_new_edge(pair: Pair) -> float:
     """Return the longest line that is new on what is visible of the walls, as a share of the long side."""
     lines = find_lines(pair.staged, pair.long_side * 0.03)
-    lines = lines[~are_soft(lines, pair)]
+    lines = lines[~are_light(lines, pair)]
     where = pair.visible & ~grown(pair.hidden, pair.long_side / 60) & ~pair.floor
     total, known = compare_lines(lines, pair.staged_slope, pair.base_slope, where, 2)
     return float((total - known).max(initial=0) * 2 / pair.long_side)
@@ -226,7 +226,7 @@ def _surface_change(pair: Pair) -> tuple[float, float]:
     shares = []
     for surface in (pair.floor, ~pair.floor):
         seen = pair.visible & surface
-        enough = max(int(seen.sum()), surface.sum() // 50, 1)
+        enough = max(int(seen.sum()), surface.sum() // 12, 1)  # a patch beside furniture is no wall
         shares.append(float((changed & seen).sum() / enough))
     return shares[0], shares[1]
 
@@ -237,14 +237,14 @@ def _guessed_surface_change(pair: Pair, outlines: Sequence[Floats]) -> tuple[flo
     Furniture and rugs leave some floor in sight; furniture doesn't cover a wall above eye level, paint does.
     """
     changed = pair.hidden | opened(np.logical_or(*light_free_difference(pair)), 3)
-    floor = pair.floor & pair.edited
+    floor = pair.floor  # all of it: a tight mask holds little but furniture
     upper = pair.edited & ~pair.floor
     upper[round(EYE_LEVEL * len(upper)) :] = False
     for outline in outlines:
         upper &= ~grown(filled(outline, upper.shape), 0.25 * float(np.ptp(outline[:, 0])))
     largest = next((size for _, size in components(changed & upper, 1)), 0)
     enough = max(int(upper.sum()), upper.size // 50)
-    return float((changed & floor).sum() / max(int(floor.sum()), floor.size // 50)), largest / enough
+    return float((changed & pair.edited & floor).sum() / max(int(floor.sum()), floor.size // 50)), largest / enough
 
 
 _IN_WORDS = {

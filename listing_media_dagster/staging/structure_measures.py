@@ -26,11 +26,13 @@ KEPT = 0.4
 BRIGHTER, TINTED = 0.12, 0.12
 """Natural logs by which no furnishing brightens a surface, and by which its shadow tints none."""
 
-_SUM = np.ones((1, 3), np.float32)
 TEXTURE_PX = 5.0
 """Reach over which the contrast of textures is compared."""
 PENUMBRA_PX, SHARP = 8, 0.24
 """Reach over which a shadow's border may fade, and the share of its step that a sharp edge rises in one px."""
+HAIRLINE = 0.05
+"""Natural log below which a line is too faint for an edge of architecture."""
+ALL_THREE = np.ones((1, 3), np.float32)
 
 
 @dataclass(frozen=True)
@@ -130,9 +132,11 @@ def light_free_difference(pair: Pair) -> tuple[Mask, Mask]:
 
 def _tint(pair: Pair, seen: Image) -> Image:
     """Return how far (h, w) staged is in hue from its base in any other light, as a natural log."""
-    base, staged = (_light(_averaged(np.exp(image) - DARKEST, seen, 1.5)) for image in (pair.base, pair.staged))
-    less = cv2.transform(staged, _SUM) / np.maximum(cv2.transform(base, _SUM), 1e-4)
-    red, green, blue = cv2.split(np.log((_levels(staged) + DARKEST) / (_levels(base * less[..., None]) + DARKEST)))
+    levels = [np.asarray(np.exp(image) - DARKEST, np.float32) for image in (pair.base, pair.staged)]
+    base, staged = (_light(_averaged(image, seen, 1.5)) for image in levels)
+    less = cv2.transform(staged, ALL_THREE) / np.maximum(cv2.transform(base, ALL_THREE), 1e-4)
+    expected = np.asarray(base * less[..., None], np.float32)
+    red, green, blue = cv2.split(np.log((_levels(staged) + DARKEST) / (_levels(expected) + DARKEST)))
     return np.asarray(cv2.max(cv2.max(red, green), blue) - cv2.min(cv2.min(red, green), blue), np.float32)
 
 
@@ -270,17 +274,18 @@ def are_strips(lines: Floats, slope: Image, width: int) -> Mask:
     return np.asarray(np.bincount(samples.line, opposite, len(lines)) > 0.5 * np.maximum(total, 1))
 
 
-def are_soft(lines: Floats, pair: Pair) -> Mask:
-    """Return across which lines (n, 4) the change from base to staged is as gradual as at a shadow's border: (n,).
+def are_light(lines: Floats, pair: Pair) -> Mask:
+    """Return which lines (n, 4) may be light's doing: where staged differs from base as at a shadow's border: (n,).
 
-    A sharp edge rises within 3 px, so that its steepest px is at least a quarter of the whole step.
+    A sharp edge rises within 3 px, so that its steepest px is at least a quarter of the whole step; a hairline with
+    next to no step is where the light on two walls was joined.
     """
     samples = Samples.along(lines)
     across = samples.contrast(pair.staged_slope - pair.base_slope, PENUMBRA_PX)
-    steepest = np.abs(across[PENUMBRA_PX - 2 : PENUMBRA_PX + 3]).max(0)
-    step = np.abs(across.sum(0))
-    steepest, step = (np.bincount(samples.line, each, len(lines)) for each in (steepest, step))
-    return np.asarray(steepest < SHARP * step)
+    count = np.maximum(np.bincount(samples.line, minlength=len(lines)), 1)
+    near = np.abs(across[PENUMBRA_PX - 2 : PENUMBRA_PX + 3]).max(0)
+    steepest, step = (np.bincount(samples.line, each, len(lines)) / count for each in (near, np.abs(across.sum(0))))
+    return np.asarray((steepest < SHARP * step) | (np.maximum(steepest, step) < HAIRLINE))
 
 
 def opening_agreement(pair: Pair, outline: Floats, reach: float) -> float:

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from listing_media_dagster.listing import Verdict
+from listing_media_dagster.staging.light import linear_light
 from listing_media_dagster.staging.room import Opening
 from listing_media_dagster.staging.structure_gate import judge_structure
 
@@ -183,6 +184,38 @@ def test_a_repainted_wall_fails() -> None:
     draw_window(painted)
     for verdict in verdicts_on(painted):
         assert verdict.outcome == "failed"
+
+
+def shaded(rgb: Rgb, light: NDArray[Any]) -> Rgb:
+    """The picture with less linear light, (H, W) 0..1 of what there was."""
+    less = linear_light(rgb) * light[..., None]
+    coded = np.where(less <= 0.0031308, less * 12.92, 1.055 * less ** (1 / 2.4) - 0.055)
+    return np.clip(np.round(255 * coded), 0, 255).astype(np.uint8)
+
+
+def test_deep_shade_leaves_a_dark_red_floor_its_colour() -> None:
+    base = draw_room()
+    base[SKIRTING:] = (base[SKIRTING:] * np.array([0.35, 0.18, 0.12])).astype(np.uint8)
+    light = np.ones((HEIGHT, WIDTH), np.float32)
+    light[SKIRTING + 60 :] = 0.12
+    staged, alpha = furnish(shaded(base, cv2.GaussianBlur(light, (0, 0), 12)))
+    verdict = judge(base, staged, alpha)
+    assert verdict.outcome == "passed", verdict
+    assert verdict.evidence["floor_change"] < 0.05
+
+
+def test_a_soft_shadow_on_the_wall_draws_no_edge() -> None:
+    light = np.ones((HEIGHT, WIDTH), np.float32)
+    light[200:SKIRTING, 320:350] = 0.6
+    staged, alpha = furnish(shaded(draw_room(), cv2.GaussianBlur(light, (0, 0), 4)))
+    assert judge(draw_room(), staged, alpha).evidence["new_edges"] == 0.0
+
+
+def test_where_the_light_on_two_walls_is_joined_a_hairline_is_no_edge() -> None:
+    light = np.ones((HEIGHT, WIDTH), np.float32)
+    light[80:SKIRTING, 340:342] = 0.92
+    staged, alpha = furnish(shaded(draw_room(), light))
+    assert judge(draw_room(), staged, alpha).outcome == "passed"
 
 
 def test_furniture_before_a_door_fails() -> None:
