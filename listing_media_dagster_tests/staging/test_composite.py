@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from listing_media_dagster.staging import laying_in
 from listing_media_dagster.staging.camera_look import camera_look
 from listing_media_dagster.staging.composite import StagedPixels, render_staging
+from listing_media_dagster.staging.light import linear_light
 from listing_media_dagster.staging.reflection import floor_gloss
 from listing_media_dagster.staging.scene import stand_in
 from listing_media_dagster_tests.staging.painted_room import CRATES, crate, known_geometry, paint
@@ -27,6 +29,27 @@ def test_nothing_outside_the_edit_mask_changes(base: NDArray[np.uint8], staged: 
     assert np.array_equal(staged.rgb[~staged.edit_mask], base[~staged.edit_mask])
     assert 0.02 < staged.edit_mask.mean() < 0.6
     assert (staged.edit_mask | (staged.furniture == 0)).all()
+
+
+def test_a_change_outside_the_edit_mask_would_be_seen(base: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mask comes from the layers, not from what changed: nothing hides a fault of the arithmetic."""
+    honest = laying_in._coded
+    monkeypatch.setattr(laying_in, "_coded", lambda linear: honest(linear) + np.float32(2 / 255))
+    faulty = render_staging(base, known_geometry(), crate(), CRATES, 3)
+    assert (faulty.rgb != base)[~faulty.edit_mask].any()
+
+
+def test_every_level_of_a_photo_survives_linear_light() -> None:
+    levels = np.arange(256, dtype=np.uint8)
+    assert np.array_equal((laying_in._coded(linear_light(levels)) * 255 + 0.5).astype(np.uint8), levels)
+
+
+def test_a_shadow_keeps_the_hue_of_what_it_falls_on(base: NDArray[np.uint8], staged: StagedPixels) -> None:
+    shaded = staged.edit_mask & (staged.furniture == 0) & (staged.rgb.mean(axis=-1) < base.mean(axis=-1) - 8)
+    before, after = linear_light(base)[shaded], linear_light(staged.rgb)[shaded]
+    before, after = before / before.sum(axis=-1, keepdims=True), after / after.sum(axis=-1, keepdims=True)
+    assert shaded.sum() > 50
+    assert np.abs(before - after).mean() < 0.005
 
 
 def test_the_same_seed_gives_the_same_bytes(base: NDArray[np.uint8], staged: StagedPixels) -> None:

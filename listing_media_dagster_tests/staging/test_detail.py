@@ -1,0 +1,80 @@
+"""Light is traced reduced, textures at full size: what comes out is as sharp as the photo and lies where it should."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from listing_media_dagster.path_tracer.materials import Material
+from listing_media_dagster.path_tracer.solids import box
+from listing_media_dagster.staging.detail import furniture_in_detail, irradiance
+from listing_media_dagster.staging.laying_in import strips
+from listing_media_dagster.staging.reduction import reduced
+from listing_media_dagster.staging.render import Stage, Window, load_stage, whole
+from listing_media_dagster.staging.room import PhotoCamera
+from listing_media_dagster.staging.scene import stand_in
+from listing_media_dagster_tests.staging.painted_room import known_geometry
+
+CRATE = box("checks", (-0.7, 0.0, -3.4), (0.4, 0.9, -3.0))
+
+
+def lit_crate() -> Stage:
+    checks = np.kron(np.indices((8, 8)).sum(axis=0) % 2, np.ones((8, 8)))[..., None] * np.ones(3) * 0.5 + 0.2
+    lamp = box("lamp", (-0.5, 2.0, -1.4), (0.2, 2.1, -1.0))
+    return Stage([CRATE, lamp], {"checks": Material(checks.astype(np.float32), metres=0.5)}, {"lamp": (8.0, 8.0, 8.0)})
+
+
+def camera() -> PhotoCamera:
+    return known_geometry().camera.scaled((288, 192))
+
+
+def test_texture_is_sharper_than_the_light_that_was_traced() -> None:
+    scene, view, window = load_stage(lit_crate()), camera(), Window(90, 70, 190, 160)
+    at = reduced(view, window, 1000)
+    traced = scene.trace(at.camera, at.window, 64, 16, 1)
+    room = stand_in(known_geometry(), [])
+    light = irradiance(traced, traced.radiance, at)
+    detail, met = furniture_in_detail(light, scene, room, view, window, 4, 1)
+    truth = scene.trace(view, window, 128, 4, 2).radiance
+    enlarged = at.enlarged(traced.radiance, window)
+    inside = cv2.erode(met.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    assert at.times == 3
+    assert inside.sum() > 500
+    assert np.abs(detail - truth)[inside].mean() < 0.4 * np.abs(enlarged - truth)[inside].mean()
+
+
+def test_rays_meet_furniture_where_the_camera_projects_it() -> None:
+    scene, view = load_stage(lit_crate()), camera()
+    at = reduced(view, whole(view), 10_000)
+    traced = scene.trace(at.camera, at.window, 1, 1, 1)
+    light = irradiance(traced, traced.radiance, at)
+    _, met = furniture_in_detail(light, scene, stand_in(known_geometry(), []), view, whole(view), 2, 1)
+    rows, columns = np.nonzero(met[80:])
+    corners = view.project(CRATE.vertices.astype(float))
+    assert np.allclose([columns.min(), columns.max() + 1], [corners[:, 0].min(), corners[:, 0].max()], atol=1.5)
+    assert abs(rows.max() + 81 - corners[:, 1].max()) < 1.5
+
+
+@pytest.mark.parametrize("times", [1, 2, 3, 7])
+def test_a_point_is_the_same_in_the_photo_and_reduced(times: int) -> None:
+    view = replace(known_geometry().camera, centre=(70.3, 44.9))
+    window = Window(31, 17, 119, 95)
+    at = reduced(view, window, 88 * 78 // times**2)
+    point = np.array([[0.3, 0.2, -3.0]])
+    assert np.allclose(at.camera.project(point) * at.times, view.project(point))
+    columns = np.arange(at.window.left, at.window.right, dtype=np.float32)[None].repeat(at.window.size[1], axis=0)
+    brought = at.enlarged((columns + 0.5) * at.times, window)[10]
+    inner = slice(at.times, -at.times)
+    assert np.allclose(brought[inner], (np.arange(31, 119) + 0.5)[inner], atol=0.05 * at.times)
+    assert at.shrunk(np.ones((78, 88), np.float32), window).shape == at.window.size[::-1]
+
+
+def test_strips_cover_a_window_once() -> None:
+    window = Window(3, 5, 103, 330)
+    pieces = list(strips(window, 6000, 10))
+    assert [own.top for _, own in pieces[1:]] == [own.bottom for _, own in pieces[:-1]]
+    assert (pieces[0][1].top, pieces[-1][1].bottom) == (5, 330)
+    assert all(5 <= wide.top <= own.top and own.bottom <= wide.bottom <= 330 for wide, own in pieces)
