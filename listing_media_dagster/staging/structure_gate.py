@@ -45,7 +45,7 @@ KNOWN_LIMITS: Mapping[str, float] = {
     "opening_lost": 0.4,
     "doorway_hidden": 0.4,
     "window_hidden": 0.4,
-    "new_edges": 0.06,
+    "new_edges": 0.05,
     "floor_change": 0.5,
     "wall_change": 0.08,
 }

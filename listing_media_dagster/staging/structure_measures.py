@@ -277,15 +277,18 @@ def are_strips(lines: Floats, slope: Image, width: int) -> Mask:
 def are_light(lines: Floats, pair: Pair) -> Mask:
     """Return which lines (n, 4) may be light's doing: where staged differs from base as at a shadow's border: (n,).
 
-    A sharp edge rises within 3 px, so that its steepest px is at least a quarter of the whole step; a hairline with
-    next to no step is where the light on two walls was joined.
+    A sharp edge rises within 3 px, so that its steepest px is at least a quarter of the whole step, and no shadow
+    brightens a side of it; a hairline with next to no step is where the light on two walls was joined.
     """
     samples = Samples.along(lines)
     across = samples.contrast(pair.staged_slope - pair.base_slope, PENUMBRA_PX)
     count = np.maximum(np.bincount(samples.line, minlength=len(lines)), 1)
     near = np.abs(across[PENUMBRA_PX - 2 : PENUMBRA_PX + 3]).max(0)
     steepest, step = (np.bincount(samples.line, each, len(lines)) / count for each in (near, np.abs(across.sum(0))))
-    return np.asarray((steepest < SHARP * step) | (np.maximum(steepest, step) < HAIRLINE))
+    sides = [samples.points + side * samples.normals for side in (-PENUMBRA_PX / 2, PENUMBRA_PX / 2)]
+    change = _pick(luminance(pair.staged - pair.base), np.stack(sides)).max(0)
+    brighter = np.bincount(samples.line, change, len(lines)) / count > HAIRLINE
+    return np.asarray(((steepest < SHARP * step) & ~brighter) | (np.maximum(steepest, step) < HAIRLINE))
 
 
 def opening_agreement(pair: Pair, outline: Floats, reach: float) -> float:
