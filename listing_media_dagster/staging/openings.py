@@ -102,7 +102,7 @@ def _doorways(
     corner = 0.12 * unit  # the wall's own ends are upright edges too
     if breast < 0:
         return []
-    upright = cv2.dilate((across > JAMB).astype(np.uint8), np.ones((1, 3), np.uint8))
+    upright = np.asarray(cv2.dilate((across > JAMB).astype(np.uint8), np.ones((1, 3), np.uint8)), np.uint8)
     jamb = upright[breast:low].mean(axis=0)
     peaks = [
         int(x)
