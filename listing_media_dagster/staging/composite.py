@@ -46,7 +46,7 @@ from listing_media_dagster.staging.silhouette import silhouette
 Rgb = NDArray[np.uint8]
 
 MARGIN = 0.6  # m round the furniture in which its shadow may show
-PIXELS, EMPTY_PIXELS, MIRROR_PIXELS = 480_000, 40_000, 100_000  # traced at most; larger windows are traced reduced
+PIXELS, EMPTY_PIXELS, MIRROR_PIXELS = 600_000, 40_000, 100_000  # traced at most; larger windows are traced reduced
 PATHS = 1_400_000  # of all pixels together
 SAMPLES = (4, 6, 9, 12, 16)  # a pixel, of which the most that `PATHS` allows is taken
 GUIDE_SAMPLES, EMPTY_SAMPLES, MIRROR_SAMPLES, CUT_OUT_SAMPLES = 2, 9, 4, 9
@@ -109,7 +109,7 @@ def render_staging(
         furnished, unfurnished = traced.denoised(), _unfurnished(view, empty, light.panes)
         mirror = _mirrored(view, gloss, full, empty)
     with step("furniture"):
-        pieces = Pieces(scene, irradiance(traced, furnished, view.at), *_covered(view, parts, materials))
+        pieces = Pieces(scene, irradiance(traced, furnished, view.at, room), *_covered(view, parts, materials))
     with step("shadow"):
         layers = _layers(view, furnished, unfurnished, mirror, pieces.covered, light.panes)
     with step("composite"):

@@ -11,28 +11,36 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from listing_media_dagster.path_tracer.denoise import Surfaces, single_surface
 from listing_media_dagster.path_tracer.materials import Image
 from listing_media_dagster.staging.reduction import Reduced
 from listing_media_dagster.staging.render import LoadedStage, Traced, Window
 from listing_media_dagster.staging.room import Floats, PhotoCamera
 from listing_media_dagster.staging.scene import StandIn
-from listing_media_dagster.staging.shadow import Mask
+from listing_media_dagster.staging.shadow import Mask, carried_over
 
 EPSILON = 0.05  # keeps radiance / reflectance finite on black things and leaves glass as it is
 SAME_PLANE = 0.012  # m off a surface at which light is no longer taken from there
+MIXED = 0.01  # trust in the light of a pixel that shows several surfaces
+BLACK = 0.02  # reflectance: panes reflect nothing
+PATTERN = 0.1  # of reflectance between neighbours
 TURNED, STEPPED = 0.35, 0.02  # between neighbours' normals and nearness: an edge
 EDGE = 0.7  # px by which edges are smoothed
-APART = 0.002  # m before the stand-in's planes from which on a ray has met furniture
+OFF_PANES, OFF_FLOOR = 0.007, 0.001  # m before the stand-in's walls, and over its floor, from which on it is furniture
 
 
 @dataclass(frozen=True)
 class Irradiance:
-    """Light over reflectance (h, w, 3) of a reduced window, and the unit normal and position m of what it falls on."""
+    """Light over reflectance (h, w, 3) of a reduced window, and the unit normal and position m of what it falls on.
+
+    `trust` (h, w) is little where a pixel shows more than one surface, and so the light of neither.
+    """
 
     at: Reduced
     light: Image
     normal: Image
     position: Image
+    trust: Image
 
     def on(self, position: Image, normal: Image, points: Floats) -> Image:
         """Return the light (N, 3) on what the photo's `points` (N, 2) px show."""
@@ -55,18 +63,44 @@ class Irradiance:
             away = np.abs(small - first - np.array((dx, dy), np.float32))
             offset = np.abs(((positions[index] - position) * normal).sum(axis=1))
             facing = np.clip((normals[index] * normal).sum(axis=1), 0, 1)
-            weight = (1 - away / reach).clip(1e-3).prod(axis=1) * (facing**8 * np.exp(-offset / SAME_PLANE) + 1e-4)
+            same = facing**8 * np.exp(-offset / SAME_PLANE) * self.trust.ravel()[index]
+            weight = (1 - away / reach).clip(1e-3).prod(axis=1) * (same + 1e-4)
             total += weight[:, None] * light[index]
             weights += weight
         return np.asarray(total / np.maximum(weights, 1e-9)[:, None], np.float32), weights
 
 
-def irradiance(traced: Traced, clean: Image, at: Reduced) -> Irradiance:
-    """Divide the denoised radiance `clean` by what it fell on."""
+def irradiance(traced: Traced, clean: Image, at: Reduced, room: StandIn) -> Irradiance:
+    """Divide the denoised radiance `clean` by what it fell on.
+
+    Pixels beside shining panes, which would leak into the furniture before them, get the light of the furniture beside.
+    """
     rays = at.camera.rays(at.window.pixels()).astype(np.float32).reshape(clean.shape)
     position = at.camera.position.astype(np.float32) + rays * traced.distance[..., None]
-    length = np.linalg.norm(traced.normal, axis=-1, keepdims=True)
-    return Irradiance(at, clean / (traced.albedo + EPSILON), traced.normal / np.maximum(length, 1e-6), position)
+    normal = traced.normal / np.maximum(np.linalg.norm(traced.normal, axis=-1, keepdims=True), 1e-6)
+    pure = single_surface(Surfaces(traced.albedo, normal, position, {}, np.ones_like(traced.distance)))
+    square = np.ones((3, 3), np.uint8)
+    furniture = _furniture(position, normal, room)
+    panes = ~furniture & (traced.albedo.max(axis=-1) < BLACK)
+    own = (furniture & (cv2.dilate(panes.astype(np.uint8), square) == 0)).astype(np.float32)
+    known = own * pure
+    # few rays tell the reflectance of a pixel badly where it changes, those of the pixels around it tell it better
+    reflects = traced.albedo + EPSILON
+    patterned = cv2.morphologyEx(np.ascontiguousarray(reflects.mean(axis=-1)), cv2.MORPH_GRADIENT, square) > PATTERN
+    around = cv2.GaussianBlur(clean * known[..., None], (0, 0), 1.0) / np.maximum(
+        cv2.GaussianBlur(reflects * known[..., None], (0, 0), 1.0), 1e-6
+    )
+    light = np.where((patterned & (known > 0))[..., None], around, clean / reflects).astype(np.float32)
+    light = carried_over(light, own, (1.0, 3.0, 8.0))
+    return Irradiance(at, light, normal, position, np.maximum(pure, MIXED))
+
+
+def _furniture(position: Image, normal: Image, room: StandIn) -> Mask:
+    """Where rays met something (…, 3) m that is neither the stand-in nor one of its panes."""
+    x, y, z = (position[..., n] for n in range(3))
+    to_walls = np.minimum(np.minimum(x - room.x[0], room.x[1] - x), np.minimum(z - room.z[0], room.z[1] - z))
+    off = (to_walls > OFF_PANES) & (np.minimum(y, room.height - y) > OFF_FLOOR)
+    return np.asarray(off & (normal != 0).any(axis=-1))
 
 
 def furniture_in_detail(
@@ -77,29 +111,25 @@ def furniture_in_detail(
     Each of `passes` rays a pixel is lit by itself, so that no colours mix across edges.
     """
     pixels, size = window.pixels(), window.size[::-1]
-    directions = camera.rays(pixels)
-    rays = directions.astype(np.float32)
-    _, walls_met = room.cast(camera.position, directions)
-    walls = np.linalg.norm(walls_met - camera.position, axis=1).astype(np.float32)
     radiance, met = np.zeros((len(pixels), 3), np.float32), np.zeros(len(pixels), np.float32)
     edges = np.zeros(size, np.bool_)
     for number in range(passes):
         hits = stage.first_hits(camera, window, 1, seed + number)
-        edges |= _edges(hits)
-        hits = hits.reshape(-1, 7)
-        distance = hits[:, 6]
-        index = np.flatnonzero((distance > 0) & (distance < walls - APART))
-        position = camera.position.astype(np.float32) + rays[index] * distance[index, None]
-        radiance[index] += light.on(position, hits[index, 3:6], pixels[index]) * (hits[index, :3] + EPSILON)
+        edges |= _edges(hits, camera)
+        albedo, normal, position = np.split(hits.reshape(-1, 9), 3, axis=1)
+        index = np.flatnonzero(_furniture(position, normal, room))
+        on_them = light.on(position[index], normal[index], pixels[index])
+        radiance[index] += on_them * (albedo[index] + EPSILON)
         met[index] += 1
     return _smoothed(radiance.reshape(*size, 3), met.reshape(size), edges), met.reshape(size) > 0
 
 
-def _edges(hits: Image) -> Mask:
+def _edges(hits: Image, camera: PhotoCamera) -> Mask:
     """Where (h, w) neighbouring rays met other surfaces."""
     square = np.ones((3, 3), np.uint8)
     turned = [cv2.morphologyEx(np.ascontiguousarray(hits[..., n]), cv2.MORPH_GRADIENT, square) for n in (3, 4, 5)]
-    nearness = 1 / np.maximum(hits[..., 6], 0.1)
+    away = np.linalg.norm(hits[..., 6:] - camera.position.astype(np.float32), axis=-1)
+    nearness = 1 / np.maximum(away, 0.1)
     stepped = cv2.morphologyEx(nearness, cv2.MORPH_GRADIENT, square) / nearness
     return np.asarray((np.maximum(np.maximum(turned[0], turned[1]), turned[2]) > TURNED) | (stepped > STEPPED))
 

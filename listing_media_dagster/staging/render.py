@@ -84,13 +84,14 @@ class LoadedStage:
         """
         radiance = self._render({"type": "path", "max_depth": DEPTH, "rr_depth": DEPTH}, camera, window, spp, seed)
         hits = self.first_hits(camera, window, guide_spp, seed)
-        return Traced(without_gaps(radiance[..., :3]), hits[..., :3], hits[..., 3:6], hits[..., 6])
+        distance = np.linalg.norm(hits[..., 6:] - camera.position.astype(np.float32), axis=-1)
+        return Traced(without_gaps(radiance[..., :3]), hits[..., :3], hits[..., 3:6], distance)
 
     def first_hits(self, camera: PhotoCamera, window: Window, spp: int, seed: int) -> Image:
-        """Return albedo, normal and distance (h, w, 7) of what `spp` rays a pixel hit first, averaged."""
-        aovs = "albedo:albedo,normal:sh_normal,distance:depth"
+        """Return albedo, normal and position m (h, w, 9) of what `spp` rays a pixel hit first, averaged; 0 for none."""
+        aovs = "albedo:albedo,normal:sh_normal,position:position"
         hits = self._render({"type": "aov", "aovs": aovs}, camera, window, spp, seed)
-        return np.nan_to_num(hits[..., -7:])
+        return np.nan_to_num(hits[..., -9:])
 
     def coverage(self, camera: PhotoCamera, window: Window, spp: int, seed: int) -> Image:
         """Return how much of each pixel (h, w) 0..1 something covers that isn't cut out."""
