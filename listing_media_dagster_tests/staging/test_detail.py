@@ -34,11 +34,11 @@ def camera() -> PhotoCamera:
 def test_texture_is_sharper_than_the_light_that_was_traced() -> None:
     scene, view, window = load_stage(lit_crate()), camera(), Window(90, 70, 190, 160)
     at = reduced(view, window, 1000)
-    traced = scene.trace(at.camera, at.window, 64, 16, 1)
+    traced = scene.trace(at.camera, at.window, 32, 8, 1)
     room = stand_in(known_geometry(), [])
     light = irradiance(traced, traced.radiance, at, room)
     detail, met = furniture_in_detail(light, scene, room, view, window, 4, 1)
-    truth = scene.trace(view, window, 128, 4, 2).radiance
+    truth = scene.trace(view, window, 48, 1, 2).radiance
     enlarged = at.enlarged(traced.radiance, window)
     inside = cv2.erode(met.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     assert at.times == 3
