@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import reprlib
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,14 +24,30 @@ say = Console(stderr=True)
 Photo = Annotated[Path, typer.Argument(help="a corrected photo of an empty room", exists=True, dir_okay=False)]
 Style = Annotated[str | None, typer.Option(help="design kit; default: scandinavian")]
 RoomName = Annotated[RoomType, typer.Option("--room", help="what the room is to be furnished as")]
-Seed = Annotated[int, typer.Option(min=0, help="another seed gives another furnishing")]
-Layout = Annotated[Path | None, typer.Option(help="layout.json to render again instead of a new layout", exists=True)]
+Seed = Annotated[int, typer.Option(min=0, max=2_000_000_000, help="another seed gives another furnishing")]
+Layout = Annotated[
+    Path | None,
+    typer.Option(
+        help="layout.json to render again instead of a new layout", exists=True, dir_okay=False, readable=True
+    ),
+]
 Out = Annotated[Path | None, typer.Option(help="folder for the results; default: beside the photo")]
 Anyway = Annotated[bool, typer.Option("--anyway", help="stage a room that looks furnished, too")]
 
 
+LAYOUT_BYTES = 1024 * 1024
+RESULTS = {
+    *("staged.jpg", "before_after.jpg", "layout.json", "depth.png"),
+    *("mask.png", "furniture.png", "geometry.jpg"),
+}
+
+
 class BadLayout(ValueError):
     """A file that holds no arrangement."""
+
+
+class BadOutput(ValueError):
+    """A folder that can't take the results."""
 
 
 def stage(
@@ -47,18 +65,21 @@ def stage(
     from listing_media_dagster.staging.kits import BadKit
 
     try:
-        folder = _stage(photo, style, room, seed, layout, out, anyway)
-    except (CannotStage, BadFurniture, BadKit, BadLayout, BadPhoto) as refused:
-        for role, data in getattr(refused, "attachments", {}).items():
-            _write(_folder(photo, out) / role, data)
+        folder = _results_folder(photo, out)
+        try:
+            _stage(photo, style, room, seed, layout, folder, anyway)
+        except CannotStage as refused:
+            _write_all(folder, refused.attachments)
+            raise
+    except (CannotStage, BadFurniture, BadKit, BadLayout, BadOutput, BadPhoto) as refused:
         say.print(f"[red]{escape(photo.name)} is not staged:[/] {escape(str(refused))}", highlight=False)
         raise typer.Exit(1) from None
     Console().print(str(folder), highlight=False, markup=False)
 
 
 def _stage(
-    photo: Path, style: str | None, room: RoomType, seed: int, layout: Path | None, out: Path | None, anyway: bool
-) -> Path:
+    photo: Path, style: str | None, room: RoomType, seed: int, layout: Path | None, folder: Path, anyway: bool
+) -> None:
     from listing_media_dagster.assets import before_after, furnishing
     from listing_media_dagster.assets.intake import intake_limits
     from listing_media_dagster.photo.decode import decode_upright
@@ -70,7 +91,9 @@ def _stage(
 
     replayed = _read_layout(layout) if layout else None
     back_end = furnishing.rendered_staging(settings())
-    kit = find_kit(style or (replayed.kit if replayed else furnishing.DEFAULT_KIT), back_end.kits).id
+    kit = find_kit(
+        style if style is not None else (replayed.kit if replayed else furnishing.DEFAULT_KIT), back_end.kits
+    ).id
     decoded = decode_upright(photo, intake_limits())
     refusal = None if anyway or replayed else judge_suitability(decoded.rgb).refusal
     if refusal:
@@ -94,31 +117,56 @@ def _stage(
                 say.print(f"[yellow]seed {attempt.seed} was rejected:[/] {escape(attempt.rejected)}")
     if staged.rejection:
         raise CannotStage(f"no seed passed the structure gate: {staged.rejection}", staged.attachments)
-    folder = _folder(photo, out)
-    _write(folder / "staged.jpg", encode_jpeg(staged.rgb, 95))
     pair = encode_jpeg(before_after.draw_before_after(request.base, staged.rgb), 85)
-    for role, data in {**staged.attachments, before_after.ROLE: pair}.items():
-        _write(folder / role, data)
-    return folder
+    _write_all(folder, {"staged.jpg": encode_jpeg(staged.rgb, 95), **staged.attachments, before_after.ROLE: pair})
 
 
 def _read_layout(path: Path) -> Arrangement:
     from listing_media_dagster.staging.arrangement import Arrangement
 
+    if path.stat().st_size > LAYOUT_BYTES:
+        raise BadLayout(f"{path.name} is no layout: over {LAYOUT_BYTES >> 20} MB; give the layout.json of a staging")
     try:
-        return Arrangement.model_validate(json.loads(path.read_text()))
-    except (ValidationError, ValueError) as broken:
-        first = str(broken).splitlines()
-        raise BadLayout(f"{path.name} is no layout: {' '.join(first[:3])}") from None
+        return Arrangement.model_validate_json(path.read_bytes())
+    except ValidationError as broken:
+        first = broken.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        value = f"{where} is {reprlib.repr(first['input'])}: " if where else ""
+        raise BadLayout(
+            f"{path.name} is no layout: {value}{first['msg']}; correct it, or stage the photo anew"
+        ) from None
+    except OSError as unread:
+        raise BadLayout(f"{path.name} can't be read ({unread.strerror})") from None
 
 
-def _folder(photo: Path, out: Path | None) -> Path:
-    return out or photo.with_name(f"{photo.stem}-staged")
+def _results_folder(photo: Path, out: Path | None) -> Path:
+    """Return the folder for the results. Raises BadOutput if it can't take them or the photo would go."""
+    folder = out or photo.with_name(f"{photo.stem}-staged")
+    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not existing.is_dir():
+        raise BadOutput(f"{existing} is a file, not a folder for the results; choose another --out")
+    try:
+        tempfile.TemporaryFile(dir=existing).close()
+    except OSError as refused:
+        raise BadOutput(f"nothing can be written to {existing} ({refused.strerror}); choose another --out") from None
+    if folder.resolve() == photo.resolve().parent and photo.name.lower() in RESULTS:
+        raise BadOutput(f"a result in {folder} would replace the photo; choose another --out")
+    return folder
 
 
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+def _write_all(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write each file whole, in place of one of its name: a link is replaced, what it leads to is not."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            part = folder / f".{name}.part"
+            part.unlink(missing_ok=True)
+            part.write_bytes(data)
+            part.replace(folder / name)
+    except OSError as refused:
+        raise BadOutput(
+            f"the results can't be written to {folder} ({refused.strerror}); choose another --out"
+        ) from None
 
 
 def _tell(what: str) -> None:

@@ -10,6 +10,11 @@ from listing_media_dagster.listing import Noun, RoomType
 
 Metres = Annotated[float, Field(allow_inf_nan=False, ge=-100, le=100)]
 Size = tuple[float, float, float]
+Side = Annotated[float, Field(allow_inf_nan=False, ge=0.001, le=10)]
+Degrees = Annotated[float, Field(allow_inf_nan=False, ge=-360, le=360)]
+Seed = Annotated[int, Field(ge=0, le=4_000_000_000)]
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+MOST_PIECES = 100
 
 
 class Finish(Noun):
@@ -18,7 +23,7 @@ class Finish(Noun):
     `accent` is the second colour of patterned surfaces.
     """
 
-    surface: str
+    surface: Name
     colour: str = Field(pattern=r"^#[0-9a-fA-F]{6}$")
     accent: str | None = Field(default=None, pattern=r"^#[0-9a-fA-F]{6}$")
 
@@ -31,21 +36,21 @@ class PlacedPiece(Noun):
     `finishes` gives each of the design's material roles its surface; `seed` varies folds, patterns and leaves.
     """
 
-    name: str
-    design: str
-    size: Size
+    name: Name
+    design: Name
+    size: tuple[Side, Side, Side]
     position: tuple[Metres, Metres, Metres]
-    turn: float = 0.0
+    turn: Degrees = 0.0
     finishes: dict[str, Finish] = Field(default_factory=dict)
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Arrangement(Noun):
     """All the pieces of one photo, with what they were chosen by."""
 
-    kit: str
+    kit: Name
     room_type: RoomType
-    seed: int
-    pieces: tuple[PlacedPiece, ...]
+    seed: Seed
+    pieces: tuple[PlacedPiece, ...] = Field(min_length=1, max_length=MOST_PIECES)
     notes: tuple[str, ...] = ()
     camera: dict[str, Any] = Field(default_factory=dict, description="the camera the pieces were placed for")

@@ -4,6 +4,7 @@ inside the folder, nothing from the network, and no more triangles or pixels tha
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -23,9 +24,15 @@ if TYPE_CHECKING:
 Levels = NDArray[np.floating[Any]]
 FORMATS = (".glb", ".gltf", ".obj")
 FILE_BYTES = 200 * 1024 * 1024
+OBJ_BYTES = 64 * 1024 * 1024  # text, which takes fifteen times its size to read
 TRIANGLES = 500_000
+LARGEST = 1e9  # of a coordinate, in any unit
 TEXTURE = 1024  # px: finer than a listing photo shows
 PIXELS = 64_000_000
+NODES = 2_000
+VALUES = 20 * TRIANGLES  # vertices and indices that a file may announce
+UNREAD = ("KHR_draco_mesh_compression", "EXT_meshopt_compression", "KHR_texture_basisu")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 class BadModel(ValueError):
@@ -47,9 +54,10 @@ def read_model(folder: Path, name: str) -> Model:
     if path.suffix.lower() not in FORMATS:
         raise BadModel(f"{name} is no {', '.join(FORMATS)} file; export it as one of these")
     data = beside[name]
+    if path.suffix.lower() == ".obj" and len(data) > OBJ_BYTES:
+        raise BadModel(f"{name} is over {OBJ_BYTES >> 20} MB; reduce it, or export it as .glb")
     scene = _loaded(name, path.suffix.lower()[1:], data, beside)
-    nodes = [(node, *scene.graph[node]) for node in scene.graph.nodes_geometry]
-    meshes = [(scene.geometry[shape], matrix) for _, matrix, shape in nodes if hasattr(scene.geometry[shape], "faces")]
+    meshes = _meshes(name, scene)
     count = sum(len(mesh.faces) for mesh, _ in meshes)
     if not count:
         raise BadModel(f"{name} has no triangles; export the mesh itself, not only its points or curves")
@@ -59,7 +67,7 @@ def read_model(folder: Path, name: str) -> Model:
     parts, materials = [], {}
     for mesh, matrix in meshes:
         role = _role(mesh.visual, roles)
-        parts.append(_part(name, role, mesh, np.asarray(matrix, np.float64)))
+        parts.append(_part(name, role, mesh, matrix))
         if role not in materials:
             materials[role] = _material(mesh.visual)
     return Model(tuple(parts), materials)
@@ -70,22 +78,35 @@ class FilesIn(Mapping[str, bytes]):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
-        self.refused: str | None = None
+        self.trouble: BadModel | None = None  # the first, since loaders pass over what they can't open
 
     def path(self, name: str) -> Path:
-        path = (self.folder / name).resolve()
+        try:
+            path = (self.folder / name).resolve()
+            path.exists()
+        except (OSError, ValueError):
+            raise self._trouble(f"{name[:80]!r} can't be a file's name; correct it") from None
         if "://" in name or not path.is_relative_to(self.folder):
-            self.refused = name
-            raise BadModel(f"{name!r} lies outside {self.folder.name}; put the file beside the YAML")
+            raise self._trouble(f"{name!r} lies outside {self.folder.name}; put the file beside the YAML")
         if not path.is_file():
-            raise BadModel(f"{name!r} is not in {self.folder.name}; put it beside the YAML or correct its name")
+            raise self._trouble(f"{name!r} is not in {self.folder.name}; put it beside the YAML or correct its name")
         return path
 
     def __getitem__(self, name: str) -> bytes:
         path = self.path(name)
         if path.stat().st_size > FILE_BYTES:
-            raise BadModel(f"{name} is over {FILE_BYTES >> 20} MB; reduce its meshes or textures")
-        return path.read_bytes()
+            raise self._trouble(f"{name} is over {FILE_BYTES >> 20} MB; reduce its meshes or textures")
+        data = path.read_bytes()
+        if path.suffix.lower() in PICTURES:
+            try:
+                check_picture(name, data)
+            except BadModel as broken:
+                raise self._trouble(str(broken)) from None
+        return data
+
+    def _trouble(self, what: str) -> BadModel:
+        self.trouble = self.trouble or BadModel(what)
+        return self.trouble
 
     def __iter__(self) -> Iterator[str]:
         return (path.name for path in self.folder.iterdir() if path.is_file())
@@ -94,18 +115,79 @@ class FilesIn(Mapping[str, bytes]):
         return sum(1 for _ in self)
 
 
+def check_picture(name: str, data: bytes) -> None:
+    """Raise BadModel unless `data` is a picture that can be decoded in full and isn't too large."""
+    from PIL import Image as Pictures
+
+    try:
+        with Pictures.open(BytesIO(data)) as picture:
+            _check_pixels(*picture.size)
+            picture.load()
+    except BadModel:
+        raise
+    except Exception as error:  # a decoder fails on broken bytes in as many ways as there are
+        raise BadModel(f"texture {name} can't be read ({type(error).__name__}); export it again") from error
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > PIXELS:
+        raise BadModel(f"a texture has {width} x {height} px; reduce it to {TEXTURE} px")
+
+
+def _check_gltf(name: str, file_type: str, data: bytes) -> None:
+    """Raise BadModel for what a glTF announces beyond a piece of furniture, before anything is made of it."""
+    binary = b""
+    if file_type == "glb":
+        length = int.from_bytes(data[12:16], "little")
+        data, binary = data[20 : 20 + length], data[28 + length :]
+    said = json.loads(data)
+    nodes, values = len(said.get("nodes", ())), sum(entry["count"] for entry in said.get("accessors", ()))
+    if nodes > NODES:
+        raise BadModel(f"{name} has {nodes} nodes, over {NODES}; join its objects before use")
+    if values > VALUES:
+        raise BadModel(f"{name} announces {values} vertices and indices, over {VALUES}; reduce it before use")
+    for extension in UNREAD:
+        if extension in said.get("extensionsRequired", ()):
+            raise BadModel(f"{name} needs {extension}, which is not read; export it without compression")
+    for image in said.get("images", ()):
+        if "bufferView" in image:
+            view = said["bufferViews"][image["bufferView"]]
+            start = view.get("byteOffset", 0)
+            check_picture(f"in {name}", binary[start : start + view["byteLength"]])
+
+
 def _loaded(name: str, file_type: str, data: bytes, beside: FilesIn) -> trimesh.Scene:
     import trimesh
 
     try:
+        if file_type != "obj":
+            _check_gltf(name, file_type, data)
         scene = trimesh.load_scene(BytesIO(data), file_type=file_type, resolver=beside)
     except BadModel:
         raise
     except Exception as error:  # a loader fails on broken bytes in as many ways as there are
-        raise BadModel(f"{name} can't be read ({type(error).__name__}: {error}); export it again") from error
-    if beside.refused:
-        raise BadModel(f"{name} refers to {beside.refused!r}, outside its folder; put that file beside it")
+        raise _unreadable(name, error) from error
+    if beside.trouble:
+        raise BadModel(f"{name} refers to a file that can't be used: {beside.trouble}")
     return scene
+
+
+def _meshes(name: str, scene: trimesh.Scene) -> list[tuple[Any, NDArray[np.float64]]]:
+    """Every mesh as often as it is shown, with its place in the scene (4, 4)."""
+    try:
+        nodes = [scene.graph[node] for node in scene.graph.nodes_geometry]
+        meshes = [(scene.geometry[shape], np.asarray(matrix, np.float64)) for matrix, shape in nodes]
+    except Exception as error:  # nodes that contain themselves, shapes that aren't there
+        raise _unreadable(name, error) from error
+    meshes = [(mesh, matrix) for mesh, matrix in meshes if hasattr(mesh, "faces")]
+    for mesh, _ in meshes:
+        if len(mesh.faces) and not 0 <= mesh.faces.min() <= mesh.faces.max() < len(mesh.vertices):
+            raise BadModel(f"{name} has triangles with vertices that it lacks; export it again")
+    return meshes
+
+
+def _unreadable(name: str, error: Exception) -> BadModel:
+    return BadModel(f"{name} can't be read ({type(error).__name__}: {str(error)[:200]}); export it again")
 
 
 def _role(visual: Any, roles: dict[int, str]) -> str:
@@ -122,8 +204,8 @@ def _role(visual: Any, roles: dict[int, str]) -> str:
 def _part(name: str, role: str, mesh: Any, matrix: NDArray[np.float64]) -> Part:
     linear = matrix[:3, :3]
     vertices = np.asarray(mesh.vertices, np.float64) @ linear.T + matrix[:3, 3]
-    if not np.isfinite(vertices).all():
-        raise BadModel(f"{name} has vertices that are not numbers; export it again")
+    if not (np.abs(vertices) < LARGEST).all():
+        raise BadModel(f"{name} has vertices that are no numbers, or too large ones; export it again")
     normals = np.asarray(mesh.vertex_normals, np.float64) @ np.linalg.pinv(linear)
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     normals = np.where(length > 1e-9, normals / np.maximum(length, 1e-9), (0.0, 1.0, 0.0))
@@ -158,8 +240,7 @@ def _material(visual: Any) -> Material:
 def _texture(image: Any) -> tuple[Image, Image | None]:
     """A PIL image as linear reflectance (H, W, 3) whose first row is at v = 0, and its alpha where it has one."""
     width, height = image.size
-    if width * height > PIXELS:
-        raise BadModel(f"a texture has {width} x {height} px; reduce it to {TEXTURE} px")
+    _check_pixels(width, height)
     pixels: Image = (np.asarray(image.convert("RGBA")) / 255).astype(np.float32)
     if max(width, height) > TEXTURE:
         scale = TEXTURE / max(width, height)

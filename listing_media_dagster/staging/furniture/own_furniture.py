@@ -14,6 +14,7 @@ finishes:                # optional: other surfaces for some of the file's mater
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -107,11 +108,18 @@ def _load_piece(path: Path) -> Design:
 
 def _read_yaml(path: Path) -> OwnPiece:
     try:
+        if not path.is_file():
+            raise BadFurniture(f"{path.name}: is no file; leave only YAML files so named in the folder")
         if path.stat().st_size > YAML_BYTES:
             raise BadFurniture(f"{path.name}: over {YAML_BYTES // 1024} kB; this is no furniture description")
-        said = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadFurniture(f"{path.name}: not readable as YAML ({error}); mend its syntax") from error
+        text = path.read_text("utf-8")
+        _check_plain(path, text)
+        said = yaml.safe_load(text)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        if isinstance(error, BadFurniture):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise BadFurniture(f"{path.name}: not readable as YAML ({reason}); mend its syntax") from error
     if not isinstance(said, dict):
         raise BadFurniture(f"{path.name}: holds no keys; it needs at least name, file, kind and one dimension")
     try:
@@ -123,6 +131,17 @@ def _read_yaml(path: Path) -> OwnPiece:
     return piece
 
 
+def _check_plain(path: Path, text: str) -> None:
+    """Refuse aliases, a few of which can grow to gigabytes, and deep nesting, which takes minutes to read."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > 10:
+            raise BadFurniture(f"{path.name}: nested too deeply; it needs name, file, kind and one dimension")
+        if isinstance(event, yaml.AliasEvent):
+            raise BadFurniture(f"{path.name}: uses a YAML alias (*); write the value out")
+
+
 def _told(error: ValidationError) -> str:
     first = error.errors()[0]
     key = ".".join(str(step) for step in first["loc"])
@@ -130,7 +149,7 @@ def _told(error: ValidationError) -> str:
         return f"unknown key {key!r}; the keys are {', '.join(OwnPiece.model_fields)}"
     if first["type"] == "missing":
         return f"{key} is missing; add it"
-    return f"{key} is {first['input']!r}: {first['msg']}; correct it"
+    return f"{key} is {reprlib.repr(first['input'])}: {first['msg']}; correct it"
 
 
 def _turned_to_the_front(path: Path, piece: OwnPiece, model: Model) -> list[Part]:

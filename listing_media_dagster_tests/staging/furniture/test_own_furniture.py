@@ -256,3 +256,60 @@ def test_the_manual_s_example_loads(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadFurniture, match="no such folder"):
         load_own_furniture(tmp_path / "nowhere")
+
+
+def edit_gltf(folder: Path, **changes: object) -> None:
+    """A triangle as glTF with some of its top-level entries changed."""
+    corners = np.array([(0, 0, 0), (1, 0, 0.3), (0, 1, 0.1)], np.float32).tobytes()
+    whole = {
+        "asset": {"version": "2.0"},
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "material": 0}]}],
+        "materials": [{}],
+        "buffers": [{"byteLength": 36, "uri": "corners.bin"}],
+        "bufferViews": [{"buffer": 0, "byteLength": 36}],
+        "accessors": [{"bufferView": 0, "componentType": 5126, "count": 3, "type": "VEC3"}],
+    }
+    (folder / "corners.bin").write_bytes(corners)
+    (folder / "bench.gltf").write_text(json.dumps({**whole, **changes}))
+    describe(folder, file="bench.gltf")
+
+
+PAINTED = {
+    "materials": [{"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}}],
+    "textures": [{"source": 0}],
+    "images": [{"uri": "paint.png"}],
+}
+
+
+@pytest.mark.parametrize(("changes", "said"), [
+    ({}, None),
+    ({"accessors": [{"componentType": 5126, "count": 300_000_000, "type": "VEC3"}]}, "announces 300000000"),
+    ({"nodes": [{"mesh": 0}] * 100_000}, "100000 nodes"),
+    ({"nodes": [{"children": [1]}, {"children": [0], "mesh": 0}]}, "can't be read"),
+    ({"extensionsRequired": ["KHR_draco_mesh_compression"]}, "without compression"),
+    ({"buffers": [{"byteLength": 36, "uri": "gone.bin"}]}, "'gone.bin' is not in"),
+    (PAINTED, "'paint.png' is not in"),
+])  # fmt: skip
+def test_a_gltf_that_lies_or_lacks_is_refused_at_once(
+    tmp_path: Path, changes: dict[str, object], said: str | None
+) -> None:
+    edit_gltf(tmp_path, **changes)
+    if said is None:
+        assert load_own_furniture(tmp_path)
+    else:
+        assert said in refusal(tmp_path)
+
+
+def test_a_texture_that_is_no_picture_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "paint.png").write_bytes(b"no picture")
+    edit_gltf(tmp_path, **PAINTED)
+    assert "texture paint.png can't be read" in refusal(tmp_path)
+
+
+def test_yaml_that_would_grow_without_bound_is_refused(tmp_path: Path) -> None:
+    for text in ("name: &a [*a]\n", "[" * 20_000):
+        (tmp_path / "bench.yaml").write_text(text)
+        assert refusal(tmp_path)
