@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import reprlib
 import tempfile
 from collections.abc import Mapping
@@ -131,7 +132,7 @@ def _read_layout(path: Path) -> Arrangement:
     except ValidationError as broken:
         first = broken.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        value = f"{where} is {reprlib.repr(first['input'])}: " if where else ""
+        value = f"{where} is {reprlib.repr(first['input'])[:60]}: " if where else ""
         raise BadLayout(
             f"{path.name} is no layout: {value}{first['msg']}; correct it, or stage the photo anew"
         ) from None
@@ -142,10 +143,11 @@ def _read_layout(path: Path) -> Arrangement:
 def _results_folder(photo: Path, out: Path | None) -> Path:
     """Return the folder for the results. Raises BadOutput if it can't take them or the photo would go."""
     folder = out or photo.with_name(f"{photo.stem}-staged")
-    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    existing = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
     if not existing.is_dir():
         raise BadOutput(f"{existing} is a file, not a folder for the results; choose another --out")
     try:
+        folder.exists()  # raises for a name that no folder can have
         tempfile.TemporaryFile(dir=existing).close()
     except OSError as refused:
         raise BadOutput(f"nothing can be written to {existing} ({refused.strerror}); choose another --out") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from listing_media_dagster.listing import BadListing, Listing
 from listing_media_dagster.settings import Settings, settings
 from listing_media_dagster.staging.back_ends import StagingBackEnd
 from listing_media_dagster.staging.furniture.designs import library
-from listing_media_dagster.staging.furniture.own_furniture import load_own_furniture
+from listing_media_dagster.staging.furniture.own_furniture import BadFurniture, load_own_furniture
 from listing_media_dagster.staging.kits import BadKit, find_kit, load_kits
 
 if TYPE_CHECKING:
@@ -53,5 +54,11 @@ def with_known_kits(listing: Listing) -> Listing:
 def _digest_of(folder: Path) -> str:
     digest = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
+        digest.update(os.fsencode(file.relative_to(folder)) + b"\0")
+        try:
+            with file.open("rb") as opened:
+                while block := opened.read(1 << 20):
+                    digest.update(block)
+        except OSError as unread:
+            raise BadFurniture(f"{file.name}: can't be read ({unread.strerror}); let this user read it") from unread
     return digest.hexdigest()

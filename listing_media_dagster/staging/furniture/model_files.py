@@ -96,7 +96,10 @@ class FilesIn(Mapping[str, bytes]):
         path = self.path(name)
         if path.stat().st_size > FILE_BYTES:
             raise self._trouble(f"{name} is over {FILE_BYTES >> 20} MB; reduce its meshes or textures")
-        data = path.read_bytes()
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise self._trouble(f"{name} can't be read ({error.strerror}); let this user read it") from error
         if path.suffix.lower() in PICTURES:
             try:
                 check_picture(name, data)

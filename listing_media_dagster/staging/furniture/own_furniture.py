@@ -149,7 +149,7 @@ def _told(error: ValidationError) -> str:
         return f"unknown key {key!r}; the keys are {', '.join(OwnPiece.model_fields)}"
     if first["type"] == "missing":
         return f"{key} is missing; add it"
-    return f"{key} is {reprlib.repr(first['input'])}: {first['msg']}; correct it"
+    return f"{key} is {reprlib.repr(first['input'])[:60]}: {first['msg']}; correct it"
 
 
 def _turned_to_the_front(path: Path, piece: OwnPiece, model: Model) -> list[Part]:
