@@ -28,6 +28,8 @@ SILL = (0.25, 0.9)  # camera heights of a window's sill
 SILL_EDGE = 3.0  # change of colour for each px
 LIKE_THE_WALL = 14.0  # difference in L*a*b* of what is under a sill from the wall beside it
 STROKE = 0.16  # camera heights: narrower edges at a window are curtains, rods and seams
+PANE = 0.5  # camera heights: the lowest pane that light alone gives away
+BLOWN_OUT, ABOVE_THE_WALL = 99.0, 5.0  # L* of a pane that shows nothing but light, and how far the wall stays under it
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ def find_openings(
         found.append(_opening(kind, wall, camera, flat.along(left, right), 0.0, flat.level(top)))
         across[:, left:right], down[:, left:right] = 0, 0
     windows = []
-    for left, top, right, bottom in _framed_boxes(flat, np.hypot(across, down), height):
+    framed = _framed_boxes(flat, np.hypot(across, down), height)
+    blown_out = [box for box in _blown_out_boxes(flat, height) if not any(_overlap(box, other) for other in framed)]
+    for left, top, right, bottom in (*framed, *blown_out):
         if right - left < WHOLE_WALL * flat.lab.shape[1]:
             bottom = min(bottom, _sill(flat, down, left, right, height) or bottom)
         head, sill = flat.level(top), flat.level(bottom)
@@ -210,6 +214,29 @@ def _framed_boxes(flat: Flat, slope: NDArray[np.float32], height: float) -> list
         if min(wide, high) > SMALLEST * height / flat.metres and full > 0.5:
             boxes.append((x, y, x + wide, y + high))
     return boxes
+
+
+def _blown_out_boxes(flat: Flat, height: float) -> list[tuple[int, int, int, int]]:
+    """Bounding boxes (left, top, right, bottom) px of panes so bright that they have no edges to be found by."""
+    lightness = flat.lab[..., 0]
+    bright = (lightness > max(BLOWN_OUT, float(np.median(lightness[flat.seen])) + ABOVE_THE_WALL)) & flat.seen
+    bright[len(bright) - int(SKIRTING * height / flat.metres) :] = False
+    bars = max(3, int(FRAME * height / flat.metres)) | 1
+    panes = cv2.morphologyEx(bright.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((bars, bars), np.uint8))
+    upright = np.ones((int(PANE * height / flat.metres), 3), np.uint8)  # lower than that are lamps, before a pane too
+    panes = cv2.morphologyEx(panes, cv2.MORPH_OPEN, upright)
+    outlines, _ = cv2.findContours(panes, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    boxes = []
+    for outline in outlines:
+        x, y, wide, high = cv2.boundingRect(outline)
+        full = cv2.contourArea(outline) / max(1, wide * high)
+        if min(wide, high) > SMALLEST * height / flat.metres and full > 0.6:
+            boxes.append((x, y, x + wide, y + high))
+    return boxes
+
+
+def _overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _opening(

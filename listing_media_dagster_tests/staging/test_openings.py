@@ -70,3 +70,15 @@ def test_sample_rooms_have_the_openings_that_were_built(name: str, doors: int, w
     openings = [opening for wall in estimate_room_geometry(rgb).walls for opening in wall.openings]
     assert sum(opening.kind != "window" for opening in openings) == doors
     assert sum(opening.kind == "window" for opening in openings) == windows
+
+
+def test_a_pane_that_shows_nothing_but_light_is_a_window() -> None:
+    soft = cv2.GaussianBlur(photo_of((-0.6, 0.6, 0.9, 2.1, (255, 255, 255)))[0], (0, 0), 9)
+    (window,) = find_openings(soft, 1.0, WALL, photo_of()[1], CEILING)
+    assert window.kind == "window"
+    assert window.span == pytest.approx((-0.6, 0.6), abs=0.12)
+
+
+def test_a_wall_that_is_white_all_over_has_no_window() -> None:
+    lab = photo_of((*WALL.span, 0.0, CEILING, (255, 255, 255)))[0]
+    assert find_openings(lab, 1.0, WALL, photo_of()[1], CEILING) == ()
