@@ -94,7 +94,7 @@ def trace_whole_sample() -> dict[str, Any]:
     empty = estimate_light(base, geometry, room, 0).stage(room)
     full = Stage([*empty.parts, *parts], {**empty.materials, **materials}, empty.shining)
     for stage in (full, empty):
-        trace(stage, geometry.camera, whole(geometry.camera), SAMPLES, GUIDE_SAMPLES, 0)
+        trace(stage, geometry.camera, whole(geometry.camera), SAMPLES[0], GUIDE_SAMPLES, 0)
     return {"pieces": len(arrangement.pieces)}
 
 

@@ -21,6 +21,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from listing_media_dagster.listing import Noun, RoomType
 from listing_media_dagster.staging.arrangement import Finish, Size
 from listing_media_dagster.staging.furniture.designs import Design
+from listing_media_dagster.staging.plain_yaml import read_plain_yaml
 
 COLOUR = r"^#[0-9a-fA-F]{6}$"
 MAX_BYTES = 256 * 1024
@@ -255,6 +256,8 @@ def load_kits(
             raise BadKit(f"{extra_folder} is no folder: design kits are *.yaml files in one")
         own: dict[str, str] = {}
         for path in sorted(extra_folder.glob("*.y*ml")):
+            if not path.is_file() or path.stat().st_size > MAX_BYTES:
+                raise BadKit(f"{path.name}: a design kit is a file of at most {MAX_BYTES // 1024} kB; take it out")
             kit = _read(path.name, path.read_bytes(), own_designs or {})
             if kit.id in own:
                 raise BadKit(f"{path.name}: id: {own[kit.id]} has the id {kit.id!r} already")
@@ -280,10 +283,8 @@ def find_kit(name: str, kits: Mapping[str, DesignKit]) -> DesignKit:
 
 def read_kit(name: str, text: bytes, designs: Mapping[str, Design], surfaces: Mapping[str, Any]) -> DesignKit:
     """Return the kit written in `text` (YAML). Raises BadKit, naming the file `name`, the key and what is wrong."""
-    if len(text) > MAX_BYTES:
-        raise BadKit(f"{name}: {len(text)} bytes; {MAX_BYTES} are plenty. Is it the right file?")
     try:
-        kit = DesignKit.model_validate(yaml.safe_load(text))
+        kit = DesignKit.model_validate(read_plain_yaml(text))
         _check_against(kit, designs, surfaces)
     except ValidationError as invalid:
         raise BadKit("; ".join(f"{name}: {_explain(error)}" for error in invalid.errors())) from None

@@ -151,5 +151,3 @@ class _Groups:
         if len(names) > 1:
             leader = min(names, key=self.order.__getitem__)
             self.first_of = {member: leader if first in names else first for member, first in self.first_of.items()}
-
-

@@ -177,3 +177,23 @@ def test_woods_of_one_chair_match() -> None:
         chair = choose_look(kit, Furnishing.DINING_ROOM, Slot.CHAIR, seed, library())
         if chair.design.name == "chair_spindle":
             assert chair.finishes["frame"] == chair.finishes["seat"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[" * 1500, "nested too deeply"),
+        ("a: &x [1]\nb: *x\n", "uses a YAML alias"),
+        ("id: [", "not valid YAML"),
+    ],
+)
+def test_yaml_that_could_cost_minutes_or_is_none_is_refused_by_name(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "odd.yaml").write_text(text)
+    with pytest.raises(BadKit, match=f"odd.yaml: {reason}"):
+        load_kits(tmp_path)
+
+
+def test_a_folder_named_like_a_kit_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "loft.yaml").mkdir()
+    with pytest.raises(BadKit, match="loft.yaml: a design kit is a file"):
+        load_kits(tmp_path)

@@ -31,6 +31,7 @@ from listing_media_dagster.staging.furniture.designs import Design, Kind, librar
 from listing_media_dagster.staging.furniture.finishes import material_of
 from listing_media_dagster.staging.furniture.joinery import fitted
 from listing_media_dagster.staging.furniture.model_files import BadModel, Model, read_model
+from listing_media_dagster.staging.plain_yaml import read_plain_yaml
 
 SMALLEST, LARGEST = 0.02, 6.0  # m
 THIN = {Kind.RUG, Kind.ART, Kind.MIRROR, Kind.CURTAINS, Kind.THROW}  # may be thinner than SMALLEST
@@ -113,9 +114,8 @@ def _read_yaml(path: Path) -> OwnPiece:
         if path.stat().st_size > YAML_BYTES:
             raise BadFurniture(f"{path.name}: over {YAML_BYTES // 1024} kB; this is no furniture description")
         text = path.read_text("utf-8")
-        _check_plain(path, text)
-        said = yaml.safe_load(text)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        said = read_plain_yaml(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
         if isinstance(error, BadFurniture):
             raise
         reason = " ".join(str(error).split())[:200]
@@ -129,17 +129,6 @@ def _read_yaml(path: Path) -> OwnPiece:
     if piece.width is None and piece.height is None and piece.depth is None:
         raise BadFurniture(f"{path.name}: no dimension given; add width, height or depth in metres")
     return piece
-
-
-def _check_plain(path: Path, text: str) -> None:
-    """Refuse aliases, a few of which can grow to gigabytes, and deep nesting, which takes minutes to read."""
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > 10:
-            raise BadFurniture(f"{path.name}: nested too deeply; it needs name, file, kind and one dimension")
-        if isinstance(event, yaml.AliasEvent):
-            raise BadFurniture(f"{path.name}: uses a YAML alias (*); write the value out")
 
 
 def _told(error: ValidationError) -> str:
