@@ -189,11 +189,11 @@ def test_woods_of_one_chair_match() -> None:
 )
 def test_yaml_that_could_cost_minutes_or_is_none_is_refused_by_name(tmp_path: Path, text: str, reason: str) -> None:
     (tmp_path / "odd.yaml").write_text(text)
-    with pytest.raises(BadKit, match=f"odd.yaml: {reason}"):
+    with pytest.raises(BadKit, match=rf"odd\.yaml: {reason}"):
         load_kits(tmp_path)
 
 
 def test_a_folder_named_like_a_kit_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "loft.yaml").mkdir()
-    with pytest.raises(BadKit, match="loft.yaml: a design kit is a file"):
+    with pytest.raises(BadKit, match=r"loft\.yaml: a design kit is a file"):
         load_kits(tmp_path)
