@@ -30,8 +30,23 @@ def shadow(furnished: Image, unfurnished: Image, alpha: Image, planes: Planes, b
     touched = cv2.dilate((alpha > 0).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     known = (~touched & ~corners & ~beyond).astype(np.float32)
     taken = 1 - carried_over(ratio[..., None], known, (1.0, 3.0, 12.0, 40.0))[..., 0]
+    taken = eased_where_walls_meet(taken, planes)
     kept = np.clip((taken - FAINT) / (PLAIN - FAINT), 0, 1)
     return np.asarray(taken * kept * fading, np.float32)
+
+
+def eased_where_walls_meet(taken: Image, planes: Planes) -> Image:
+    """Let no shade (h, w) end at the stand-in's upright corners: beside the photo's own they would show as a line."""
+    walls = planes > 1
+    marked = planes.astype(np.uint8)
+    kernel = np.ones((3, 3), np.uint8)
+    highest, lowest = cv2.dilate(np.where(walls, marked, 0), kernel), cv2.erode(np.where(walls, marked, 255), kernel)
+    meeting = walls & (highest != lowest) & (highest > 0) & (lowest < 255)
+    reach = max(4.0, 0.02 * max(planes.shape))
+    near = cv2.dilate(meeting.astype(np.uint8), np.ones((round(reach) | 1, round(reach) | 1), np.uint8))
+    share = blurred(near.astype(np.float32), reach / 2).clip(0, 1)
+    wide = blurred(taken * walls, reach) / np.maximum(blurred(walls.astype(np.float32), reach), 1e-3)
+    return np.asarray(np.where(walls, taken + (wide - taken) * share, taken), np.float32)
 
 
 def carried_over(image: Image, known: Image, reaches: Sequence[float]) -> Image:

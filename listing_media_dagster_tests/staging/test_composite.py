@@ -12,6 +12,7 @@ from listing_media_dagster.staging.composite import StagedPixels, render_staging
 from listing_media_dagster.staging.light import linear_light
 from listing_media_dagster.staging.reflection import floor_gloss
 from listing_media_dagster.staging.scene import stand_in
+from listing_media_dagster.staging.shadow import eased_where_walls_meet
 from listing_media_dagster_tests.staging.painted_room import CRATES, crate, known_geometry, paint
 
 
@@ -114,3 +115,13 @@ def test_softness_and_grain_are_measured() -> None:
     assert camera_look(plain, 0).softness == pytest.approx(1.2, abs=0.3)
     assert camera_look(plain, 0).noise < 0.4 / 255
     assert camera_look(grainy, 0).noise == pytest.approx(1.4 / 255, abs=0.5 / 255)
+
+
+def test_shade_on_two_walls_meets_without_a_line_and_keeps_its_edge_to_the_floor() -> None:
+    planes = np.full((200, 300), 2, np.int8)
+    planes[:, 150:], planes[150:] = 4, 0
+    taken = np.where(planes == 2, 0.0, 0.4).astype(np.float32)
+    eased = eased_where_walls_meet(taken, planes)
+    assert np.abs(np.diff(eased[:140], axis=1)).max() < 0.1 * 0.4
+    assert eased[100, 20] == 0 and eased[100, 280] == pytest.approx(0.4)
+    assert np.array_equal(eased[150:], taken[150:])
