@@ -43,7 +43,8 @@ def eased_where_walls_meet(taken: Image, planes: Planes) -> Image:
     highest, lowest = cv2.dilate(np.where(walls, marked, 0), kernel), cv2.erode(np.where(walls, marked, 255), kernel)
     meeting = walls & (highest != lowest) & (highest > 0) & (lowest < 255)
     reach = max(4.0, 0.02 * max(planes.shape))
-    near = cv2.dilate(meeting.astype(np.uint8), np.ones((round(reach) | 1, round(reach) | 1), np.uint8))
+    width = round(3 * reach) | 1  # so that nothing of the step is left in the middle
+    near = cv2.dilate(meeting.astype(np.uint8), np.ones((width, width), np.uint8))
     share = blurred(near.astype(np.float32), reach / 2).clip(0, 1)
     wide = blurred(taken * walls, reach) / np.maximum(blurred(walls.astype(np.float32), reach), 1e-3)
     return np.asarray(np.where(walls, taken + (wide - taken) * share, taken), np.float32)
