@@ -206,14 +206,7 @@ def _framed_boxes(flat: Flat, slope: NDArray[np.float32], height: float) -> list
     blocks = cv2.drawContours(np.zeros_like(joined), outlines, -1, 1, cv2.FILLED)
     stroke = max(3, int(STROKE * height / flat.metres)) | 1
     blocks = cv2.morphologyEx(blocks, cv2.MORPH_OPEN, np.ones((stroke, stroke), np.uint8))
-    outlines, _ = cv2.findContours(blocks, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    boxes = []
-    for outline in outlines:
-        x, y, wide, high = cv2.boundingRect(outline)
-        full = cv2.contourArea(outline) / max(1, wide * high)
-        if min(wide, high) > SMALLEST * height / flat.metres and full > 0.5:
-            boxes.append((x, y, x + wide, y + high))
-    return boxes
+    return _boxes_round(np.asarray(blocks, np.uint8), SMALLEST * height / flat.metres, 0.5)
 
 
 def _blown_out_boxes(flat: Flat, height: float) -> list[tuple[int, int, int, int]]:
@@ -225,12 +218,16 @@ def _blown_out_boxes(flat: Flat, height: float) -> list[tuple[int, int, int, int
     panes = cv2.morphologyEx(bright.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((bars, bars), np.uint8))
     upright = np.ones((int(PANE * height / flat.metres), 3), np.uint8)  # lower than that are lamps, before a pane too
     panes = cv2.morphologyEx(panes, cv2.MORPH_OPEN, upright)
-    outlines, _ = cv2.findContours(panes, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return _boxes_round(np.asarray(panes, np.uint8), SMALLEST * height / flat.metres, 0.6)
+
+
+def _boxes_round(blocks: NDArray[np.uint8], smallest: float, fullness: float) -> list[tuple[int, int, int, int]]:
+    """Bounding boxes (left, top, right, bottom) px of those blocks that are large and rectangular enough."""
+    outlines, _ = cv2.findContours(blocks, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     boxes = []
     for outline in outlines:
         x, y, wide, high = cv2.boundingRect(outline)
-        full = cv2.contourArea(outline) / max(1, wide * high)
-        if min(wide, high) > SMALLEST * height / flat.metres and full > 0.6:
+        if min(wide, high) > smallest and cv2.contourArea(outline) / max(1, wide * high) > fullness:
             boxes.append((x, y, x + wide, y + high))
     return boxes
 
