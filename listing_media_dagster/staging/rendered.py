@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from listing_media_dagster.listing import Operation, OperationName, RoomType, fingerprint
 from listing_media_dagster.photo.encode import encode_jpeg, resize_to_long_edge
+from listing_media_dagster.staging import room_geometry
 from listing_media_dagster.staging.arrangement import Arrangement
 from listing_media_dagster.staging.back_ends import CannotStage, Progress, StagedRoom, StagingRequest
 from listing_media_dagster.staging.composite import StagedPixels, render_staging
@@ -41,7 +42,12 @@ class RenderedStaging:
     name: str = "path-traced"
 
     def version_for(self, kit: str) -> str:
-        return fingerprint(version=VERSION, kit=self._kit(kit), own_furniture=self.own_furniture)
+        return fingerprint(
+            version=VERSION,
+            geometry=room_geometry.VERSION,
+            kit=self._kit(kit),
+            own_furniture=self.own_furniture,
+        )
 
     def survey(self, request: StagingRequest) -> FurnishableRoom:
         """Return the room that the photo shows. Raises `CannotStage` with a picture of what was made of it."""
