@@ -1,0 +1,302 @@
+"""Model work as data: a folder that any machine with this package can work off, leave in the middle and go on with.
+
+    job.json            what is to be done (`ModelJob`)
+    inputs/             the files that the items name
+    outputs/<item>/     what an item gave, and item.json (`ItemResult`), written last: it makes the item done
+    result.json         every item's result (`JobResult`)
+    manifest.json       the digest of every output and of result.json, written last: it makes the job done
+
+Nothing here knows Dagster, settings or the store: the same code reads the folder in this process, in a warm worker, in
+a Kaggle kernel and in Colab.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from listing_media_dagster.listing import Noun, Sha256, fingerprint
+
+ItemId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,120}$")]
+JobId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,80}$")]
+Role = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,80}$")]
+LARGEST_UNPACKED = 32 * 2**30
+"""Bytes: a bundle that would unpack to more is refused."""
+
+
+class BadJob(ValueError):
+    """A job folder or bundle that can't be used; the message names the file and what is wrong with it."""
+
+
+class WorkKind(StrEnum):
+    """What can be asked of a worker; `gpu.work` holds one function for each."""
+
+    STAGE = "stage"
+    ENHANCE = "enhance"
+    UPSCALE = "upscale"
+    DECLUTTER = "declutter"
+    ANIMATE = "animate"
+    SCORE = "score"
+    DEPTH = "depth"
+
+
+class ModelRef(Noun):
+    """A catalogue entry as locked: the same reference means the same weights on every machine."""
+
+    id: str
+    revision: str | None = None
+    weights_sha256: Sha256 | None = None
+
+
+class Needs(Noun):
+    """What a job wants of the machine it runs on: `optional` runs on a GPU if one is to be had."""
+
+    gpu: Literal["none", "optional", "required"] = "none"
+    vram_gb: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+
+class JobFile(Noun):
+    """A file of a job: its path relative to the job's folder, with '/'."""
+
+    path: str = Field(pattern=r"^(inputs|outputs)(/[A-Za-z0-9][A-Za-z0-9._-]{0,150}){1,4}$")
+    sha256: Sha256
+    size: int = Field(ge=0)
+
+
+class Item(Noun):
+    """One picture's worth of work; the same item with the same seed gives the same outputs."""
+
+    id: ItemId
+    inputs: dict[Role, JobFile] = Field(default_factory=dict)
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    seed: int = Field(default=0, ge=0, le=4_000_000_000)
+
+
+class ModelJob(Noun):
+    """What is to be done. `model` is None where the embedded back end does it; `inputs` serve all items."""
+
+    id: JobId
+    kind: WorkKind
+    model: ModelRef | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    inputs: dict[Role, JobFile] = Field(default_factory=dict)
+    items: tuple[Item, ...] = Field(min_length=1)
+    needs: Needs = Needs()
+
+    def item_key(self, item: Item) -> str:
+        """Return what names an item's result for ever: equal keys are equal work, in whichever job they come."""
+        digests = {role: file.sha256 for role, file in {**self.inputs, **item.inputs}.items()}
+        return fingerprint(
+            kind=self.kind,
+            model=self.model.model_dump() if self.model else None,
+            parameters=self.parameters,
+            item=item.parameters,
+            seed=item.seed,
+            inputs=digests,
+        )
+
+
+class ItemResult(Noun):
+    """What became of an item: "refused" is an answer (with its reason), "failed" wasn't one.
+
+    `record` is what the kind of work says about its outputs: operations, verdicts, facts.
+    """
+
+    item_id: ItemId
+    key: str
+    outcome: Literal["ok", "refused", "failed"]
+    reason: str = ""
+    outputs: dict[Role, JobFile] = Field(default_factory=dict)
+    record: dict[str, Any] = Field(default_factory=dict)
+    seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    device: str = "cpu"
+
+
+class JobResult(Noun):
+    job_id: JobId
+    items: tuple[ItemResult, ...]
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """A job on disk. Every file in it is written whole or not at all."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, job: ModelJob, files: Mapping[str, bytes]) -> JobFolder:
+        """Write `job` with its input `files` (by path as the job names them) to the new or empty folder `path`.
+
+        Raises `BadJob` if a file that the job names isn't given, or has another digest.
+        """
+        path.mkdir(parents=True, exist_ok=True)
+        folder = cls(path)
+        for file in _inputs_of(job):
+            if file.path not in files:
+                raise BadJob(f"job {job.id} names {file.path}, which wasn't given")
+            if _described(file.path, files[file.path]) != file:
+                raise BadJob(f"job {job.id}: {file.path} isn't the file that the job names")
+            folder.write(file.path, files[file.path])
+        folder.write("job.json", job.model_dump_json(indent=1).encode())
+        return folder
+
+    @property
+    def job(self) -> ModelJob:
+        """Return what is to be done. Raises `BadJob` naming what is wrong with job.json."""
+        try:
+            return ModelJob.model_validate_json((self.path / "job.json").read_bytes())
+        except OSError as unread:
+            raise BadJob(f"{self.path / 'job.json'} can't be read: {unread.strerror}") from unread
+        except ValidationError as wrong:
+            first = wrong.errors()[0]
+            raise BadJob(f"{self.path / 'job.json'}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from wrong
+
+    def read(self, file: JobFile) -> bytes:
+        """Return a file's bytes. Raises `BadJob` if it is gone or isn't what it was."""
+        try:
+            data = (self.path / file.path).read_bytes()
+        except OSError as unread:
+            raise BadJob(f"{self.path / file.path} can't be read: {unread.strerror}") from unread
+        if _described(file.path, data) != file:
+            raise BadJob(f"{self.path / file.path} isn't the file that was written: its digest differs")
+        return data
+
+    def write(self, path: str, data: bytes) -> None:
+        target = self.path / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # By process: two workers that were handed the same job write the same bytes, never a mixture.
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        temporary.write_bytes(data)
+        temporary.replace(target)
+
+    def done(self) -> dict[str, ItemResult]:
+        """Return by item id the results whose outputs are all there and intact, failures left out.
+
+        They are what a worker that goes on with the job need not do again.
+        """
+        job = self.job
+        found = {}
+        for item in job.items:
+            result = self._result_of(item.id)
+            if result and result.outcome != "failed" and result.key == job.item_key(item) and self._intact(result):
+                found[item.id] = result
+        return found
+
+    def finish_item(self, result: ItemResult, outputs: Mapping[str, bytes]) -> ItemResult:
+        """Write an item's `outputs` (file names by role are the roles themselves), then its result, and return that."""
+        paths = {role: f"outputs/{result.item_id}/{role}" for role in outputs}
+        for role, data in outputs.items():
+            self.write(paths[role], data)
+        described = {role: _described(paths[role], data) for role, data in outputs.items()}
+        result = result.model_copy(update={"outputs": described})
+        self.write(f"outputs/{result.item_id}/item.json", result.model_dump_json(indent=1).encode())
+        return result
+
+    def finish(self) -> JobResult:
+        """Write result.json and, last, the digest manifest. Raises `BadJob` while an item has no result."""
+        job = self.job
+        results = {item.id: self._result_of(item.id) for item in job.items}
+        missing = [item_id for item_id, result in results.items() if result is None]
+        if missing:
+            raise BadJob(f"job {job.id} isn't done: no result of {', '.join(missing[:5])}")
+        result = JobResult(job_id=job.id, items=tuple(each for each in results.values() if each))
+        data = result.model_dump_json(indent=1).encode()
+        self.write("result.json", data)
+        digests = {file.path: file.sha256 for each in result.items for file in each.outputs.values()}
+        digests["result.json"] = hashlib.sha256(data).hexdigest()
+        self.write("manifest.json", json.dumps({"job": job.id, "sha256": digests}, indent=1).encode())
+        return result
+
+    def result(self) -> JobResult:
+        """Return the finished job's result, every digest checked. Raises `BadJob` naming what is missing or off."""
+        try:
+            manifest = json.loads((self.path / "manifest.json").read_bytes())
+            digests, job_id = dict(manifest["sha256"]), manifest["job"]
+            data = (self.path / "result.json").read_bytes()
+            result = JobResult.model_validate_json(data)
+        except (OSError, ValueError, KeyError, TypeError) as unfinished:
+            raise BadJob(f"{self.path} holds no finished job: {unfinished}") from unfinished
+        job = self.job
+        if {job_id, result.job_id} != {job.id} or digests.get("result.json") != hashlib.sha256(data).hexdigest():
+            raise BadJob(f"{self.path}: result.json isn't the one that the manifest was written for")
+        if [each.item_id for each in result.items] != [item.id for item in job.items]:
+            raise BadJob(f"{self.path}: the result has other items than the job")
+        for item, each in zip(job.items, result.items, strict=True):
+            if each.key != job.item_key(item):
+                raise BadJob(f"{self.path}: the result of {item.id} is that of other work")
+            for file in each.outputs.values():
+                if not file.path.startswith(f"outputs/{each.item_id}/") or digests.get(file.path) != file.sha256:
+                    raise BadJob(f"{self.path}: {file.path} isn't in the manifest with its digest")
+                self.read(file)
+        return result
+
+    def _result_of(self, item_id: str) -> ItemResult | None:
+        try:
+            return ItemResult.model_validate_json((self.path / "outputs" / item_id / "item.json").read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def _intact(self, result: ItemResult) -> bool:
+        try:
+            for file in result.outputs.values():
+                self.read(file)
+        except BadJob:
+            return False
+        return True
+
+
+def job_file(path: str, data: bytes) -> JobFile:
+    """Return what a job says of an input: `path` begins with "inputs/"."""
+    return _described(path, data)
+
+
+def pack(folder: JobFolder, bundle: Path) -> None:
+    """Write the job folder as one zip; pictures are stored as they are, since they are compressed already."""
+    temporary = bundle.with_name(f".{bundle.name}.{os.getpid()}")
+    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for path in sorted(folder.path.rglob("*")):
+            if path.is_file() and not path.name.startswith("."):
+                archive.write(path, path.relative_to(folder.path).as_posix())
+    temporary.replace(bundle)
+
+
+def unpack(bundle: Path, into: Path) -> JobFolder:
+    """Unpack a zipped job into the folder `into`. Raises `BadJob` if it is broken, too large or leads outside."""
+    into.mkdir(parents=True, exist_ok=True)
+    inside = into.resolve()
+    try:
+        with zipfile.ZipFile(bundle) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > LARGEST_UNPACKED:
+                raise BadJob(f"{bundle.name} would unpack to more than {LARGEST_UNPACKED >> 30} GiB")
+            for entry in archive.infolist():
+                if entry.is_dir():
+                    continue
+                target = (into / entry.filename).resolve()
+                if not target.is_relative_to(inside) or stat.S_ISLNK(entry.external_attr >> 16):
+                    raise BadJob(f"{bundle.name}: {entry.filename!r} leads out of the job's folder")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(entry) as packed, target.open("wb") as unpacked:
+                    shutil.copyfileobj(packed, unpacked, 1 << 20)
+    except (OSError, zipfile.BadZipFile, NotImplementedError, EOFError) as broken:
+        raise BadJob(f"{bundle.name} can't be unpacked: {broken}") from broken
+    return JobFolder(into)
+
+
+def _inputs_of(job: ModelJob) -> list[JobFile]:
+    return [*job.inputs.values(), *(file for item in job.items for file in item.inputs.values())]
+
+
+def _described(path: str, data: bytes) -> JobFile:
+    return JobFile(path=path, sha256=hashlib.sha256(data).hexdigest(), size=len(data))
