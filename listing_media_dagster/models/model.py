@@ -57,6 +57,11 @@ class Model(Protocol):
     @property
     def entry(self) -> CatalogueEntry: ...
 
+    @property
+    def weights_sha256(self) -> str:
+        """Return the digest that names these weights in ledgers (`WeightsFolder.weights_sha256`)."""
+        ...
+
     def load(self) -> None:
         """Bring the weights into memory. Raises `ModelMissing`, `BadWeights` or `ModelFailed`."""
         ...
