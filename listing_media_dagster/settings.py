@@ -50,6 +50,14 @@ class Settings(BaseSettings):
     clip_weights: Path | None = Field(None, description="folder with open_clip weights; default: the pulled ones")
     models_dir: Path = Field(Path("~/.cache/listing-media/models"), description="where pulled weights are kept")
 
+    # Where model work runs.
+    routes: str = Field(
+        "cuda,cpu",
+        description="ways model work may go, in order of preference: cuda, cpu, celery, kaggle, colab, comfyui;"
+        " photos leave this machine only by those of the last four that are named",
+    )
+    work_dir: Path = Field(Path("~/.cache/listing-media/work"), description="where jobs lie while they are worked on")
+
     # Automation.
     quiet_seconds: int = Field(120, ge=0, description="a drop without _READY is taken once unchanged for so long")
     listings_per_tick: int = Field(25, gt=0, description="runs the upload sensor requests at most per tick")

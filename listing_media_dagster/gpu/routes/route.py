@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from listing_media_dagster.gpu.job import JobFolder, ModelJob
+from listing_media_dagster.gpu.job import JobFolder, ModelJob, Needs
 
 
 class RouteFailed(Exception):
@@ -62,8 +62,11 @@ class Route(Protocol):
         """True where the work is awaited rather than done here: other steps go on meanwhile."""
         ...
 
-    def refusal(self, job: ModelJob) -> str | None:
-        """Return why the job can't be taken now, in words that say what would change it; None if it can."""
+    def refusal(self, needs: Needs, job: ModelJob | None = None) -> str | None:
+        """Return why such work can't be taken now, in words that say what would change it; None if it can.
+
+        `job` is None while only the needs of a step are known: the answer is then for a job of any kind.
+        """
         ...
 
     def run(self, folder: JobFolder, listener: Listener, known: dict[str, Any] | None = None) -> RouteReport:

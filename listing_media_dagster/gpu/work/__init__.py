@@ -1,0 +1,1 @@
+"""What a worker can do: one function for each kind of work."""

@@ -1,0 +1,79 @@
+"""What a work function is given: the tasks in hand, and the bench it works at (device, weights, warm models)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+from listing_media_dagster.gpu.job import BadJob, Item, JobFolder, ModelJob
+from listing_media_dagster.models.catalogue import catalogue_entry
+from listing_media_dagster.models.weights import WeightsFolder, find_weights
+
+Loaded = TypeVar("Loaded")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One item of one job, with the folder that holds its files."""
+
+    job: ModelJob
+    item: Item
+    folder: JobFolder
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The job's parameters, and the item's own over them."""
+        return {**self.job.parameters, **self.item.parameters}
+
+    def read(self, role: str) -> bytes:
+        """Return an input of the item or, failing that, of its job. Raises `BadJob` if there is none or it differs."""
+        file = self.item.inputs.get(role) or self.job.inputs.get(role)
+        if file is None:
+            raise BadJob(f"item {self.item.id} of job {self.job.id} has no input {role!r}")
+        return self.folder.read(file)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a work function gave for a task: encoded `outputs` by role (their file name), and what is to be said of them.
+
+    "refused" is an answer, with its reason. A task that can't be answered is an exception, not a `Made`.
+    """
+
+    outputs: Mapping[str, bytes] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
+    outcome: Literal["ok", "refused"] = "ok"
+    reason: str = ""
+
+
+class KeptModels(Protocol):
+    """Loaded models, kept from one task to the next while there is room."""
+
+    def get(self, key: str, load: Callable[[], Loaded]) -> Loaded: ...
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where the work is done: `device` is "cpu" or "cuda:N"; `own_weights` are folders given for an entry by hand."""
+
+    device: str
+    models: KeptModels
+    models_dir: Path
+    own_weights: Mapping[str, Path] = field(default_factory=dict)
+    say: Callable[[Task, str], None] = lambda task, what: None
+    stop_if_cancelled: Callable[[], None] = lambda: None
+
+    def find_weights(self, entry_id: str, sha256: str | None = None) -> WeightsFolder:
+        """Return the entry's weights. Raises `ModelMissing`, or `BadWeights` if they aren't those of `sha256`."""
+        from listing_media_dagster.models.weights import BadWeights
+
+        found = find_weights(catalogue_entry(entry_id), self.own_weights.get(entry_id), self.models_dir)
+        if sha256 is not None and found.weights_sha256 != sha256:
+            raise BadWeights(f"{found.weights} isn't what the job was made for; pull {entry_id} again on this machine")
+        return found
+
+
+WorkFunction = Callable[[Sequence[Task], Bench], Iterator[Made]]
+"""Works off tasks of one kind, model and job parameters, and yields what it made of each, in their order."""
