@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from listing_media_dagster.listing import Operation, OperationName, RoomType, fingerprint
+from listing_media_dagster.listing import Operation, OperationName, RoomType, Verdict, fingerprint
 from listing_media_dagster.photo.encode import encode_jpeg, resize_to_long_edge
 from listing_media_dagster.staging import room_geometry
 from listing_media_dagster.staging.arrangement import Arrangement
@@ -18,7 +19,7 @@ from listing_media_dagster.staging.back_ends import CannotStage, Progress, Stage
 from listing_media_dagster.staging.composite import StagedPixels, render_staging
 from listing_media_dagster.staging.furniture.designs import Design
 from listing_media_dagster.staging.geometry_picture import draw_geometry
-from listing_media_dagster.staging.kits import BadKit, DesignKit, furnishing_of
+from listing_media_dagster.staging.kits import BadKit, DesignKit, RoomKit, furnishing_of
 from listing_media_dagster.staging.layout import NoSpace, arrange
 from listing_media_dagster.staging.replayed import BadLayout, check_layout
 from listing_media_dagster.staging.room import NotARoom, RoomGeometry
@@ -87,13 +88,20 @@ class FurnishableRoom:
         """What the room is furnished as: a living room where nobody knows what it is."""
         return RoomType(furnishing_of(self.request.room.type).value)
 
+    @property
+    def room_kit(self) -> RoomKit:
+        return self.kit.rooms[furnishing_of(self.request.room.type)]
+
     def furnish(self, seed: int, progress: Progress) -> StagedRoom:
+        return self._rendered(self.arrange(seed), progress)
+
+    def arrange(self, seed: int) -> Arrangement:
+        """Return what stands where; another seed gives another layout. Raises `CannotStage`."""
         room, pieces_seed = self.request.room.type, self.request.pieces_seed
         try:
-            arrangement = arrange(self.geometry, self.kit, room, seed, pieces_seed, self.designs)
+            return arrange(self.geometry, self.kit, room, seed, pieces_seed, self.designs)
         except NoSpace as crowded:
             raise CannotStage(str(crowded), {"geometry.jpg": self.debug_picture()}) from crowded
-        return self._rendered(arrangement, progress)
 
     def render(self, arrangement: Arrangement, progress: Progress) -> StagedRoom:
         """Return the room with exactly these pieces; the same arrangement gives the same picture.
@@ -109,18 +117,28 @@ class FurnishableRoom:
         return self._rendered(arrangement, progress)
 
     def _rendered(self, arrangement: Arrangement, progress: Progress) -> StagedRoom:
-        base = self.request.base
-        made = render_staging(base, self.geometry, arrangement, self.designs, arrangement.seed, progress)
+        made = self.pixels(arrangement, progress)
         progress("checking the structure")
-        verdict = judge_structure(
-            base,
-            made.rgb,
-            made.edit_mask,
-            made.furniture,
-            [opening for wall in self.geometry.walls for opening in wall.openings],
-            self.geometry.wall_edges(),
-            self.geometry.floor,
-        )
+        return self.staged(arrangement, made, tool="path-traced", version=VERSION)
+
+    def pixels(self, arrangement: Arrangement, progress: Progress) -> StagedPixels:
+        """Return the pieces rendered into the photo, with their masks and depth."""
+        return render_staging(self.request.base, self.geometry, arrangement, self.designs, arrangement.seed, progress)
+
+    def staged(
+        self,
+        arrangement: Arrangement,
+        made: StagedPixels,
+        *,
+        tool: str,
+        version: str,
+        weights_sha256: str | None = None,
+        drawn_with: Mapping[str, Any] | None = None,
+    ) -> StagedRoom:
+        """Return the staged photo with the structure gate's verdict, its ledger entry and its files.
+
+        `weights_sha256` names the weights of a generative model that took part, `drawn_with` how it was asked.
+        """
         staging = Operation(
             name=OperationName.VIRTUAL_STAGING,
             parameters={
@@ -129,19 +147,33 @@ class FurnishableRoom:
                 "pieces": [piece.name for piece in arrangement.pieces],
                 "pieces_seed": self.request.pieces_seed,
                 "confidence": round(self.geometry.confidence, 3),
+                **(drawn_with or {}),
             },
-            tool="path-traced",
-            version=VERSION,
+            tool=tool,
+            version=version,
             seed=arrangement.seed,
+            weights_sha256=weights_sha256,
+            generative=weights_sha256 is not None,
             region=(_bounding_box(made.edit_mask),),
         )
         return StagedRoom(
             rgb=made.rgb,
             operations=(staging,),
             room_type=self.room_type,
-            caption=self.kit.rooms[furnishing_of(self.request.room.type)].caption,
-            verdicts=(verdict,),
+            caption=self.room_kit.caption,
+            verdicts=(self._judged(made),),
             attachments=self._attachments(arrangement, made),
+        )
+
+    def _judged(self, made: StagedPixels) -> Verdict:
+        return judge_structure(
+            self.request.base,
+            made.rgb,
+            made.edit_mask,
+            made.furniture,
+            [opening for wall in self.geometry.walls for opening in wall.openings],
+            self.geometry.wall_edges(),
+            self.geometry.floor,
         )
 
     def debug_picture(self) -> bytes:
