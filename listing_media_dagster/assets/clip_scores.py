@@ -50,6 +50,8 @@ def clip_scores(
 
 
 def _not_scored(photo: Photo, missing: NoScorer) -> Photo:
+    if any(verdict.gate == "clip" for verdict in photo.verdicts):
+        return photo  # scored where it was staged
     verdict = Verdict(gate="clip", outcome="not_scored", reason=missing.reason, gates=photo.is_altered)
     return photo.model_copy(update={"verdicts": (*photo.verdicts, verdict)})
 
@@ -78,7 +80,7 @@ def _scored(photos: Sequence[Photo], style: str, scorer: ClipScorer, stage: Stag
     return [
         photo.model_copy(
             update={
-                "verdicts": (*photo.verdicts, _gated(verdicts[photo.photo_id], photo)),
+                "verdicts": (*_without_clip(photo.verdicts), _gated(verdicts[photo.photo_id], photo)),
                 "fingerprint": wanted[photo.photo_id],
             }
         )
@@ -118,6 +120,11 @@ def _score_batch(
         seen = {"caption": captions[photo.photo_id], "cosine": score.cosine, "contrast": score.contrast}
         verdicts[photo.photo_id] = verdict.model_copy(update={"evidence": {**verdict.evidence, **seen}})
     return verdicts
+
+
+def _without_clip(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Leave out what the seed ladder recorded of the same pixels, so that a photo has one verdict from CLIP."""
+    return [verdict for verdict in verdicts if verdict.gate != "clip"]
 
 
 def _gated(verdict: Verdict, photo: Photo) -> Verdict:

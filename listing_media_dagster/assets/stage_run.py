@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from listing_media_dagster.listing import Photo, PhotoSet, StoredImage, StoredObject, fingerprint
 from listing_media_dagster.photo.encode import encode_jpeg, resize_to_long_edge
+from listing_media_dagster.photo.stored import decode_stored
 from listing_media_dagster.settings import settings
 from listing_media_dagster.store.media_store import MediaStore, StoreError
 from listing_media_dagster.store.photo_sets import MediaStoreResource, folder
@@ -30,7 +31,6 @@ THUMBNAIL_PX = 400
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_REDUCED_DECODING = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
 progress_log = logging.getLogger("listing_media_dagster.progress")
 
 
@@ -157,20 +157,13 @@ class StageRun:
 
         `at_most` px on the long edge lets the decoder skip work; the result may be up to twice as large.
         """
-        shrink = max(image.width, image.height) // at_most if at_most else 1
-        return self._decoded(image, shrink)
+        # These are the pipeline's own files, checked against the digest written with them.
+        decoded = decode_stored(self.media.read_verified(image), (image.width, image.height), at_most)
+        return _picture(image, decoded)
 
     def attached_pixels(self, attachment: StoredObject) -> NDArray[np.uint8]:
         """Return an attached picture as uint8 (H, W, 3) sRGB after checking its digest."""
-        return self._decoded(attachment, shrink=1)
-
-    def _decoded(self, stored: StoredObject, shrink: int) -> NDArray[np.uint8]:
-        flag = next((flag for factor, flag in _REDUCED_DECODING if shrink >= factor), cv2.IMREAD_COLOR)
-        # These are the pipeline's own files, checked against the digest written with them.
-        decoded = cv2.imdecode(np.frombuffer(self.media.read_verified(stored), np.uint8), flag)
-        if decoded is None:
-            raise StoreError(f"{stored.key} is no picture; materialize the asset that made it again")
-        return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB, dst=decoded).astype(np.uint8, copy=False)
+        return _picture(attachment, decode_stored(self.media.read_verified(attachment), (1, 1)))
 
     def finish(self, photo_set: PhotoSet, checks: Iterable[dg.AssetCheckResult] = ()) -> PhotoSet:
         """Return the photo set with how it came to be: seconds, reuse, messages, and the checks' outcome."""
@@ -202,6 +195,12 @@ def in_parallel(
                 yield running[finished], finished.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _picture(stored: StoredObject, decoded: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    if decoded is None:
+        raise StoreError(f"{stored.key} is no picture; materialize the asset that made it again")
+    return decoded
 
 
 def _as_report(check: dg.AssetCheckResult) -> dict[str, str]:
