@@ -9,6 +9,9 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +42,7 @@ FORMULA = "2.5*max(cos,0)"
 VERSION = "1"  # bumped when the same image and caption would score differently
 ROOM_CONFIDENCE = 0.9
 _BATCH = 16
+_PREPARERS = 2  # threads that reduce photos to the encoder's size
 
 Rgb = npt.NDArray[np.uint8]
 Vector = npt.NDArray[np.float32]
@@ -208,12 +212,20 @@ class ClipScorer:
         from PIL import Image
 
         embeddings: list[Vector] = []
-        for start in range(0, len(images), _BATCH):
-            pixels = [self._preprocess(Image.fromarray(rgb)) for rgb in images[start : start + _BATCH]]
-            with torch.inference_mode(), self._turn:
-                encoded = self._model.encode_image(torch.stack(pixels).to(self._device), normalize=True)
-            embeddings.extend(encoded.float().cpu().numpy())
+        with ThreadPoolExecutor(_PREPARERS, thread_name_prefix="clip") as pool:
+            # Photos are reduced while the encoder works on those before them.
+            prepared = pool.map(lambda rgb: self._preprocess(Image.fromarray(rgb)), images)
+            while pixels := list(islice(prepared, _BATCH)):
+                with torch.inference_mode(), self._turn, self._precision():
+                    encoded = self._model.encode_image(torch.stack(pixels).to(self._device), normalize=True)
+                embeddings.extend(encoded.float().cpu().numpy())
         return embeddings
+
+    def _precision(self) -> Any:
+        """16-bit arithmetic on CUDA, where it is native to every device that torch still runs on."""
+        import torch
+
+        return torch.autocast("cuda", torch.float16) if self._device.startswith("cuda") else nullcontext()
 
     def _embed_texts(self, texts: Sequence[str]) -> dict[str, Vector]:
         """Return the unit embedding of each text; each is computed once in the life of the scorer."""
@@ -222,7 +234,7 @@ class ClipScorer:
         new = sorted({text for text in texts if text not in self._texts})
         for start in range(0, len(new), _BATCH):
             batch = new[start : start + _BATCH]
-            with torch.inference_mode(), self._turn:
+            with torch.inference_mode(), self._turn, self._precision():
                 encoded = self._model.encode_text(self._tokenizer(batch).to(self._device), normalize=True)
             self._texts.update(zip(batch, encoded.float().cpu().numpy(), strict=True))
         return {text: self._texts[text] for text in texts}

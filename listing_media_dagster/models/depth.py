@@ -1,0 +1,96 @@
+"""How near things in a photo are: Depth Anything V2, one relative inverse depth a pixel."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import cv2
+import numpy as np
+
+from listing_media_dagster.models.catalogue import CatalogueEntry
+from listing_media_dagster.models.hardware import Hardware
+from listing_media_dagster.models.memory import in_batches, release_cached_memory
+from listing_media_dagster.models.model import Field, ModelFailed, Rgb
+from listing_media_dagster.models.transformers_loading import load_image_processor, load_transformer
+from listing_media_dagster.models.weights_folder import WeightsFolder
+
+_BATCH = {"cuda": 16, "cpu": 2}
+_OUTLIERS = 0.1  # per cent at either end that may not set the scale: a lamp's glare, a dark corner
+
+
+class DepthAnything:
+    """`DepthEstimator` with the weights in `folder`; loaded when first asked."""
+
+    def __init__(self, entry: CatalogueEntry, folder: WeightsFolder, hardware: Hardware) -> None:
+        self.entry, self._hardware = entry, hardware
+        self._path = folder.part(entry.parts[0].role)
+        self._turn = threading.RLock()
+        self._model: Any = None
+        self._processor: Any = None
+
+    def load(self) -> None:
+        from transformers import DepthAnythingForDepthEstimation, DPTImageProcessor
+
+        with self._turn:
+            if self._model is None:
+                self._processor = load_image_processor(DPTImageProcessor, self._path)
+                self._model = load_transformer(DepthAnythingForDepthEstimation, self._path, self.entry, self._hardware)
+
+    def unload(self) -> None:
+        with self._turn:
+            self._model = self._processor = None
+            release_cached_memory()
+
+    def nearness(self, images: Sequence[Rgb]) -> list[Field]:
+        """Return relative inverse depth (H, W), 0 farthest to 1 nearest, at each picture's size.
+
+        A picture without any depth to it (a wall seen flat) is 0 all over. Raises `ModelFailed`.
+        """
+        with self._turn:
+            self.load()
+            inputs = [self._prepared(image) for image in images]
+            # Pictures of one shape travel together; what is returned keeps the order of `images`.
+            order = sorted(range(len(images)), key=lambda index: inputs[index].shape)
+            found: dict[int, Field] = {}
+            for _, group in groupby(order, key=lambda index: inputs[index].shape):
+                indices = list(group)
+                maps = in_batches([inputs[i] for i in indices], self._predict, self._batch, self.entry.title)
+                found.update(zip(indices, maps, strict=True))
+        return [_at_size(found[index], image) for index, image in enumerate(images)]
+
+    @property
+    def _batch(self) -> int:
+        return _BATCH[self._hardware.device]
+
+    def _prepared(self, image: Rgb) -> Any:
+        """Return the picture as the network wants it, (3, h, w); shrunk beforehand, which is where the time goes."""
+        from PIL import Image
+
+        needed = 2 * max(self._processor.size["height"], self._processor.size["width"])
+        scale = needed / min(image.shape[:2])
+        if scale < 1:
+            image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+        return self._processor(Image.fromarray(image), return_tensors="pt")["pixel_values"][0]
+
+    def _predict(self, inputs: Sequence[Any]) -> list[Field]:
+        import torch
+
+        with torch.inference_mode():
+            pixels = torch.stack(list(inputs)).to(self._hardware.device, self._model.dtype)
+            depth = self._model(pixels).predicted_depth.float().cpu().numpy()
+        if not np.isfinite(depth).all():
+            raise ModelFailed(f"{self.entry.title} gave depths that are no numbers")
+        return list(depth)
+
+
+def _at_size(disparity: Field, image: Rgb) -> Field:
+    """Return `disparity` scaled to 0..1 at the size of `image`."""
+    low, high = np.percentile(disparity, (_OUTLIERS, 100 - _OUTLIERS))
+    if high - low < 1e-6:
+        return np.zeros(image.shape[:2], np.float32)
+    scaled = np.clip((disparity - low) / (high - low), 0, 1)
+    size = (image.shape[1], image.shape[0])
+    return np.asarray(np.clip(cv2.resize(scaled, size, interpolation=cv2.INTER_LINEAR), 0, 1), np.float32)

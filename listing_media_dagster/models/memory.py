@@ -1,0 +1,56 @@
+"""Keeping to the memory there is: batches that shrink when a device runs out of it, and giving back what is cached."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from listing_media_dagster.models.model import ModelFailed
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether `error` means that the device (or the host) has no memory left for what was asked."""
+    import torch
+
+    # cuDNN and cuBLAS report it as a plain RuntimeError; so does the CPU allocator.
+    words = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "can't allocate memory")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    )
+
+
+def release_cached_memory() -> None:
+    """Hand memory that no tensor uses back to the device."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def in_batches(
+    items: Sequence[Item], run: Callable[[Sequence[Item]], Sequence[Result]], batch: int, what: str
+) -> list[Result]:
+    """Return what `run` makes of each item, `batch` at a time, in halves where the memory doesn't hold as many.
+
+    Raises `ModelFailed` naming `what` if not even one item fits; whatever else `run` raises passes through.
+    """
+    done: list[Result] = []
+    while len(done) < len(items):
+        chunk = items[len(done) : len(done) + batch]
+        try:
+            done += run(chunk)
+            continue
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        # Outside the `except`: the traceback holds on to the tensors that didn't fit.
+        release_cached_memory()
+        if len(chunk) == 1:
+            raise ModelFailed(f"{what}: not even one picture fits into the memory of the device")
+        batch = len(chunk) // 2
+    return done

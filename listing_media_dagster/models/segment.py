@@ -1,0 +1,123 @@
+"""Which part of a room each pixel shows: UperNet or Mask2Former, trained on the 150 classes of ADE20K."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from listing_media_dagster.models.catalogue import CatalogueEntry
+from listing_media_dagster.models.hardware import Hardware
+from listing_media_dagster.models.memory import in_batches, release_cached_memory
+from listing_media_dagster.models.model import Field, ModelFailed, Rgb
+from listing_media_dagster.models.transformers_loading import load_image_processor, load_transformer
+from listing_media_dagster.models.weights_folder import BadWeights, WeightsFolder
+
+CLASSES = 150  # of ADE20K: 0 wall, 3 floor, 5 ceiling, 8 window, 14 door …
+_BATCH = {"cuda": 8, "cpu": 1}
+_REDUCED_TO = 1536  # px of the long side before the network's own resizing: more holds nothing it could use
+_SCORED_AT = 768  # px of the long side at which masks of Mask2Former are weighed against each other
+
+
+class AdeSegmenter:
+    """`Segmenter` with the weights in `folder`; loaded when first asked."""
+
+    def __init__(self, entry: CatalogueEntry, folder: WeightsFolder, hardware: Hardware) -> None:
+        self.entry, self._hardware = entry, hardware
+        self._path = folder.part(entry.parts[0].role)
+        self._turn = threading.RLock()
+        self._model: Any = None
+        self._processor: Any = None
+
+    def load(self) -> None:
+        with self._turn:
+            if self._model is None:
+                model_class, processor_class = _classes_for(self._path)
+                self._processor = load_image_processor(processor_class, self._path)
+                self._model = load_transformer(model_class, self._path, self.entry, self._hardware)
+
+    def unload(self) -> None:
+        with self._turn:
+            self._model = self._processor = None
+            release_cached_memory()
+
+    def classes(self, images: Sequence[Rgb]) -> list[NDArray[np.uint8]]:
+        """Return each pixel's ADE20K class (H, W), at each picture's size. Raises `ModelFailed`."""
+        with self._turn:
+            self.load()
+            scores = in_batches(list(images), self._score, _BATCH[self._hardware.device], self.entry.title)
+        return [_winners(each, image.shape[:2]) for each, image in zip(scores, images, strict=True)]
+
+    def _score(self, images: Sequence[Rgb]) -> list[Field]:
+        """Return how much each class (150, h, w) is seen where, on the network's own grid."""
+        import torch
+        from PIL import Image
+
+        pictures = [Image.fromarray(_reduced(image)) for image in images]
+        pixels = self._processor(pictures, return_tensors="pt")["pixel_values"]
+        with torch.inference_mode():
+            answer = self._model(pixels.to(self._hardware.device, self._model.dtype))
+            seen = answer.logits if "logits" in answer else _weigh_masks(answer, pixels.shape[-2:])
+            scores: Field = seen.float().cpu().numpy()
+        if not np.isfinite(scores).all():
+            raise ModelFailed(f"{self.entry.title} gave scores that are no numbers")
+        return list(scores)
+
+
+def _classes_for(folder: Path) -> tuple[Any, Any]:
+    """Return the transformers classes (model, image processor) for what lies in `folder`."""
+    import transformers
+
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        kind, labels = config["model_type"], len(config.get("id2label") or range(config.get("num_labels", 0)))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadWeights(f"{path} is no transformers configuration with a model_type") from error
+    known = {
+        "upernet": (transformers.UperNetForSemanticSegmentation, transformers.SegformerImageProcessor),
+        "mask2former": (transformers.Mask2FormerForUniversalSegmentation, transformers.Mask2FormerImageProcessor),
+    }
+    if kind not in known or labels != CLASSES:
+        raise BadWeights(f"{path}: {kind!r} with {labels} classes isn't UperNet or Mask2Former for ADE20K's {CLASSES}")
+    return known[kind]
+
+
+def _weigh_masks(answer: Any, size: tuple[int, int]) -> Any:
+    """Return class scores (n, 150, h, w) of Mask2Former: each query's class shares, spread over its mask."""
+    import torch
+
+    shares = answer.class_queries_logits.float().softmax(-1)[..., :-1]  # the last class is "nothing"
+    masks = answer.masks_queries_logits.float()
+    scale = min(1.0, _SCORED_AT / max(size))
+    grid = tuple(max(1, round(side * scale)) for side in size)
+    masks = torch.nn.functional.interpolate(masks, size=grid, mode="bilinear", align_corners=False).sigmoid()
+    return torch.einsum("bqc,bqhw->bchw", shares, masks)
+
+
+def _reduced(image: Rgb) -> Rgb:
+    scale = _REDUCED_TO / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _winners(scores: Field, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the class (H, W) that scores highest at each pixel of a picture of `size` (H, W).
+
+    Only classes that win somewhere on the network's grid are enlarged: all 150 at 12 MP would take 7 GB.
+    """
+    best = np.full(size, -np.inf, np.float32)
+    winner = np.zeros(size, np.uint8)
+    for number in np.unique(scores.argmax(0)):
+        enlarged = cv2.resize(scores[number], size[::-1], interpolation=cv2.INTER_LINEAR)
+        higher = enlarged > best
+        best[higher] = enlarged[higher]
+        winner[higher] = number
+    return winner
