@@ -1,0 +1,496 @@
+"""A Kaggle of the tests' own: datasets, resumable uploads, kernels that really run, outputs, logs, quota, and faults.
+
+It answers the unmodified `kaggle` client, which reaches it through KAGGLE_API_ENVIRONMENT=LOCALHOST and http_proxy (see
+`client_environment`). A pushed kernel runs in a subprocess with a private /kaggle and two make-believe T4s.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
+
+TOKEN, USER, KEY = "KGAT_0123456789abcdef-secret", "alice", "k3y-0123456789-secret"
+LIVE = ("QUEUED", "RUNNING")
+
+
+@dataclass
+class Faults:
+    """What shall go wrong. Counters count down; names of calls are those of the API ("SaveKernel")."""
+
+    polls_until_ready: int = 0
+    dataset_fails: bool = False
+    cut_uploads: int = 0
+    uploads_refused: int = 0
+    answer_429: int = 0
+    answer_503: Counter[str] = field(default_factory=Counter)
+    answer_lost: Counter[str] = field(default_factory=Counter)
+    """The call is done, but the connection breaks before its answer."""
+    lose_datasets: bool = False
+    save_error: str = ""
+    gpu_session_cap: int = 2
+    gpus: int = 2
+    mount: Literal["old", "new"] = "new"
+    unpack_archives: bool = True
+    session_seconds: float | None = None
+    """Ends sessions after so long, as if the session timeout that was asked for had passed."""
+    failure_message: str = ""
+    truncated_downloads: int = 0
+    error_page_downloads: int = 0
+    tampered_downloads: int = 0
+
+
+@dataclass
+class Session:
+    id: int
+    ref: str
+    request: dict[str, Any]
+    folder: Path
+    inputs: dict[str, Path]
+    status: str = "QUEUED"
+    failure: str | None = None
+    log: list[dict[str, Any]] = field(default_factory=list)
+    process: subprocess.Popen[str] | None = None
+
+    @property
+    def has_gpu(self) -> bool:
+        return bool(self.request.get("enableGpu") or "Tesla" in (self.request.get("machineShape") or ""))
+
+
+@dataclass
+class Dataset:
+    title: str
+    folder: Path
+    private: bool
+    polls_left: int
+    version: int = 1
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+class FakeKaggle:
+    """The state of one account. `may_start` holds queued kernels back while it is cleared."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.server = _Server(self)
+        self.port = self.server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.lock = threading.RLock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything; sessions that still run are killed."""
+        for session in getattr(self, "sessions", []):
+            if session.process is not None and session.process.poll() is None:
+                session.process.kill()
+        self.faults = Faults()
+        self.blobs: dict[str, dict[str, Any]] = {}
+        self.datasets: dict[str, Dataset] = {}
+        self.kernels: dict[str, list[Session]] = {}
+        self.sessions: list[Session] = []
+        self.calls: list[tuple[str, str]] = []
+        self.gpu_seconds_used = 0.0
+        self.gpu_seconds_allowed = 30 * 3600.0
+        self.may_start = threading.Event()
+        self.may_start.set()
+
+    def count(self, call: str) -> int:
+        return sum(name == call for name, _ in self.calls)
+
+    @property
+    def uploaded(self) -> list[Path]:
+        return [blob["path"] for blob in self.blobs.values()]
+
+    @property
+    def live_gpu_sessions(self) -> int:
+        return sum(session.has_gpu and session.status in LIVE for session in self.sessions)
+
+    def client_environment(self, home: Path, *, auth: Literal["token", "legacy", "none"] = "token") -> dict[str, str]:
+        """Return the environment in which the unmodified client talks to this server and knows nothing of any other."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("KAGGLE_")}
+        for proxy in ("no_proxy", "NO_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+            kept.pop(proxy, None)
+        credentials = {
+            "token": {"KAGGLE_API_TOKEN": TOKEN},
+            "legacy": {"KAGGLE_USERNAME": USER, "KAGGLE_KEY": KEY},
+            "none": {},
+        }[auth]
+        own = {"HOME": str(home), "KAGGLE_CONFIG_DIR": str(home / "kaggle"), "TMPDIR": str(home)}
+        return kept | credentials | own | {"KAGGLE_API_ENVIRONMENT": "LOCALHOST", "http_proxy": self.url}
+
+    # --- the API's calls: each takes the request's JSON and returns the answer's -------------------------------------
+
+    def call_IntrospectToken(self, asked: dict[str, Any]) -> dict[str, Any]:
+        valid = asked.get("token") == TOKEN
+        return {"active": valid, "username": USER if valid else "", "scope": "resources.admin:*"}
+
+    def call_StartBlobUpload(self, asked: dict[str, Any]) -> dict[str, Any]:
+        token = uuid.uuid4().hex
+        path = self.folder / "blobs" / token
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        self.blobs[token] = {**asked, "path": path}
+        return {"token": token, "createUrl": f"{self.url}/upload/{token}?signature={uuid.uuid4().hex}"}
+
+    def call_CreateDataset(self, asked: dict[str, Any]) -> dict[str, Any]:
+        ref = f"{asked['ownerSlug']}/{asked['slug']}"
+        if not re.fullmatch(r"[a-z0-9-]{6,50}", asked["slug"]) or not 6 <= len(asked["title"]) <= 50:
+            return {"status": "error", "error": f"slug or title of {ref} is invalid"}
+        if ref in self.datasets:
+            return {"status": "error", "error": f"{ref} is already in use"}
+        polls = self.faults.polls_until_ready
+        self.datasets[ref] = Dataset(asked["title"], self._mount(ref, asked), bool(asked.get("isPrivate")), polls)
+        return {"ref": f"/{ref}", "url": f"{self.url}/datasets/{ref}", "status": "ok", "error": ""}
+
+    def call_CreateDatasetVersion(self, asked: dict[str, Any]) -> dict[str, Any]:
+        ref, dataset = self._dataset(asked)
+        dataset.folder = self._mount(ref, asked["body"])
+        dataset.version += 1
+        return {"ref": f"/{ref}", "url": f"{self.url}/datasets/{ref}", "status": "ok", "error": ""}
+
+    def call_GetDatasetStatus(self, asked: dict[str, Any]) -> dict[str, Any]:
+        _, dataset = self._dataset(asked)
+        if self.faults.dataset_fails:
+            return {"status": "FAILED"}
+        if dataset.polls_left > 0:
+            dataset.polls_left -= 1
+            return {"status": "BLOBS_RECEIVED"}
+        return {"status": "READY"}
+
+    def call_DeleteDataset(self, asked: dict[str, Any]) -> dict[str, Any]:
+        ref, _ = self._dataset(asked)
+        del self.datasets[ref]
+        return {}
+
+    def call_SaveKernel(self, asked: dict[str, Any]) -> dict[str, Any]:
+        with self.lock:
+            if self.faults.save_error:
+                return {"error": self.faults.save_error}
+            sources = asked.get("datasetDataSources", [])
+            invalid = [
+                each
+                for each in sources
+                if self.faults.lose_datasets or each not in self.datasets or self.datasets[each].polls_left
+            ]
+            folder = self.folder / "sessions" / uuid.uuid4().hex
+            inputs = {each: self.datasets[each].folder for each in sources if each not in invalid}
+            session = Session(len(self.sessions) + 1, asked["slug"], asked, folder, inputs)
+            if session.has_gpu and self.live_gpu_sessions >= self.faults.gpu_session_cap:
+                return {"error": f"Maximum batch GPU session count of {self.faults.gpu_session_cap} reached."}
+            self.sessions.append(session)
+            versions = self.kernels.setdefault(session.ref, [])
+            versions.append(session)
+        threading.Thread(target=self._run, args=(session,), daemon=True).start()
+        answer = {"ref": f"/code/{session.ref}", "url": f"{self.url}/code/{session.ref}", "kernelId": session.id}
+        return answer | {"versionNumber": len(versions), "invalidDatasetSources": invalid}
+
+    def call_GetKernelSessionStatus(self, asked: dict[str, Any]) -> dict[str, Any]:
+        session = self._session(asked)
+        return {"status": session.status, **({"failureMessage": session.failure} if session.failure else {})}
+
+    def call_ListKernelSessionOutput(self, asked: dict[str, Any]) -> dict[str, Any]:
+        session = self._session(asked)
+        working = session.folder / "working"
+        names = sorted(str(path.relative_to(working)) for path in working.rglob("*") if path.is_file())
+        at, size = int(asked.get("pageToken") or 0), min(int(asked.get("pageSize") or 20), 200)
+        page = [{"fileName": name, "url": f"{self.url}/out/{session.id}/{name}?sig=x"} for name in names[at : at + size]]
+        more = {"nextPageToken": str(at + size)} if at + size < len(names) else {}
+        return {"files": page, "log": json.dumps(session.log), **more}
+
+    def call_DeleteKernel(self, asked: dict[str, Any]) -> dict[str, Any]:
+        session = self._session(asked)
+        del self.kernels[session.ref]
+        session.status = "CANCEL_REQUESTED" if session.status in LIVE else session.status
+        if session.process is not None and session.process.poll() is None:
+            session.process.kill()
+        return {}
+
+    def call_GetAcceleratorQuotaStatistics(self, asked: dict[str, Any]) -> dict[str, Any]:
+        gpu = {"timeUsed": f"{int(self.gpu_seconds_used)}s", "totalTimeAllowed": f"{int(self.gpu_seconds_allowed)}s"}
+        tpu = {"timeUsed": "0s", "totalTimeAllowed": "72000s"}
+        return {"quotaRefreshTime": "2026-11-28T00:00:00.000Z", "gpuQuota": gpu, "tpuQuota": tpu}
+
+    # --- what the calls stand on ---------------------------------------------------------------------------------------
+
+    def _dataset(self, asked: dict[str, Any]) -> tuple[str, Dataset]:
+        ref = f"{asked.get('ownerSlug') or USER}/{asked.get('datasetSlug') or asked.get('slug')}"
+        if ref not in self.datasets:
+            raise _Refused(404, "Dataset not found")
+        return ref, self.datasets[ref]
+
+    def _session(self, asked: dict[str, Any]) -> Session:
+        ref = f"{asked['userName']}/{asked['kernelSlug']}"
+        if ref not in self.kernels:
+            raise _Refused(403, "Permission 'kernels.get' was denied")
+        return self.kernels[ref][-1]
+
+    def _mount(self, ref: str, asked: dict[str, Any]) -> Path:
+        folder = self.folder / "datasets" / ref / uuid.uuid4().hex[:8]
+        folder.mkdir(parents=True)
+        for file in asked.get("files", []):
+            blob = self.blobs[file["token"]]
+            if blob["name"].endswith(".zip") and self.faults.unpack_archives:
+                with zipfile.ZipFile(blob["path"]) as archive:
+                    archive.extractall(folder / blob["name"].removesuffix(".zip"))
+            else:
+                shutil.copy(blob["path"], folder / blob["name"])
+        return folder
+
+    def _run(self, session: Session) -> None:
+        """Run a pushed script in a subprocess with a /kaggle of its own, until it ends, is deleted or times out."""
+        inputs = session.folder / "input"
+        working = session.folder / "working"
+        working.mkdir(parents=True)
+        for ref, folder in session.inputs.items():
+            owner, slug = ref.split("/")
+            place = inputs / slug if self.faults.mount == "old" else inputs / "datasets" / owner / slug
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(folder)
+        script = session.folder / "script.py"
+        script.write_text(session.request.get("text", "").replace("/kaggle/", f"{session.folder}/"))
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("KAGGLE_", "LISTING_"))}
+        environment["PATH"] = f"{self._make_believe_gpus(session)}{os.pathsep}{environment['PATH']}"
+        environment |= {"KAGGLE_KERNEL_RUN_TYPE": "Batch", "PYTHONUNBUFFERED": "1", "TMPDIR": str(session.folder)}
+        self.may_start.wait(60)
+        if session.status != "QUEUED":
+            session.status = "CANCEL_ACKNOWLEDGED"
+            return
+        started = time.monotonic()
+        session.status = "RUNNING"
+        session.process = subprocess.Popen(
+            [sys.executable, script],
+            cwd=working,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        limit = self.faults.session_seconds or session.request.get("sessionTimeoutSeconds")
+        timer = threading.Timer(limit, _kill_group, (session.process,)) if limit else None
+        if timer:
+            timer.start()
+        assert session.process.stdout is not None
+        for line in session.process.stdout:
+            seconds = round(time.monotonic() - started, 3)
+            session.log.append({"stream_name": "stdout", "time": seconds, "data": line})
+        code = session.process.wait()
+        if timer:
+            timer.cancel()
+        _kill_group(session.process)
+        if session.has_gpu:
+            self.gpu_seconds_used += time.monotonic() - started
+        if session.status == "CANCEL_REQUESTED":
+            session.status = "CANCEL_ACKNOWLEDGED"
+        elif code == 0:
+            session.status = "COMPLETE"
+        else:
+            session.failure = self.faults.failure_message or f"exit code {code}"
+            session.status = "ERROR"
+
+    def _make_believe_gpus(self, session: Session) -> Path:
+        programs = session.folder / "bin"
+        programs.mkdir(exist_ok=True)
+        names = "\n".join(f"GPU {n}: Tesla T4 (UUID: GPU-{n})" for n in range(self.faults.gpus if session.has_gpu else 0))
+        smi = programs / "nvidia-smi"
+        smi.write_text(f"#!/bin/sh\ncat <<'END'\n{names}\nEND\n")
+        smi.chmod(0o755)
+        return programs
+
+    def close(self) -> None:
+        self.reset()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def _kill_group(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, 9)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, kaggle: FakeKaggle) -> None:
+        self.kaggle = kaggle
+        super().__init__(("127.0.0.1", 0), _Handler)
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep quiet: clients that are killed hang up in the middle."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+    @property
+    def kaggle(self) -> FakeKaggle:
+        return self.server.kaggle
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        named = re.fullmatch(r"/api/v1/[\w.]+/(\w+)", self._path())
+        if named is None:
+            return self._answer(404, {"code": 404, "message": "no such route"})
+        call = named[1]
+        self.kaggle.calls.append((call, body.decode("utf8", "replace")))
+        faults = self.kaggle.faults
+        if call != "IntrospectToken" and not self._is_signed_in():
+            return self._answer(401, {"code": 401, "message": "Unauthenticated"})
+        if faults.answer_429 > 0 and call != "IntrospectToken":
+            faults.answer_429 -= 1
+            message = {"code": 429, "message": "Too many requests"}
+            return self._answer(429, message, headers={"Retry-After": "0.02"})
+        if faults.answer_503[call] > 0:
+            faults.answer_503[call] -= 1
+            return self._answer(503, b"<html>Service Unavailable</html>", content_type="text/html")
+        try:
+            answer = getattr(self.kaggle, f"call_{call}")(json.loads(body or b"{}"))
+        except _Refused as refused:
+            return self._answer(refused.status, {"code": refused.status, "message": refused.message})
+        if faults.answer_lost[call] > 0:
+            faults.answer_lost[call] -= 1
+            self.close_connection = True
+            return self.connection.shutdown(socket.SHUT_RDWR)
+        return self._answer(200, answer)
+
+    def do_PUT(self) -> None:
+        """Take an upload in Google's resumable way: 308 tells how much is there, 503 asks to go on."""
+        length = int(self.headers.get("Content-Length") or 0)
+        span = self.headers.get("Content-Range", "")
+        body = self.rfile.read(length)
+        faults = self.kaggle.faults
+        self.kaggle.calls.append(("PUT", span or f"{length} bytes"))
+        blob = self.kaggle.blobs.get(self._path().rsplit("/", 1)[1])
+        if blob is None:
+            return self._answer(404)
+        if faults.uploads_refused > 0:
+            faults.uploads_refused -= 1
+            return self._answer(400)
+        path, total = blob["path"], int(blob.get("contentLength", 0))
+        if span.startswith("bytes */"):
+            have = path.stat().st_size
+            if have >= total:
+                return self._answer(200)
+            return self._answer(308, headers={"Range": f"bytes=0-{have - 1}"} if have else {})
+        start = int(re.findall(r"bytes (\d+)-", span)[0]) if span else 0
+        if faults.cut_uploads > 0:
+            faults.cut_uploads -= 1
+            body = body[: len(body) // 2]
+        with path.open("r+b") as file:
+            file.seek(start)
+            file.write(body)
+            file.truncate()
+        return self._answer(200 if path.stat().st_size == total else 503)
+
+    def do_GET(self) -> None:
+        if wanted := re.fullmatch(r"/out/(\d+)/(.+)", self._path()):
+            session = self.kaggle.sessions[int(wanted[1]) - 1]
+            return self._give_output(session.folder / "working" / wanted[2])
+        if wanted := re.fullmatch(r"/api/v1/kernels/logs/stream/([^/]+)/([^/]+)", self._path()):
+            try:
+                session = self.kaggle._session({"userName": wanted[1], "kernelSlug": wanted[2]})
+            except _Refused as refused:
+                return self._answer(refused.status, {"code": refused.status, "message": refused.message})
+            return self._stream_log(session)
+        return self._answer(404)
+
+    def _give_output(self, path: Path) -> None:
+        faults = self.kaggle.faults
+        self.kaggle.calls.append(("GET", path.name))
+        if not path.is_file():
+            return self._answer(404)
+        data = path.read_bytes()
+        if faults.error_page_downloads > 0:
+            faults.error_page_downloads -= 1
+            return self._answer(503, b"<html>Service Unavailable</html>", content_type="text/html")
+        if path.suffix == ".zip" and faults.tampered_downloads > 0:
+            faults.tampered_downloads -= 1
+            data = data[:-1] + bytes([data[-1] ^ 1])
+        if path.suffix == ".zip" and faults.truncated_downloads > 0:
+            faults.truncated_downloads -= 1
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data[: len(data) // 2])
+            self.close_connection = True
+            return None
+        return self._answer(200, data, content_type="application/octet-stream")
+
+    def _stream_log(self, session: Session) -> None:
+        if session.status not in LIVE:
+            return self._answer(200, json.dumps(session.log).encode(), content_type="application/octet-stream")
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        at = 0
+        while at < len(session.log) or session.status in LIVE:
+            for event in session.log[at:]:
+                self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
+                at += 1
+            self.wfile.flush()
+            time.sleep(0.02)
+        self.wfile.write(b"data: END_OF_LOG\n\n")
+        return None
+
+    def _path(self) -> str:
+        return unquote(urlsplit(self.path).path)  # through a proxy the request line holds the whole URL
+
+    def _is_signed_in(self) -> bool:
+        basic = base64.b64encode(f"{USER}:{KEY}".encode()).decode()
+        return self.headers.get("Authorization", "") in (f"Bearer {TOKEN}", f"Basic {basic}")
+
+    def _answer(
+        self,
+        status: int,
+        body: bytes | dict[str, Any] = b"",
+        *,
+        content_type: str = "application/json",
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        data = json.dumps(body).encode() if isinstance(body, dict) else body
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(data)))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+
+@contextlib.contextmanager
+def running_kaggle(folder: Path) -> Iterator[FakeKaggle]:
+    """Give a fake that listens on a free port of 127.0.0.1 until the block ends."""
+    kaggle = FakeKaggle(folder)
+    try:
+        yield kaggle
+    finally:
+        kaggle.close()
