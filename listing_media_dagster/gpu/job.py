@@ -189,7 +189,7 @@ class JobFolder:
         job = self.job
         found = {}
         for item in job.items:
-            result = self._result_of(item.id)
+            result = self.result_of(item.id)
             if result and result.outcome != "failed" and result.key == job.item_key(item) and self._intact(result):
                 found[item.id] = result
         return found
@@ -207,7 +207,7 @@ class JobFolder:
     def finish(self) -> JobResult:
         """Write result.json and, last, the digest manifest. Raises `BadJob` while an item has no result."""
         job = self.job
-        results = {item.id: self._result_of(item.id) for item in job.items}
+        results = {item.id: self.result_of(item.id) for item in job.items}
         missing = [item_id for item_id, result in results.items() if result is None]
         if missing:
             raise BadJob(f"job {job.id} isn't done: no result of {', '.join(missing[:5])}")
@@ -242,7 +242,8 @@ class JobFolder:
                 self.read(file)
         return result
 
-    def _result_of(self, item_id: str) -> ItemResult | None:
+    def result_of(self, item_id: str) -> ItemResult | None:
+        """Return what is recorded of an item, unverified; None if nothing readable is."""
         try:
             return ItemResult.model_validate_json((self.path / "outputs" / item_id / "item.json").read_bytes())
         except (OSError, ValidationError):

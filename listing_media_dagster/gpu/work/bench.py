@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from listing_media_dagster.gpu.job import BadJob, Item, JobFolder, ModelJob
-from listing_media_dagster.models.catalogue import catalogue_entry
-from listing_media_dagster.models.weights import WeightsFolder, find_weights
+
+if TYPE_CHECKING:
+    from listing_media_dagster.models.weights import WeightsFolder
 
 Loaded = TypeVar("Loaded")
 
@@ -37,7 +38,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Made:
-    """What a work function gave for a task: encoded `outputs` by role (their file name), and what is to be said of them.
+    """What a work function gave for a task: encoded `outputs` by role (file name), and a `record` of them.
 
     "refused" is an answer, with its reason. A task that can't be answered is an exception, not a `Made`.
     """
@@ -65,9 +66,19 @@ class Bench:
     say: Callable[[Task, str], None] = lambda task, what: None
     stop_if_cancelled: Callable[[], None] = lambda: None
 
+    @property
+    def device_name(self) -> str:
+        """Return "cpu" or the GPU's name, as results and reports say it."""
+        if not self.device.startswith("cuda"):
+            return self.device
+        import torch
+
+        return str(torch.cuda.get_device_name(self.device))
+
     def find_weights(self, entry_id: str, sha256: str | None = None) -> WeightsFolder:
         """Return the entry's weights. Raises `ModelMissing`, or `BadWeights` if they aren't those of `sha256`."""
-        from listing_media_dagster.models.weights import BadWeights
+        from listing_media_dagster.models.catalogue import catalogue_entry
+        from listing_media_dagster.models.weights import BadWeights, find_weights
 
         found = find_weights(catalogue_entry(entry_id), self.own_weights.get(entry_id), self.models_dir)
         if sha256 is not None and found.weights_sha256 != sha256:

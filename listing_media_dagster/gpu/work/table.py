@@ -1,0 +1,36 @@
+"""Which function does which kind of work; each is imported when the first such task is in hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import cast
+
+from listing_media_dagster.gpu.job import BadJob, WorkKind
+from listing_media_dagster.gpu.work.bench import WorkFunction
+
+
+@dataclass(frozen=True)
+class Work:
+    """`function` is module:name in `gpu.work`; it is given up to `at_once` tasks that share model and parameters."""
+
+    function: str
+    at_once: int = 1
+
+    def load(self) -> WorkFunction:
+        module, _, name = self.function.partition(":")
+        return cast(WorkFunction, getattr(import_module(f"listing_media_dagster.gpu.work.{module}"), name))
+
+
+WORK = {
+    WorkKind.STAGE: Work("stage:furnish_rooms"),
+    WorkKind.SCORE: Work("score:score_pictures", at_once=16),
+    WorkKind.ENHANCE: Work("enhance:enhance_pictures"),
+}
+
+
+def work_for(kind: WorkKind) -> Work:
+    """Return who does it. Raises `BadJob` for a kind that this version can't do."""
+    if kind not in WORK:
+        raise BadJob(f"this version of the package can't do {kind.value!r}; it does {', '.join(sorted(WORK))}")
+    return WORK[kind]

@@ -1,0 +1,295 @@
+"""The worker: works off model jobs item by item, wherever this package is installed; needs neither Dagster nor a store.
+
+    python -m listing_media_dagster.gpu.worker JOB_FOLDER_OR_ZIP [--into DIR] [--device cuda:0] [--stop-after SECONDS]
+
+On standard output it tells what it does as JSON lines (`ProgressLine`). Exit codes: 0 done, 2 no usable job (one line
+on standard error), 3 stopped with items left: the same command goes on with them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from listing_media_dagster.gpu.job import BadJob, ItemResult, JobFolder, ModelJob, unpack
+from listing_media_dagster.gpu.routes.route import JobCancelled, Listener
+from listing_media_dagster.gpu.work.bench import Bench, Made, Task
+from listing_media_dagster.gpu.work.kept import Kept
+from listing_media_dagster.gpu.work.meter import Meter
+from listing_media_dagster.gpu.work.table import work_for
+
+DONE, BAD_JOB, ITEMS_LEFT = 0, 2, 3
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A job to be worked off, and who hears of it."""
+
+    folder: JobFolder
+    listener: Listener = field(default_factory=Listener)
+
+
+def work_off(
+    assignments: Sequence[Assignment],
+    bench: Bench,
+    *,
+    stop_at: float | None = None,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> set[str]:
+    """Do what isn't done of the jobs, tasks that go together at once, and return the ids of those left unfinished.
+
+    A job is left where its listener cancels it or where time is up: `stop_at` (of `time.monotonic`) will have passed
+    when another task is done, or `is_stopping`. An item that fails is recorded as such and the others go on.
+    Raises `BadJob` before any work if a folder holds no job, or one of a kind that this version can't do.
+    """
+    return _Round([_Work.begin(each, bench) for each in assignments], bench, stop_at, is_stopping).run()
+
+
+@dataclass
+class _Work:
+    """One assignment in progress: the items it still has to do."""
+
+    job: ModelJob
+    given: Assignment
+    left: deque[Task]
+
+    @classmethod
+    def begin(cls, given: Assignment, bench: Bench) -> _Work:
+        job, done = given.folder.job, given.folder.done()
+        work_for(job.kind)
+        for item_id in done:
+            given.listener.item_done(item_id)
+        left = deque(Task(job, item, given.folder) for item in job.items if item.id not in done)
+        return cls(job, given, left)
+
+    @property
+    def group(self) -> str:
+        """Jobs of one group differ in their items alone: their tasks may be done at once."""
+        return self.job.model_dump_json(exclude={"items", "id", "needs"})
+
+
+@dataclass
+class _Round:
+    works: list[_Work]
+    bench: Bench
+    stop_at: float | None
+    is_stopping: Callable[[], bool]
+    longest: float = 0.0
+
+    def run(self) -> set[str]:
+        unfinished: set[str] = set()
+        while batch := self._next_batch(unfinished):
+            if self._time_is_up():
+                break
+            began = time.monotonic()
+            try:
+                self._do(batch)
+            except JobCancelled:
+                continue  # its listener says so again when the next batch is taken
+            self.longest = max(self.longest, time.monotonic() - began)
+        for work in self.works:
+            if work.left or work.job.id in unfinished:
+                unfinished.add(work.job.id)
+            else:
+                work.given.folder.finish()
+        return unfinished
+
+    def _time_is_up(self) -> bool:
+        late = self.stop_at is not None and time.monotonic() + self.longest > self.stop_at
+        return late or self.is_stopping()
+
+    def _next_batch(self, unfinished: set[str]) -> list[tuple[_Work, Task]]:
+        """Return the next task in hand and those that go with it, of whichever job; none of a cancelled one."""
+        for work in self.works:
+            if work.left and work.given.listener.is_cancelled():
+                unfinished.add(work.job.id)
+                work.left.clear()
+        waiting = [work for work in self.works if work.left]
+        if not waiting:
+            return []
+        together = [work for work in waiting if work.group == waiting[0].group]
+        at_once = work_for(waiting[0].job.kind).at_once
+        return [(work, task) for work in together for task in work.left][:at_once]
+
+    def _do(self, batch: Sequence[tuple[_Work, Task]]) -> None:
+        """Do the tasks at once; if one of them makes that fail, each by itself, so that only that one fails."""
+        meter = Meter(self.bench.device)
+        rest = list(batch)
+        try:
+            made = work_for(batch[0][0].job.kind).load()([task for _, task in batch], self._bench_for(batch))
+            for one in made:
+                self._keep(*rest.pop(0), one, meter)
+            if rest:
+                raise RuntimeError(f"{len(rest)} of {len(batch)} tasks got no answer")
+        except JobCancelled:
+            raise
+        except Exception as error:
+            if len(batch) > 1:
+                for pair in rest:
+                    self._do([pair])
+                return
+            work, task = batch[0]
+            log.exception("%s of job %s failed", task.item.id, work.job.id)
+            self._keep(work, task, _reason(error), meter)
+
+    def _keep(self, work: _Work, task: Task, made: Made | str, meter: Meter) -> None:
+        """Write what became of a task: what was made of it, or the reason why nothing was."""
+        seconds, peak = meter.read()
+        result = ItemResult(
+            item_id=task.item.id,
+            key=work.job.item_key(task.item),
+            outcome="failed" if isinstance(made, str) else made.outcome,
+            reason=made if isinstance(made, str) else made.reason,
+            record={} if isinstance(made, str) else dict(made.record),
+            seconds=seconds,
+            peak_memory_mb=peak,
+            device=self.bench.device_name,
+        )
+        work.given.folder.finish_item(result, {} if isinstance(made, str) else made.outputs)
+        work.left.remove(task)
+        work.given.listener.item_done(task.item.id)
+
+    def _bench_for(self, batch: Sequence[tuple[_Work, Task]]) -> Bench:
+        listeners = {task.folder.path: work.given.listener for work, task in batch}
+
+        def say(task: Task, what: str) -> None:
+            listeners[task.folder.path].say(f"{task.item.id}: {what}")
+
+        def stop_if_cancelled() -> None:
+            if all(listener.is_cancelled() for listener in listeners.values()):
+                raise JobCancelled
+
+        return replace(self.bench, say=say, stop_if_cancelled=stop_if_cancelled)
+
+
+def _reason(error: Exception) -> str:
+    said = " ".join(str(error).split())[:1000]
+    spoken = isinstance(error, ValueError) or type(error).__module__.startswith("listing_media_dagster")
+    return said if spoken and said else f"{type(error).__name__}: {said}".rstrip(": ")
+
+
+@dataclass(frozen=True)
+class ProgressLine:
+    """One line of a worker's standard output. `event` is began, say, item, finished or stopped."""
+
+    event: str
+    text: str = ""
+    item: str = ""
+    outcome: str = ""
+    done: int = 0
+    items: int = 0
+    seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    device: str = ""
+
+    def write(self) -> None:
+        said = {name: value for name, value in vars(self).items() if value or name == "event"}
+        sys.stdout.write(json.dumps(said) + "\n")
+        sys.stdout.flush()
+
+    @classmethod
+    def read(cls, line: str) -> ProgressLine | None:
+        """Return what a worker's line says; None for a line that isn't the worker's (a library's chatter)."""
+        try:
+            said: dict[str, Any] = json.loads(line)
+            return cls(**said)
+        except (ValueError, TypeError):
+            return None
+
+
+def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("listing_media_dagster.gpu.worker", description="Work off a model job.")
+    parser.add_argument("job", type=Path, help="job folder, or a zipped one")
+    parser.add_argument("--into", type=Path, help="where a zip is unpacked; default: beside it")
+    parser.add_argument("--device", default="cpu", help='"cpu" or "cuda:N"')
+    parser.add_argument("--models-dir", type=Path, default=Path("~/.cache/listing-media/models"))
+    parser.add_argument("--own-weights", action="append", default=[], metavar="ENTRY=DIR", type=_own_weights)
+    parser.add_argument("--stop-after", type=float, metavar="SECONDS", help="leave off in time, between two items")
+    return parser.parse_args(given)
+
+
+def _own_weights(text: str) -> tuple[str, Path]:
+    entry, equals, folder = text.partition("=")
+    if not (entry and equals and folder):
+        raise argparse.ArgumentTypeError(f"{text!r}: write it as ENTRY=DIR")
+    return entry, Path(folder)
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    arguments = _arguments(given)
+    began = time.monotonic()
+    try:
+        folder = _opened(arguments.job, arguments.into)
+        job = folder.job
+        bench = Bench(arguments.device, Kept(), arguments.models_dir, dict(arguments.own_weights))
+        device = bench.device_name
+        ProgressLine("began", text=job.id, done=len(folder.done()), items=len(job.items), device=device).write()
+        stop_at = None if arguments.stop_after is None else began + arguments.stop_after
+        left = work_off(
+            [Assignment(folder, _writing_listener(folder))], bench, stop_at=stop_at, is_stopping=_stopped_by_sigterm()
+        )
+    except BadJob as bad:
+        sys.stderr.write(f"{bad}\n")
+        return BAD_JOB
+    ProgressLine("stopped" if left else "finished", done=len(folder.done()), items=len(job.items)).write()
+    return ITEMS_LEFT if left else DONE
+
+
+def _opened(job: Path, into: Path | None) -> JobFolder:
+    if job.is_dir():
+        return JobFolder(job)
+    if not job.is_file():
+        raise BadJob(f"{job} is neither a job's folder nor a zipped one")
+    return unpack(job, into or job.with_suffix(".job"))
+
+
+def _writing_listener(folder: JobFolder) -> Listener:
+    told: set[str] = set()
+
+    def item_done(item_id: str) -> None:
+        told.add(item_id)
+        result = folder.result_of(item_id)
+        ProgressLine(
+            "item",
+            text=result.reason if result else "",
+            item=item_id,
+            outcome=result.outcome if result else "",
+            done=len(told),
+            seconds=result.seconds if result else 0.0,
+            peak_memory_mb=result.peak_memory_mb if result else 0.0,
+        ).write()
+
+    return Listener(say=lambda line: ProgressLine("say", text=line).write(), item_done=item_done)
+
+
+def _stopped_by_sigterm() -> Callable[[], bool]:
+    """Let the first SIGTERM end the work after the item in hand, the second one at once."""
+    asked: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    signal.signal(signal.SIGTERM, stop)
+    return lambda: bool(asked)
+
+
+if __name__ == "__main__":
+    # Libraries chatter on standard output; only this worker's own lines belong there.
+    own = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = os.fdopen(own, "w", buffering=1)
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    sys.exit(main())
