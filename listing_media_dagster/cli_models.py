@@ -58,7 +58,7 @@ def check(model: ModelId) -> None:
 
 def pull_or_say_why_not(model: str, console: Console) -> bool:
     """Fetch `model` with a progress bar; a hub that can't be reached costs one line, not the run."""
-    from listing_media_dagster.models import weights
+    from listing_media_dagster.models import weights, weights_pull
 
     entry = _entry(model)
     try:
@@ -72,12 +72,12 @@ def pull_or_say_why_not(model: str, console: Console) -> bool:
     try:
         with Progress(*columns, console=console, transient=True) as bars:
             task = bars.add_task(entry.id, total=None)
-            folder = weights.pull(
+            folder = weights_pull.pull(
                 entry,
                 settings().models_dir,
                 progress=lambda at: bars.update(task, completed=at.done_bytes, total=at.total_bytes),
             )
-    except (weights.HubUnreachable, weights.BadWeights, weights.ModelMissing, OSError) as unreachable:
+    except (weights_pull.HubUnreachable, weights.BadWeights, weights.ModelMissing, OSError) as unreachable:
         console.print(f"[yellow]{unreachable}", highlight=False)
         return False
     console.print(f"{entry.id} is here: sha256 {folder.weights_sha256}", highlight=False)
