@@ -58,6 +58,23 @@ class Settings(BaseSettings):
     )
     work_dir: Path = Field(Path("~/.cache/listing-media/work"), description="where jobs lie while they are worked on")
 
+    # Colab, where `routes` names it.
+    colab: Literal["tool", "by_hand"] = Field(
+        "tool", description="through Google's command line tool, or by a notebook that a person runs"
+    )
+    colab_command: str = Field("colab", description="the tool's program, found on PATH")
+    colab_gpu: Literal["T4", "L4", "G4", "A100", "H100"] = "T4"
+    colab_minutes: int = Field(120, gt=0, le=1380, description="how long a job may take there")
+
+    # ComfyUI, where `routes` names it.
+    comfyui_url: str | None = Field(None, description="server that runs workflows, such as http://127.0.0.1:8188")
+    comfyui_api_key: SecretStr | None = Field(None, description="sent as a bearer token, for servers behind a proxy")
+    comfyui_edit: str = Field("qwen_image_edit", description="workflow for edits: a shipped one, or a file of yours")
+    comfyui_animate: str = Field("wan22_i2v", description="workflow that sets a photo in motion")
+    comfyui_present: str = Field("infinitetalk_presenter", description="workflow in which a person speaks a script")
+    comfyui_lora: str | None = Field(None, description="LoRA file on the server, for workflows with a place for one")
+    comfyui_lora_strength: float = Field(1.0, ge=-2, le=2)
+
     # Automation.
     quiet_seconds: int = Field(120, ge=0, description="a drop without _READY is taken once unchanged for so long")
     listings_per_tick: int = Field(25, gt=0, description="runs the upload sensor requests at most per tick")
