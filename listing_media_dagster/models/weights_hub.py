@@ -93,17 +93,38 @@ def download(
     a slow line would never finish. Raises `HubUnreachable` if the connection breaks, `BadWeights` if the file isn't
     what the hub declared for it (it isn't kept then), `OSError` if the disk is full.
     """
+    whole = root / file.name
+    whole.parent.mkdir(parents=True, exist_ok=True)
+    part = whole.with_name(f"{whole.name}.part")
+    if whole.is_file():  # of a pull that ended before it was through, or damaged since
+        digest = _as_declared(whole, file)
+        if digest is not None:
+            report(file.size)
+            return digest
+        whole.unlink()
+    _download_rest(remote, file, part, address, pull_command, report)
+    digest = _as_declared(part, file)
+    if digest is None:
+        part.unlink()
+        raise BadWeights(f"{file.name} from {address} isn't what it declares for it; it was not kept, try again")
+    if file.name.endswith(".safetensors") and not _is_safetensors(part):
+        part.unlink()
+        raise BadWeights(f"{file.name} from {address} isn't in the safetensors format; it was not kept")
+    part.replace(whole)
+    return digest
+
+
+def _download_rest(
+    remote: RemotePart, file: RemoteFile, part: Path, address: str, pull_command: str, report: Callable[[int], None]
+) -> None:
     from huggingface_hub import hf_hub_url
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers
 
-    whole = root / file.name
-    whole.parent.mkdir(parents=True, exist_ok=True)
-    part = whole.with_name(f"{whole.name}.part")
-    if whole.is_file():
-        whole.replace(part)
     present = part.stat().st_size if part.is_file() else 0
-    resume_at = present if file.sha256 is not None and present <= file.size else 0
+    if present == file.size and present > 0:
+        return
+    resume_at = present if file.sha256 is not None and present < file.size else 0
     try:
         with _quiet_client(), part.open("ab") as out:
             out.truncate(resume_at)
@@ -121,9 +142,6 @@ def download(
         raise HubUnreachable(
             f"the download of {file.name} from {address} broke off ({_first_line(error)}); `{pull_command}` goes on"
         ) from error
-    digest = _verified(part, file, address)
-    part.replace(whole)
-    return digest
 
 
 def _answer_in_time(
@@ -207,22 +225,19 @@ def _quiet_client() -> Iterator[None]:
         log.setLevel(level)
 
 
-def _verified(path: Path, declared: RemoteFile, address: str) -> FileDigest:
-    """Return the digest of a downloaded file that is what the hub declared; otherwise remove it and raise."""
-    size, digest = path.stat().st_size, sha256_of(path)
+def _as_declared(path: Path, declared: RemoteFile) -> FileDigest | None:
+    """Return the digest of a file that is what the hub declares, None for any other."""
+    size = path.stat().st_size
+    if size != declared.size:
+        return None
+    digest = sha256_of(path)
     if declared.sha256 is not None:
-        matches = digest == declared.sha256
+        is_same = digest == declared.sha256
     else:
         content = path.read_bytes()
         git_blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-        matches = git_blob == declared.git_blob
-    if size != declared.size or not matches:
-        path.unlink()
-        raise BadWeights(f"{declared.name} from {address} isn't what it declares for it; it was not kept, try again")
-    if declared.name.endswith(".safetensors") and not _is_safetensors(path):
-        path.unlink()
-        raise BadWeights(f"{declared.name} from {address} isn't in the safetensors format; it was not kept")
-    return FileDigest(sha256=digest, size=size)
+        is_same = git_blob == declared.git_blob
+    return FileDigest(sha256=digest, size=size) if is_same else None
 
 
 def _is_safetensors(path: Path) -> bool:

@@ -9,17 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from listing_media_dagster.models.catalogue import CatalogueEntry, catalogue, catalogue_entry, read_catalogue
-from listing_media_dagster.models.weights import (
-    BadWeights,
-    HubUnreachable,
-    ModelMissing,
-    PullProgress,
-    check,
-    find_weights,
-    pull,
-)
-from listing_media_dagster_tests.helpers.fake_hub import FakeHub, running, silent_port
+from listing_media_dagster.models.catalogue import CatalogueEntry, catalogue_entry
+from listing_media_dagster.models.weights import BadWeights, ModelMissing, check, find_weights
+from listing_media_dagster.models.weights_pull import HubUnreachable, PullProgress, pull
+from listing_media_dagster_tests.helpers.fake_hub import FakeHub, FakeRepo, running, safetensors, silent_port
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WEIGHTS = "open_clip_model.safetensors"
@@ -33,38 +26,54 @@ def _own_hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
 
 
+REPO = "timm/vit_base_patch32_clip_224.openai"
+
+
+def _at(revision: str | None) -> CatalogueEntry:
+    """Return CLIP's entry as if it were pinned to `revision`."""
+    entry = catalogue_entry("clip-vit-b32")
+    return entry.model_copy(update={"parts": (entry.parts[0].model_copy(update={"revision": revision}),)})
+
+
 @pytest.fixture
 def entry() -> CatalogueEntry:
-    return catalogue_entry("clip-vit-b32").model_copy(update={"revision": COMMIT})
+    return _at(COMMIT)
 
 
 @pytest.fixture
-def hub(entry: CatalogueEntry) -> Iterator[FakeHub]:
-    weights = bytes(range(256)) * 4096
-    files = {CONFIG: b'{"model_cfg": {}}', WEIGHTS: weights, "pytorch_model.bin": b"pickle"}
-    with running(FakeHub(entry.repo, COMMIT, files)) as hub:
+def repo() -> FakeRepo:
+    weights = safetensors(bytes(range(256)) * 2048)
+    return FakeRepo(COMMIT, {CONFIG: b'{"model_cfg": {}}', WEIGHTS: weights, "pytorch_model.bin": b"pickle"})
+
+
+@pytest.fixture
+def hub(repo: FakeRepo) -> Iterator[FakeHub]:
+    with running(FakeHub({REPO: repo})) as hub:
         yield hub
 
 
 def test_pull_fetches_only_the_entrys_files_shows_the_size_first_and_locks_the_digests(
-    entry: CatalogueEntry, hub: FakeHub, tmp_path: Path
+    entry: CatalogueEntry, hub: FakeHub, repo: FakeRepo, tmp_path: Path
 ) -> None:
     seen: list[PullProgress] = []
     folder = pull(entry, tmp_path, endpoint=hub.url, progress=seen.append)
 
-    total = len(hub.files[CONFIG]) + len(hub.files[WEIGHTS])
-    assert seen[0] == PullProgress(WEIGHTS, 0, total)
+    total = len(repo.files[CONFIG]) + len(repo.files[WEIGHTS])
+    assert seen[0] == PullProgress(CONFIG, 0, total)
     assert seen[-1] == PullProgress(WEIGHTS, total, total)
     assert [report.done_bytes for report in seen] == sorted(report.done_bytes for report in seen)
-    assert folder.weights.read_bytes() == hub.files[WEIGHTS]
+    assert folder.weights.read_bytes() == repo.files[WEIGHTS]
     assert sorted(path.name for path in folder.path.iterdir()) == ["listing_media.json", CONFIG, WEIGHTS]
     locked = json.loads((tmp_path / "models.lock").read_text())["models"]["clip-vit-b32"]
-    assert locked["revision"] == COMMIT
-    assert locked["files"][WEIGHTS] == {"sha256": folder.weights_sha256, "size": len(hub.files[WEIGHTS])}
-    assert not list(tmp_path.glob(".incoming*"))
+    assert locked["parts"]["base"]["revision"] == COMMIT
+    assert locked["parts"]["base"]["files"][WEIGHTS] == {
+        "sha256": folder.weights_sha256,
+        "size": len(repo.files[WEIGHTS]),
+    }
+    assert not list(tmp_path.rglob("*.part"))
 
 
-def test_a_second_pull_asks_nobody(entry: CatalogueEntry, hub: FakeHub, tmp_path: Path) -> None:
+def test_a_second_pull_asks_nobody(entry: CatalogueEntry, hub: FakeHub, repo: FakeRepo, tmp_path: Path) -> None:
     pull(entry, tmp_path, endpoint=hub.url)
     before = list(hub.requests)
     assert pull(entry, tmp_path, endpoint=hub.url).origin == "pulled"
@@ -81,23 +90,27 @@ def impatient_client(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("impatient_client")
-def test_a_broken_download_goes_on_where_it_stopped(entry: CatalogueEntry, hub: FakeHub, tmp_path: Path) -> None:
-    hub.break_after[WEIGHTS] = [300_000]
+def test_a_broken_download_goes_on_where_it_stopped(
+    entry: CatalogueEntry, hub: FakeHub, repo: FakeRepo, tmp_path: Path
+) -> None:
+    repo.break_after[WEIGHTS] = [300_000]
     folder = pull(entry, tmp_path, endpoint=hub.url)
-    assert folder.weights.read_bytes() == hub.files[WEIGHTS]
+    assert folder.weights.read_bytes() == repo.files[WEIGHTS]
     assert _resumed_at(hub) == 262_144
 
 
 @pytest.mark.usefixtures("impatient_client")
-def test_the_next_pull_goes_on_where_one_gave_up(entry: CatalogueEntry, hub: FakeHub, tmp_path: Path) -> None:
-    hub.break_after[WEIGHTS] = [300_000, *[0] * 6]
+def test_the_next_pull_goes_on_where_one_gave_up(
+    entry: CatalogueEntry, hub: FakeHub, repo: FakeRepo, tmp_path: Path
+) -> None:
+    repo.break_after[WEIGHTS] = [300_000, *[0] * 6]
     with pytest.raises(HubUnreachable, match=r"broke off.*`listing-media models pull clip-vit-b32` goes on"):
         pull(entry, tmp_path, endpoint=hub.url)
     with pytest.raises(ModelMissing):
         check(entry, tmp_path)
-    hub.break_after.clear()
+    repo.break_after.clear()
     seen: list[PullProgress] = []
-    assert pull(entry, tmp_path, endpoint=hub.url, progress=seen.append).weights.read_bytes() == hub.files[WEIGHTS]
+    assert pull(entry, tmp_path, endpoint=hub.url, progress=seen.append).weights.read_bytes() == repo.files[WEIGHTS]
     assert _resumed_at(hub) == 262_144
     assert seen[-1].done_bytes == seen[-1].total_bytes
 
@@ -108,41 +121,47 @@ def _resumed_at(hub: FakeHub) -> int:
 
 @pytest.mark.parametrize("name", [WEIGHTS, CONFIG])
 def test_a_file_that_isnt_what_the_hub_declared_is_not_kept(
-    entry: CatalogueEntry, hub: FakeHub, tmp_path: Path, name: str
+    entry: CatalogueEntry, hub: FakeHub, repo: FakeRepo, tmp_path: Path, name: str
 ) -> None:
-    hub.served[name] = hub.files[name][:-1] + b"!"
+    repo.served[name] = repo.files[name][:-1] + b"!"
     with pytest.raises(BadWeights, match=f"{name} .*isn't what it declares"):
         pull(entry, tmp_path, endpoint=hub.url)
     assert not list(tmp_path.rglob(name))
     assert not (tmp_path / "models.lock").exists()
-    hub.served.clear()
-    assert pull(entry, tmp_path, endpoint=hub.url).weights.read_bytes() == hub.files[WEIGHTS]
+    repo.served.clear()
+    assert pull(entry, tmp_path, endpoint=hub.url).weights.read_bytes() == repo.files[WEIGHTS]
 
 
-def test_a_file_shorter_than_declared_is_not_kept(entry: CatalogueEntry, hub: FakeHub, tmp_path: Path) -> None:
-    hub.served[WEIGHTS] = hub.files[WEIGHTS][:1000]
+def test_a_file_shorter_than_declared_is_not_kept(
+    entry: CatalogueEntry, hub: FakeHub, repo: FakeRepo, tmp_path: Path
+) -> None:
+    repo.served[WEIGHTS] = repo.files[WEIGHTS][:1000]
     with pytest.raises((BadWeights, HubUnreachable), match=WEIGHTS):
         pull(entry, tmp_path, endpoint=hub.url)
     with pytest.raises(ModelMissing):
         check(entry, tmp_path)
-    hub.served.clear()
-    assert pull(entry, tmp_path, endpoint=hub.url).weights.read_bytes() == hub.files[WEIGHTS]
+    repo.served.clear()
+    assert pull(entry, tmp_path, endpoint=hub.url).weights.read_bytes() == repo.files[WEIGHTS]
 
 
-def test_weights_changed_at_the_same_commit_are_refused(entry: CatalogueEntry, hub: FakeHub, tmp_path: Path) -> None:
+def test_weights_changed_at_the_same_commit_are_refused(
+    entry: CatalogueEntry, hub: FakeHub, repo: FakeRepo, tmp_path: Path
+) -> None:
     pulled = pull(entry, tmp_path, endpoint=hub.url)
     pulled.weights.unlink()
-    hub.files[WEIGHTS] = b"something else entirely"
+    repo.files[WEIGHTS] = b"something else entirely"
     with pytest.raises(BadWeights, match="isn't the one first pulled"):
         pull(entry, tmp_path, endpoint=hub.url)
 
 
-def test_without_a_pinned_revision_the_first_pull_pins_it(entry: CatalogueEntry, hub: FakeHub, tmp_path: Path) -> None:
-    unpinned = entry.model_copy(update={"revision": None})
+def test_without_a_pinned_revision_the_first_pull_pins_it(
+    entry: CatalogueEntry, hub: FakeHub, repo: FakeRepo, tmp_path: Path
+) -> None:
+    unpinned = _at(None)
     assert pull(unpinned, tmp_path, endpoint=hub.url).revision == COMMIT
     check(unpinned, tmp_path).weights.write_bytes(b"damaged")
     pull(unpinned, tmp_path, endpoint=hub.url)
-    assert f"GET /api/models/{entry.repo}/revision/{COMMIT}?blobs=true" in hub.requests
+    assert f"GET /api/models/{REPO}/revision/{COMMIT}?blobs=true" in hub.requests
 
 
 def test_a_hub_that_keeps_silent_is_one_line_within_the_time_limit(entry: CatalogueEntry, tmp_path: Path) -> None:
@@ -163,7 +182,7 @@ def test_a_refused_connection_is_one_line(entry: CatalogueEntry, tmp_path: Path)
 
 
 def test_a_machine_told_to_stay_offline_does(
-    entry: CatalogueEntry, hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    entry: CatalogueEntry, hub: FakeHub, repo: FakeRepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from huggingface_hub import close_session, constants
 
@@ -177,18 +196,24 @@ def test_a_machine_told_to_stay_offline_does(
     assert not hub.requests
 
 
-def test_a_revision_the_hub_doesnt_have_is_named(entry: CatalogueEntry, hub: FakeHub, tmp_path: Path) -> None:
+def test_a_revision_the_hub_doesnt_have_is_named(
+    entry: CatalogueEntry, hub: FakeHub, repo: FakeRepo, tmp_path: Path
+) -> None:
     with pytest.raises(BadWeights, match="f" * 40):
-        pull(entry.model_copy(update={"revision": "f" * 40}), tmp_path, endpoint=hub.url)
+        pull(_at("f" * 40), tmp_path, endpoint=hub.url)
 
 
-def test_a_repo_without_safetensors_is_refused(entry: CatalogueEntry, hub: FakeHub, tmp_path: Path) -> None:
-    del hub.files[WEIGHTS]
+def test_a_repo_without_safetensors_is_refused(
+    entry: CatalogueEntry, hub: FakeHub, repo: FakeRepo, tmp_path: Path
+) -> None:
+    del repo.files[WEIGHTS]
     with pytest.raises(BadWeights, match=WEIGHTS):
         pull(entry, tmp_path, endpoint=hub.url)
 
 
-def test_check_names_the_file_that_was_changed(entry: CatalogueEntry, hub: FakeHub, tmp_path: Path) -> None:
+def test_check_names_the_file_that_was_changed(
+    entry: CatalogueEntry, hub: FakeHub, repo: FakeRepo, tmp_path: Path
+) -> None:
     folder = pull(entry, tmp_path, endpoint=hub.url)
     data = bytearray(folder.weights.read_bytes())
     data[1000] ^= 1
@@ -199,10 +224,12 @@ def test_check_names_the_file_that_was_changed(entry: CatalogueEntry, hub: FakeH
         find_weights(entry, None, tmp_path)
 
 
-def test_a_catalogue_that_moved_on_asks_for_another_pull(entry: CatalogueEntry, hub: FakeHub, tmp_path: Path) -> None:
+def test_a_catalogue_that_moved_on_asks_for_another_pull(
+    entry: CatalogueEntry, hub: FakeHub, repo: FakeRepo, tmp_path: Path
+) -> None:
     pull(entry, tmp_path, endpoint=hub.url)
     with pytest.raises(ModelMissing, match="models pull clip-vit-b32"):
-        check(entry.model_copy(update={"revision": "a" * 40}), tmp_path)
+        check(_at("a" * 40), tmp_path)
 
 
 def test_nothing_here_says_which_command_fetches_it(entry: CatalogueEntry, tmp_path: Path) -> None:
@@ -211,7 +238,9 @@ def test_nothing_here_says_which_command_fetches_it(entry: CatalogueEntry, tmp_p
     assert "listing-media models pull clip-vit-b32" in raised.value.how_to_get_it
 
 
-def test_a_named_folder_is_never_passed_over(entry: CatalogueEntry, hub: FakeHub, tmp_path: Path) -> None:
+def test_a_named_folder_is_never_passed_over(
+    entry: CatalogueEntry, hub: FakeHub, repo: FakeRepo, tmp_path: Path
+) -> None:
     pull(entry, tmp_path, endpoint=hub.url)
     with pytest.raises(ModelMissing, match="nowhere"):
         find_weights(entry, tmp_path / "nowhere", tmp_path)
@@ -225,21 +254,23 @@ def test_pickled_weights_are_not_read(entry: CatalogueEntry, tmp_path: Path) -> 
 
 
 def test_the_hubs_own_cache_is_used_at_the_pinned_revision_only(
-    entry: CatalogueEntry, hub: FakeHub, tmp_path: Path
+    entry: CatalogueEntry, hub: FakeHub, repo: FakeRepo, tmp_path: Path
 ) -> None:
     from huggingface_hub import hf_hub_download
 
     cache = tmp_path / "cache"
     for name in (CONFIG, WEIGHTS):
-        hf_hub_download(entry.repo, name, revision=COMMIT, cache_dir=cache, endpoint=hub.url, token=False)
+        hf_hub_download(REPO, name, revision=COMMIT, cache_dir=cache, endpoint=hub.url, token=False)
     found = find_weights(entry, None, tmp_path / "models", hub_cache=cache)
     assert (found.origin, found.revision, found.card.pretrained) == ("hub cache", COMMIT, "openai")
-    other = entry.model_copy(update={"revision": "b" * 40})
+    other = _at("b" * 40)
     with pytest.raises(ModelMissing):
         find_weights(other, None, tmp_path / "models", hub_cache=cache)
 
 
-def test_a_copied_folder_says_whose_weights_it_holds(entry: CatalogueEntry, hub: FakeHub, tmp_path: Path) -> None:
+def test_a_copied_folder_says_whose_weights_it_holds(
+    entry: CatalogueEntry, hub: FakeHub, repo: FakeRepo, tmp_path: Path
+) -> None:
     pulled = pull(entry, tmp_path / "models", endpoint=hub.url)
     pulled.path.rename(tmp_path / "copied")
     found = find_weights(entry, tmp_path / "copied", tmp_path / "models")
@@ -249,40 +280,10 @@ def test_a_copied_folder_says_whose_weights_it_holds(entry: CatalogueEntry, hub:
         find_weights(entry, tmp_path / "copied", tmp_path / "models")
 
 
-def test_a_damaged_lock_is_named_not_ignored(entry: CatalogueEntry, hub: FakeHub, tmp_path: Path) -> None:
+def test_a_damaged_lock_is_named_not_ignored(
+    entry: CatalogueEntry, hub: FakeHub, repo: FakeRepo, tmp_path: Path
+) -> None:
     pull(entry, tmp_path, endpoint=hub.url)
     (tmp_path / "models.lock").write_text('{"models": {"clip-vit-b32": {}}}')
     with pytest.raises(BadWeights, match=r"models\.lock"):
         find_weights(entry, None, tmp_path)
-
-
-def test_the_shipped_catalogue_is_pinned_and_free_of_pickles() -> None:
-    for entry in catalogue().models:
-        assert entry.revision is not None
-        assert all(not name.endswith((".bin", ".pt", ".pth", ".ckpt")) for name in entry.files)
-
-
-@pytest.mark.parametrize(
-    ("change", "complaint"),
-    [
-        ({"revision": "main"}, "revision"),
-        ({"files": ["model.bin"]}, "files"),
-        ({"weights": "another.safetensors"}, "must be a safetensors file listed"),
-        ({"surprise": 1}, "surprise"),
-    ],
-)
-def test_a_catalogue_that_cant_be_trusted_is_refused(change: dict[str, object], complaint: str) -> None:
-    shipped = catalogue_entry("clip-vit-b32").model_dump(mode="json")
-    with pytest.raises(ValueError, match=complaint):
-        read_catalogue(json.dumps({"models": [{**shipped, **change}]}))
-
-
-def test_an_id_listed_twice_is_refused() -> None:
-    shipped = catalogue_entry("clip-vit-b32").model_dump(mode="json")
-    with pytest.raises(ValueError, match="listed twice: clip-vit-b32"):
-        read_catalogue(json.dumps({"models": [shipped, shipped]}))
-
-
-def test_an_unknown_model_names_the_known_ones() -> None:
-    with pytest.raises(LookupError, match="clip-vit-b32"):
-        catalogue_entry("clip")
