@@ -250,13 +250,13 @@ def licence_refusal(entry: CatalogueEntry, allowed: Collection[str] = ()) -> str
     """
     if entry.id in allowed:
         return None
-    asks = [(entry.title, entry.licence, entry.commercial_use, entry.conditions)]
-    asks += [(f"its LoRA {lora.role}", lora.licence, lora.commercial_use, "") for lora in entry.loras]
-    for title, licence, use, conditions in asks:
+    asks = [("", entry.licence, entry.commercial_use, entry.conditions)]
+    asks += [(f"its LoRA {lora.role}: ", lora.licence, lora.commercial_use, "") for lora in entry.loras]
+    for whose, licence, use, conditions in asks:
         if use is not CommercialUse.YES:
-            why = conditions or "not for business"
-            how = f"to use it all the same, set LISTING_MEDIA_ALLOW_LICENCES={entry.id}"
-            return f"{title}: {licence}. {why.rstrip('.')}; {how}"
+            why = conditions.rstrip(".") or "not for business"
+            how = f"to use it all the same, add {entry.id} to LISTING_MEDIA_ALLOW_LICENCES"
+            return f"{whose}{licence}: {why}; {how}"
     return None
 
 
