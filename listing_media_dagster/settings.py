@@ -49,6 +49,14 @@ class Settings(BaseSettings):
     )
     clip_weights: Path | None = Field(None, description="folder with open_clip weights; default: the pulled ones")
     models_dir: Path = Field(Path("~/.cache/listing-media/models"), description="where pulled weights are kept")
+    model_catalogue: Path | None = Field(
+        None, description="YAML file, or folder of them, with models and LoRAs beside those of the built-in catalogue"
+    )
+    allow_licences: str = Field(
+        "",
+        pattern=r"^[a-z0-9, -]*$",
+        description="ids of models, comma-separated, whose licence sets conditions to business use and was accepted",
+    )
 
     # Where model work runs.
     routes: str = Field(
@@ -81,6 +89,10 @@ class Settings(BaseSettings):
     archive_after_days: int = Field(365, gt=0, description="a listing untouched for so long is archived")
 
     workers: int = Field(2, gt=0, description="photos worked on at the same time within a stage")
+
+    @property
+    def allowed_licences(self) -> frozenset[str]:
+        return frozenset(filter(None, (model.strip() for model in self.allow_licences.split(","))))
 
 
 @lru_cache
