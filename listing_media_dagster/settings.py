@@ -66,6 +66,14 @@ class Settings(BaseSettings):
     )
     work_dir: Path = Field(Path("~/.cache/listing-media/work"), description="where jobs lie while they are worked on")
 
+    # Kaggle, where `routes` names it; credentials are the Kaggle client's own (KAGGLE_API_TOKEN and so on).
+    kaggle_session_minutes: int = Field(540, ge=20, le=720, description="longest session; Kaggle's own limit is 720")
+    kaggle_sessions: int = Field(2, ge=1, description="sessions at a time; Kaggle allows an account two with GPUs")
+    kaggle_collect_seconds: float = Field(60, ge=0, description="how long a job waits for others to share its session")
+    kaggle_internet: bool = Field(False, description="let sessions fetch weights and packages that aren't attached")
+    kaggle_datasets: str = Field("", description="attached to sessions: owner/dataset, comma separated")
+    kaggle_models: str = Field("", description="attached: owner/model/framework/variation/version, comma separated")
+
     # Colab, where `routes` names it.
     colab: Literal["tool", "by_hand"] = Field(
         "tool", description="through Google's command line tool, or by a notebook that a person runs"
