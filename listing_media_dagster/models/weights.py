@@ -24,7 +24,7 @@ from listing_media_dagster.models.weights_folder import (
 )
 from listing_media_dagster.models.weights_lock import ModelsLock, locked_part, read_lock, verify
 
-__all__ = ["BadWeights", "ModelMissing", "WeightsFolder", "check", "find_weights"]
+__all__ = ["BadWeights", "ModelMissing", "WeightsFolder", "check", "find_weights", "is_here"]
 
 
 def find_weights(
@@ -130,3 +130,23 @@ def _in_hub_cache(entry: CatalogueEntry, hub_cache: Path | None) -> WeightsFolde
     digest = weights_digest([here])
     card = WeightsCard(repo=part.repo, revision=root.name, pretrained=entry.pretrained, weights_sha256=digest)
     return WeightsFolder(model_id=entry.id, parts=(here,), weights_sha256=digest, origin="hub cache", card=card)
+
+
+def is_here(entry: CatalogueEntry, models_dir: Path) -> bool:
+    """Look, without hashing anything, whether the files of `entry` lie on this machine with the sizes they should have.
+
+    Quick enough to ask of every entry before one is chosen; `find_weights` has the last word.
+    """
+    models_dir = models_dir.expanduser()
+    lock = read_lock(models_dir)
+    return all(_part_is_here(entry, part, lock, models_dir) for part in entry.all_parts)
+
+
+def _part_is_here(entry: CatalogueEntry, part: Part, lock: ModelsLock, models_dir: Path) -> bool:
+    if not part.is_pulled:
+        return part.packaged or (part.folder is not None and part.folder.is_dir())
+    locked = locked_part(entry, part, lock)
+    if locked is None or not _is_locked(entry, part, lock):
+        return False
+    root = locked.root(models_dir)
+    return all((root / name).is_file() and (root / name).stat().st_size == f.size for name, f in locked.files.items())
