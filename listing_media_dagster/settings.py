@@ -66,6 +66,21 @@ class Settings(BaseSettings):
     )
     work_dir: Path = Field(Path("~/.cache/listing-media/work"), description="where jobs lie while they are worked on")
 
+    # The GPUs of this machine, shared by its runs and its warm workers.
+    gpu_devices: str = Field(
+        "auto", description='as CUDA_VISIBLE_DEVICES names them; "auto": all that it shows; "none"'
+    )
+    gpu_locks: Path | None = Field(
+        None, description="folder with a lock a GPU, for all containers that use one; default: beside temporary files"
+    )
+
+    # Warm GPU workers, where `routes` names celery.
+    broker: SecretStr | None = Field(None, description="redis:// or rediss:// URL that workers take jobs from")
+    warm_minutes: float = Field(30, ge=0, description="how long a worker keeps a model that nobody asks for")
+    jobs_at_once: int = Field(
+        8, gt=0, description="waiting jobs of one kind and model that a worker takes as one batch"
+    )
+
     # Kaggle, where `routes` names it; credentials are the Kaggle client's own (KAGGLE_API_TOKEN and so on).
     kaggle_session_minutes: int = Field(540, ge=20, le=720, description="longest session; Kaggle's own limit is 720")
     kaggle_sessions: int = Field(2, ge=1, description="sessions at a time; Kaggle allows an account two with GPUs")
