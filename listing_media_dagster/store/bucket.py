@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from listing_media_dagster.store.objects import ListedObject, Names, ObjectMissing, StoreError
 
@@ -228,6 +228,15 @@ class Bucket:
             self._ask(f"delete {key}", lambda: obstore.delete(self._objects, self.prefix + key))
         except ObjectMissing:
             return
+
+    def presigned(self, key: str, method: Literal["GET", "PUT"], seconds: int) -> str:
+        import obstore
+
+        expires = timedelta(seconds=seconds)
+        signed: str = self._ask(
+            f"sign a link to {key}", lambda: obstore.sign(self._objects, method, self.prefix + key, expires)
+        )
+        return signed
 
     def list(self, prefix: str, start_after: str | None) -> Iterator[ListedObject]:
         for page in self._pages(prefix, start_after=start_after):

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
 from listing_media_dagster.listing import StoredObject
@@ -297,6 +297,14 @@ class MediaStore:
             digest.update(chunk)
         _known.remember(self._identity, found, digest.hexdigest())
         return digest.hexdigest()
+
+    def presigned(self, key: str, method: Literal["GET", "PUT"], seconds: int) -> str | None:
+        """Return a link by which anyone may read or write `key` for so long; None where a folder is the store."""
+        from listing_media_dagster.store.bucket import Bucket
+
+        if not isinstance(self._backend, Bucket):
+            return None
+        return self._backend.presigned(check_key(key), method, seconds)
 
     def link(self, key: str, base_url: str) -> str:
         """Return where a browser finds `key` if the store's files are served at `base_url`."""
