@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -12,7 +14,6 @@ from listing_media_dagster.gpu.job import JobFolder
 from listing_media_dagster.gpu.routes.colab import ByHand, ByTool
 from listing_media_dagster.gpu.routes.route import JobCancelled, Listener, RouteFailed
 from listing_media_dagster.gpu.transport import pack_results
-from listing_media_dagster.gpu.worker import main
 from listing_media_dagster.store.media_store import MediaStore
 from listing_media_dagster_tests.helpers.fake_colab import calls_of, execute, install_fake_colab
 from listing_media_dagster_tests.helpers.jobs import write_enhance_job
@@ -112,11 +113,15 @@ def test_a_notebook_waits_beside_its_bundle_until_its_results_come(tmp_path):
     assert not list(media.list("exchange/"))
 
 
+def run_worker(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "listing_media_dagster.gpu.worker", *arguments], check=True)
+
+
 def carry_results(laid_out: Path, where: Path) -> None:
     """Do what the notebook and the person do: work off what lies in the bundle, put the results beside it."""
     with zipfile.ZipFile(laid_out / "bundle.zip") as bundle:
         bundle.extractall(where)
-    assert main([str(where / "job.zip"), "--into", str(where / "job")]) == 0
+    run_worker(str(where / "job.zip"), "--into", str(where / "job"))
     pack_results(JobFolder(where / "job"), laid_out / "results.zip")
 
 
@@ -159,7 +164,7 @@ def test_a_notebook_nobody_runs_is_given_up_and_cleared_away(tmp_path):
 
 def test_results_of_another_job_are_not_taken(tmp_path):
     other = write_enhance_job(tmp_path / "other", items=1, first_room=7)
-    assert main([str(other.path)]) == 0
+    run_worker(str(other.path))
     pack_results(JobFolder(other.path), tmp_path / "results.zip")
     media = MediaStore(str(tmp_path / "media"))
     media.write("exchange/colab/small-job/results.zip", tmp_path / "results.zip")
