@@ -47,6 +47,8 @@ class Faults:
     save_error: str = ""
     gpu_session_cap: int = 2
     gpus: int = 2
+    broken_second_gpus: int = 0
+    """The second GPU of so many sessions kills every process that touches it."""
     mount: Literal["old", "new"] = "new"
     unpack_archives: bool = True
     session_seconds: float | None = None
@@ -215,7 +217,9 @@ class FakeKaggle:
         working = session.folder / "working"
         names = sorted(str(path.relative_to(working)) for path in working.rglob("*") if path.is_file())
         at, size = int(asked.get("pageToken") or 0), min(int(asked.get("pageSize") or 20), 200)
-        page = [{"fileName": name, "url": f"{self.url}/out/{session.id}/{name}?sig=x"} for name in names[at : at + size]]
+        page = [
+            {"fileName": name, "url": f"{self.url}/out/{session.id}/{name}?sig=x"} for name in names[at : at + size]
+        ]
         more = {"nextPageToken": str(at + size)} if at + size < len(names) else {}
         return {"files": page, "log": json.dumps(session.log), **more}
 
@@ -270,8 +274,11 @@ class FakeKaggle:
             place.symlink_to(folder)
         script = session.folder / "script.py"
         script.write_text(session.request.get("text", "").replace("/kaggle/", f"{session.folder}/"))
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("KAGGLE_", "LISTING_"))}
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("KAGGLE_", "LISTING_"))
+        }
         environment["PATH"] = f"{self._make_believe_gpus(session)}{os.pathsep}{environment['PATH']}"
+        environment["PYTHONPATH"] = str(self._make_believe_torch(session))
         environment |= {"KAGGLE_KERNEL_RUN_TYPE": "Batch", "PYTHONUNBUFFERED": "1", "TMPDIR": str(session.folder)}
         self.may_start.wait(60)
         if session.status != "QUEUED":
@@ -313,16 +320,41 @@ class FakeKaggle:
     def _make_believe_gpus(self, session: Session) -> Path:
         programs = session.folder / "bin"
         programs.mkdir(exist_ok=True)
-        names = "\n".join(f"GPU {n}: Tesla T4 (UUID: GPU-{n})" for n in range(self.faults.gpus if session.has_gpu else 0))
+        names = "\n".join(
+            f"GPU {n}: Tesla T4 (UUID: GPU-{n})" for n in range(self.faults.gpus if session.has_gpu else 0)
+        )
         smi = programs / "nvidia-smi"
         smi.write_text(f"#!/bin/sh\ncat <<'END'\n{names}\nEND\n")
         smi.chmod(0o755)
         return programs
 
+    def _make_believe_torch(self, session: Session) -> Path:
+        """Write what of torch a worker asks about the GPU it works on, for sessions that have one."""
+        image = session.folder / "image"
+        if session.has_gpu and self.faults.gpus:
+            image.mkdir()
+            dies = self.faults.broken_second_gpus > 0
+            self.faults.broken_second_gpus -= dies
+            (image / "torch.py").write_text(_TORCH.replace("DIES", str(dies)))
+        return image
+
     def close(self) -> None:
         self.reset()
         self.server.shutdown()
         self.server.server_close()
+
+
+_TORCH = """
+import os
+class cuda:
+    def get_device_name(device):
+        if DIES and os.environ.get("CUDA_VISIBLE_DEVICES") == "1":
+            print("CUDA error: the GPU fell off the bus", flush=True)
+            os._exit(134)
+        return "Tesla T4"
+    def reset_peak_memory_stats(device): pass
+    def max_memory_allocated(device): return 3 * 2**30
+"""
 
 
 def _kill_group(process: subprocess.Popen[str]) -> None:

@@ -1,4 +1,4 @@
-"""Kaggle as the rest sees it: typed calls with time limits, back-off and clear errors, made by the client's own process."""
+"""Kaggle as the rest sees it: typed calls with time limits, back-off and clear errors, made in another process."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class KaggleError(Exception):
 
     @property
     def says_absent(self) -> bool:
-        """Return whether there is no such thing, or none of ours: Kaggle answers 403 for a kernel that doesn't exist."""
+        """Return whether there is no such thing: Kaggle answers 403 for a kernel that doesn't exist."""
         return self.status in (403, 404)
 
 
@@ -108,6 +108,8 @@ class KaggleClient:
     seconds_a_call: float = 90.0
     sleep: Callable[[float], None] = time.sleep
     say: Callable[[str], None] = lambda line: None
+    while_waiting: Callable[[], None] = lambda: None
+    """Called every half second of a call; what it raises ends the call, an upload in its middle too."""
     _process: _ClientProcess | None = field(default=None, init=False)
 
     def who_am_i(self) -> Account:
@@ -219,12 +221,21 @@ class KaggleClient:
         if self._process is None or not self._process.is_alive:
             self._process = _ClientProcess(self.environment)
         self._process.ask(call, arguments)
-        try:
-            return self._process.answer(seconds)["value"]
-        except KaggleError as error:
-            if error.kind == "time":
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                return self._process.answer(0.5)["value"]
+            except KaggleError as error:
+                if error.kind != "time":
+                    raise
+            try:
+                self.while_waiting()
+            except BaseException:
                 self.close()
-            raise
+                raise
+            if time.monotonic() > until:
+                self.close()
+                raise KaggleError(f"Kaggle gave no answer within {seconds:.0f} s", "time")
 
 
 class LogFollower:
@@ -268,6 +279,9 @@ class _ClientProcess:
             text=True,
             start_new_session=True,
         )
+        if self._process.stdin is None or self._process.stdout is None:
+            raise AssertionError("pipes were asked for")
+        self._asked, self._answered = self._process.stdin, self._process.stdout
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -276,10 +290,9 @@ class _ClientProcess:
         return self._process.poll() is None
 
     def ask(self, call: str, arguments: dict[str, Any]) -> None:
-        assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps({"call": call, "arguments": arguments}) + "\n")
-            self._process.stdin.flush()
+            self._asked.write(json.dumps({"call": call, "arguments": arguments}) + "\n")
+            self._asked.flush()
         except OSError as gone:
             raise KaggleError("the Kaggle client's process ended", "connection") from gone
 
@@ -288,7 +301,7 @@ class _ClientProcess:
         try:
             line = self._answers.get(timeout=seconds) if seconds else self._answers.get_nowait()
         except queue.Empty:
-            raise KaggleError(f"Kaggle gave no answer within {seconds:.0f} s", "time") from None
+            raise KaggleError("no answer yet", "time") from None
         if line is None:
             raise KaggleError("the Kaggle client's process ended", "connection")
         message: dict[str, Any] = json.loads(line)
@@ -302,8 +315,7 @@ class _ClientProcess:
         self._process.wait()
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
+        for line in self._answered:
             self._answers.put(line)
         self._answers.put(None)
 

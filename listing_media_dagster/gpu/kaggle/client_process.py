@@ -10,7 +10,6 @@ import json
 import os
 import queue
 import re
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -32,8 +31,8 @@ class _Client:
 
     def __init__(self) -> None:
         try:
-            import kaggle
-            from kaggle.api.kaggle_api_extended import KaggleApi
+            import kaggle  # type: ignore[import-untyped]
+            from kaggle.api.kaggle_api_extended import KaggleApi  # type: ignore[import-untyped]
         except ImportError as absent:
             raise _Unusable("not installed", str(absent)) from absent
 
@@ -102,7 +101,9 @@ class _Client:
 
     def outputs(self, ref: str) -> dict[str, Any]:
         """List every page; the files themselves aren't fetched here: 2.2.4 would keep error pages as results."""
-        from kagglesdk.kernels.types.kernels_api_service import ApiListKernelSessionOutputRequest
+        from kagglesdk.kernels.types.kernels_api_service import (  # type: ignore[import-untyped]
+            ApiListKernelSessionOutputRequest,
+        )
 
         user, slug = ref.split("/")
         files: dict[str, str] = {}
@@ -169,7 +170,7 @@ def _without_secrets(text: str) -> str:
 
 
 def _requests() -> Iterator[dict[str, Any]]:
-    """Give the requests as they come. When the other side is gone this process ends, in the middle of whatever it does."""
+    """Give the requests as they come. When the other side is gone this process ends, whatever it is doing."""
     waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
     # Not sys.stdin: exit(), which the client calls, closes that, and would wait for the reader for ever.
     asked = os.fdopen(os.dup(0), encoding="utf-8")

@@ -1,0 +1,91 @@
+"""The `kaggle` route: jobs of this and other runs share sessions with two T4s on Kaggle."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from listing_media_dagster.gpu.job import JobFolder, ModelJob, Needs
+from listing_media_dagster.gpu.kaggle.jobs import KaggleJobs
+from listing_media_dagster.gpu.kaggle.outbox import Outbox
+from listing_media_dagster.gpu.kaggle.shipment import DATASET, MODEL_VERSION, Limits, why_too_big
+from listing_media_dagster.gpu.routes.route import Listener, Route, RouteReport
+from listing_media_dagster.settings import Settings
+
+HOW_TO_SIGN_IN = (
+    "no credentials: set KAGGLE_API_TOKEN, or KAGGLE_USERNAME and KAGGLE_KEY, and try `listing-media kaggle setup`"
+)
+
+
+@dataclass(frozen=True)
+class KaggleRoute:
+    jobs: KaggleJobs
+    environment: Mapping[str, str]
+    name: str = "kaggle"
+    is_remote: bool = True
+
+    def refusal(self, needs: Needs, job: ModelJob | None = None) -> str | None:
+        """Ask what needs no network first; the week's GPU time is asked for once a minute at most."""
+        if importlib.util.find_spec("kaggle") is None:
+            return "the client isn't installed: pip install 'listing-media-dagster[kaggle]'"
+        if not has_credentials(self.environment):
+            return HOW_TO_SIGN_IN
+        return why_too_big(needs) or self._weights_missing(job) or self.jobs.refusal(needs, job)
+
+    def run(self, folder: JobFolder, listener: Listener, known: dict[str, Any] | None = None) -> RouteReport:
+        return self.jobs.run(folder, listener, known)
+
+    def _weights_missing(self, job: ModelJob | None) -> str | None:
+        limits = self.jobs.limits
+        if job is None or job.model is None or limits.internet or limits.datasets or limits.models:
+            return None
+        return (
+            f"the weights of {job.model.id} aren't attached: `listing-media kaggle setup --weights FOLDER` uploads them"
+            " (or let sessions fetch them: LISTING_MEDIA_KAGGLE_INTERNET=true)"
+        )
+
+
+def has_credentials(environment: Mapping[str, str]) -> bool:
+    """Return whether the client will find some: where it looks for them, without asking whether they are good."""
+    if environment.get("KAGGLE_API_TOKEN") or (environment.get("KAGGLE_USERNAME") and environment.get("KAGGLE_KEY")):
+        return True
+    home = Path(environment.get("HOME", "~")).expanduser()
+    settings = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
+    own = Path(environment["KAGGLE_CONFIG_DIR"]) if environment.get("KAGGLE_CONFIG_DIR") else home / ".kaggle"
+    names = ("access_token", "access_token.txt", "kaggle.json", "credentials.json")
+    places = [home / ".kaggle" / name for name in names]
+    return any(path.is_file() for path in [*places, own / "kaggle.json", settings / "kaggle" / "kaggle.json"])
+
+
+def kaggle_jobs(at: Settings, environment: Mapping[str, str] | None = None) -> KaggleJobs:
+    """Return Kaggle as the settings have it. Raises `ValueError` naming the setting that can't be."""
+    limits = Limits(
+        session_seconds=at.kaggle_session_minutes * 60,
+        sessions=at.kaggle_sessions,
+        collect_seconds=at.kaggle_collect_seconds,
+        internet=at.kaggle_internet,
+        datasets=_references(at.kaggle_datasets, DATASET, "LISTING_MEDIA_KAGGLE_DATASETS"),
+        models=_references(at.kaggle_models, MODEL_VERSION, "LISTING_MEDIA_KAGGLE_MODELS"),
+    )
+    return KaggleJobs(Outbox(at.work_dir.expanduser() / "kaggle"), limits, environment=environment)
+
+
+def open_route(at: Settings) -> Route:
+    return KaggleRoute(kaggle_jobs(at), os.environ)
+
+
+def _references(said: str, form: re.Pattern[str], setting: str) -> tuple[str, ...]:
+    named = tuple(name.strip() for name in said.split(",") if name.strip())
+    for name in named:
+        if not form.fullmatch(name):
+            raise ValueError(f"{setting} names {name!r}, which isn't written as {form_words(form)}")
+    return named
+
+
+def form_words(form: re.Pattern[str]) -> str:
+    return "owner/dataset" if form is DATASET else "owner/model/framework/variation/version"
