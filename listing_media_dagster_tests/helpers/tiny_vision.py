@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,19 @@ from listing_media_dagster.models.hardware import Hardware
 CPU = Hardware(device="cpu", name="CPU", memory_gb=8)
 
 
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    """Let torch work on one thread: for tiny networks on a busy machine, waiting for a second one costs sixfold."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def tiny_entry(title: str, folder: Path, loads: str, **fields: Any) -> CatalogueEntry:
     """Return an entry whose only part, of class `loads`, lies in `folder`, marked as made for tests."""
     part = Part(role="model", loads=loads, folder=folder, files=("*.json", "*.safetensors"), size_mb=1)
@@ -18,12 +33,6 @@ def tiny_entry(title: str, folder: Path, loads: str, **fields: Any) -> Catalogue
     return CatalogueEntry(
         title=title, commercial_use="no", parts=(part,), dtypes=("float32",), cpu_seconds=1, test_only=True, **told
     )
-
-
-def tiny_weights(folder: Path) -> Any:
-    from types import SimpleNamespace
-
-    return SimpleNamespace(part=lambda role: folder)
 
 
 def save_tiny_depth(folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,15 @@ from listing_media_dagster.models.model import ModelFailed
 from listing_media_dagster.models.segment import AdeSegmenter
 from listing_media_dagster.models.upscale import Swin2SR
 from listing_media_dagster.models.weights import BadWeights
+from listing_media_dagster.models.weights_folder import inspect_folder
 from listing_media_dagster_tests.helpers.tiny_vision import (
     CPU,
+    on_one_thread,
     save_tiny_depth,
     save_tiny_mask2former,
     save_tiny_swin2sr,
     save_tiny_upernet,
     tiny_entry,
-    tiny_weights,
 )
 
 Rgb = NDArray[np.uint8]
@@ -37,15 +38,21 @@ def _picture(seed: int, width: int = 120, height: int = 80) -> Rgb:
 
 def _depth_in(folder: Path) -> DepthAnything:
     entry = tiny_entry("Tiny depth", folder, "transformers.DepthAnythingForDepthEstimation")
-    return DepthAnything(entry, tiny_weights(folder), CPU)
+    return DepthAnything(entry, inspect_folder(entry, folder, allow_test_weights=True), CPU)
 
 
 def _segmenter_in(folder: Path) -> AdeSegmenter:
     entry = tiny_entry("Tiny segmenter", folder, "transformers.UperNetForSemanticSegmentation")
-    return AdeSegmenter(entry, tiny_weights(folder), CPU)
+    return AdeSegmenter(entry, inspect_folder(entry, folder, allow_test_weights=True), CPU)
 
 
 PICTURES = [_picture(1), _picture(2, 90, 110), _picture(3), _picture(4, 90, 110)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    with on_one_thread():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +72,7 @@ def segmenter(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 def upscaler(tmp_path_factory: pytest.TempPathFactory) -> Swin2SR:
     folder = save_tiny_swin2sr(tmp_path_factory.mktemp("upscaler"))
     entry = tiny_entry("Tiny upscaler", folder, "transformers.Swin2SRForImageSuperResolution")
-    return Swin2SR(entry, tiny_weights(folder), CPU)
+    return Swin2SR(entry, inspect_folder(entry, folder, allow_test_weights=True), CPU)
 
 
 def test_nearness_is_a_map_from_0_to_1_in_each_pictures_size_whatever_its_batch(depth: DepthAnything) -> None:
@@ -206,6 +213,13 @@ def test_pickles_and_broken_files_are_refused(tmp_path: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"\0" * 100)
     with pytest.raises(BadWeights, match="can't be loaded"):
         model.load()
+
+
+def test_weights_made_for_tests_are_refused_where_results_matter(tmp_path: Path) -> None:
+    folder = save_tiny_depth(tmp_path)
+    entry = tiny_entry("Tiny depth", folder, "transformers.DepthAnythingForDepthEstimation")
+    with pytest.raises(BadWeights, match="made for tests"):
+        inspect_folder(entry, folder)
 
 
 def test_a_network_for_other_classes_is_refused(tmp_path: Path) -> None:

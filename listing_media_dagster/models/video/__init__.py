@@ -1,0 +1,1 @@
+"""Setting a photo in motion with image-to-video models."""

@@ -1,0 +1,183 @@
+"""A photo set in motion: Stable Video Diffusion, Wan 2.2 and its three-step FastWan, behind one `Animator`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from listing_media_dagster.models.catalogue import CatalogueEntry, Film, Sampling
+from listing_media_dagster.models.hardware import Hardware
+from listing_media_dagster.models.memory import is_out_of_memory, release_cached_memory
+from listing_media_dagster.models.model import AnimateRequest, ModelFailed, Rgb
+from listing_media_dagster.models.transformers_loading import dtype_on
+from listing_media_dagster.models.video.dmd import dmd_scheduler
+from listing_media_dagster.models.video.loading import load_pipeline
+from listing_media_dagster.models.weights_folder import WeightsFolder
+
+FAMILIES = ("svd", "wan", "wan-dmd")
+Progress = Callable[[int, int], None]
+Frames = NDArray[np.float32]
+
+_RESIDENT, _DECODED_IN_PARTS, _OFFLOADED = range(3)  # how sparing of memory a film is made, each rung slower
+_DECODED_TOGETHER = {_RESIDENT: 8, _DECODED_IN_PARTS: 2, _OFFLOADED: 1}  # frames of SVD
+_WIDEST = 16 / 9  # wider or taller pictures are cropped to it: the models have seen no others
+_BLACK = 6.0  # 0..255: mean of a film whose arithmetic went wrong; photos are lighter
+
+
+class VideoDiffusion:
+    """`Animator` with the weights in `folder`; loaded when first asked. A film is made one at a time."""
+
+    def __init__(self, entry: CatalogueEntry, folder: WeightsFolder, hardware: Hardware) -> None:
+        if entry.family not in FAMILIES or entry.film is None or entry.sampling is None:
+            raise ValueError(f"{entry.id} ({entry.family}) is no image-to-video model of {', '.join(FAMILIES)}")
+        self.entry, self._hardware = entry, hardware
+        self._film: Film = entry.film
+        self._sampling: Sampling = entry.sampling
+        self._path = folder.part(entry.parts[0].role)
+        self._turn = threading.RLock()
+        self._pipeline: Any = None
+        self._rung = _RESIDENT
+
+    @property
+    def fps(self) -> int:
+        return self._film.fps
+
+    def load(self) -> None:
+        import diffusers
+
+        with self._turn:
+            if self._pipeline is not None:
+                return
+            part = self.entry.parts[0]
+            pipeline_class = getattr(diffusers, part.loads.rsplit(".", 1)[1])
+            dtype = dtype_on(self.entry, self._hardware)
+            self._pipeline = load_pipeline(pipeline_class, self._path, dtype, part.variant)
+            if self.entry.family == "wan-dmd":
+                self._pipeline.scheduler = dmd_scheduler()
+            self._place(self._first_rung())
+
+    def unload(self) -> None:
+        with self._turn:
+            if self._pipeline is not None:
+                self._pipeline.remove_all_hooks()
+            self._pipeline = None
+            release_cached_memory()
+
+    def animate(self, request: AnimateRequest, progress: Progress | None = None) -> list[Rgb]:
+        """Return `request.frames` frames of one size, the first being the photo, cropped and reduced to that size.
+
+        The same request gives the same film. `progress` gets (step, steps); what it raises ends the film at once.
+        Raises `ModelFailed` where memory doesn't suffice or the film is black or no numbers, ValueError for more frames
+        than the model makes.
+        """
+        if not 1 <= request.frames <= self._film.frames:
+            raise ValueError(f"{self.entry.title} makes 1 to {self._film.frames} frames, not {request.frames}")
+        with self._turn:
+            self.load()
+            photo = _fitted(request.image, self._film, self._sampling.multiple_of)
+            while True:
+                try:
+                    frames = self._run(request, photo, progress)
+                    break
+                except Exception as error:
+                    if not is_out_of_memory(error):
+                        raise
+                # Outside the `except`: the traceback holds on to the tensors that didn't fit.
+                self._take_next_rung()
+        return _checked(frames[: request.frames], photo, self.entry.title)
+
+    def _run(self, request: AnimateRequest, photo: Rgb, progress: Progress | None) -> Frames:
+        import torch
+        from PIL import Image
+
+        steps = self._sampling.steps
+
+        def report(_pipeline: Any, step: int, _time: Any, _tensors: Any) -> dict[str, Any]:
+            if progress is not None:
+                progress(step + 1, steps)
+            return {}
+
+        # Drawn on the CPU, so that a seed gives the same film on every device.
+        noise = torch.Generator("cpu").manual_seed(request.seed)
+        asked: dict[str, Any] = {
+            "image": Image.fromarray(photo),
+            "width": photo.shape[1],
+            "height": photo.shape[0],
+            "num_inference_steps": steps,
+            "generator": noise,
+            "output_type": "np",
+            "callback_on_step_end": report,
+        }
+        if self.entry.family == "svd":
+            asked |= {
+                "num_frames": self._film.frames,  # it was trained on this many and no other
+                "max_guidance_scale": self._sampling.guidance,
+                "fps": self._film.fps,
+                "motion_bucket_id": 60,  # half its default: a slow camera
+                "noise_aug_strength": 0.02,
+                "decode_chunk_size": _DECODED_TOGETHER[self._rung],
+            }
+        else:
+            asked |= {
+                "prompt": request.prompt,
+                "negative_prompt": request.negative_prompt,
+                "num_frames": 4 * -(-(request.frames - 1) // 4) + 1,  # its VAE holds one frame and then fours
+                "guidance_scale": max(1.0, self._sampling.guidance),
+            }
+        if self.entry.family == "wan-dmd":
+            self._pipeline.scheduler.noise = noise
+        with torch.inference_mode():
+            return np.asarray(self._pipeline(**asked).frames[0], np.float32)
+
+    def _first_rung(self) -> int:
+        """Return the rung on which free memory promises to suffice."""
+        if self._hardware.device == "cpu" or self.entry.vram_gb is None:
+            return _RESIDENT
+        return _RESIDENT if self._hardware.free_vram_gb >= self.entry.vram_gb.resident else _OFFLOADED
+
+    def _take_next_rung(self) -> None:
+        release_cached_memory()
+        last = _DECODED_IN_PARTS if self._hardware.device == "cpu" else _OFFLOADED
+        if self._rung >= last:
+            raise ModelFailed(f"{self.entry.title} doesn't fit into the memory of {self._hardware.name}, even in parts")
+        self._place(self._rung + 1)
+
+    def _place(self, rung: int) -> None:
+        """Put the networks where `rung` wants them."""
+        self._rung = rung
+        if rung >= _DECODED_IN_PARTS and self.entry.family != "svd":
+            self._pipeline.vae.enable_tiling()
+        if rung == _OFFLOADED:
+            self._pipeline.to("cpu")
+            self._pipeline.enable_model_cpu_offload(device=self._hardware.device)
+        else:
+            self._pipeline.to(self._hardware.device)
+
+
+def _fitted(image: Rgb, film: Film, multiple: int) -> Rgb:
+    """Return the photo cropped and resized to about as many px as `film` has, both edges divisible by `multiple`."""
+    height, width = image.shape[:2]
+    aspect = min(max(width / height, 1 / _WIDEST), _WIDEST)
+    area = film.width * film.height
+    across = max(multiple, multiple * round((area * aspect) ** 0.5 / multiple))
+    down = max(multiple, multiple * round((area / aspect) ** 0.5 / multiple))
+    scale = max(across / width, down / height)
+    part_width, part_height = min(width, round(across / scale)), min(height, round(down / scale))
+    x, y = (width - part_width) // 2, (height - part_height) // 2
+    part = image[y : y + part_height, x : x + part_width]
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(part, (across, down), interpolation=how), np.uint8)
+
+
+def _checked(frames: Frames, photo: Rgb, title: str) -> list[Rgb]:
+    """Return the frames (n, h, w, 3) 0..1 as pictures; raises `ModelFailed` where they are none."""
+    if not np.isfinite(frames).all():
+        raise ModelFailed(f"{title} gave frames that are no numbers")
+    if frames.mean() * 255 < _BLACK < photo.mean():
+        raise ModelFailed(f"{title} gave a black film")
+    return list(np.rint(frames * 255).astype(np.uint8))

@@ -1,0 +1,55 @@
+"""Bringing a diffusers pipeline into memory whole or not at all: every network of it must come from its file.
+
+diffusers and transformers warn of a tensor that a file lacks and go on with random numbers in its place.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+from listing_media_dagster.models.weights_folder import BadWeights
+
+
+def load_pipeline(pipeline_class: Any, folder: Path, dtype: Any, variant: str | None = None) -> Any:
+    """Return the pipeline in `folder` (laid out by diffusers), its networks in `dtype`, in the host's memory.
+
+    Local files and safetensors alone; raises `BadWeights` saying what is absent, damaged or incomplete.
+    """
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        networks = {
+            name: _load_network(_network_class(*source), folder / name, dtype, variant)
+            for name, source in index.items()
+            if isinstance(source, list) and _network_class(*source)
+        }
+        pipeline = pipeline_class.from_pretrained(folder, local_files_only=True, use_safetensors=True, **networks)
+    except BadWeights:
+        raise
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise BadWeights(f"{folder} can't be loaded: {reason}") from error
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def _network_class(library: str | None, name: str | None) -> Any:
+    """Return the torch class that a line of model_index.json names; None for a tokenizer, a scheduler, nothing."""
+    import torch
+
+    if library not in ("diffusers", "transformers") or name is None:
+        return None
+    named = getattr(importlib.import_module(library), name, None)
+    return named if isinstance(named, type) and issubclass(named, torch.nn.Module) else None
+
+
+def _load_network(network_class: Any, folder: Path, dtype: Any, variant: str | None) -> Any:
+    network, found = network_class.from_pretrained(
+        folder, dtype=dtype, variant=variant, local_files_only=True, use_safetensors=True, output_loading_info=True
+    )
+    absent = sorted(found["missing_keys"])
+    if absent:
+        raise BadWeights(f"{folder}: the file of weights lacks {len(absent)} tensors, {absent[0]} first: pull it again")
+    return network.eval()
