@@ -76,12 +76,14 @@ def judge_structure(
     openings: Sequence[Opening | Floats] = (),
     wall_edges: Sequence[tuple[float, float, float, float]] = (),
     floor: NDArray[np.bool_] | None = None,
+    limits: Mapping[str, float] | None = None,
 ) -> Verdict:
     """Say whether `staged` shows the architecture of `base`; both uint8 (H, W, 3) sRGB, masks (H, W).
 
     furniture: what it covers, bool or alpha 0..1; None where only the edit mask is known (diffusion).
     openings: `Opening`s or outlines (4, 2) px; a bare outline 1.5 times as high as wide counts as a doorway.
     wall_edges: (x1, y1, x2, y2) px where walls, floor and ceiling meet. floor: the visible floor, if known.
+    limits: what the measures may reach, where they aren't staging's own (`KNOWN_LIMITS`, `GUESSED_LIMITS`).
     Score 0..1: 1 nothing differs, `THRESHOLD` the worst measure is at its limit. Raises ValueError on unequal sizes.
     """
     if base.shape != staged.shape or base.shape[:2] != edit_mask.shape:
@@ -96,8 +98,7 @@ def judge_structure(
     if guessed:
         pair = _with_guessed_furniture(pair, outlines)
     measures = _measure(pair, outlines, doorways, lines, guessed)
-    limits = GUESSED_LIMITS if guessed else KNOWN_LIMITS
-    return _verdict(measures, limits, outside)
+    return _verdict(measures, limits or (GUESSED_LIMITS if guessed else KNOWN_LIMITS), outside)
 
 
 def _pair(

@@ -5,7 +5,7 @@ Classes are those of ADE20K's scene-parsing benchmark (150, counted from 0), as 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import cv2
 import numpy as np
@@ -25,12 +25,11 @@ BUILT_IN = frozenset(
     | {82, 85, 134, 27}  # ceiling light, chandelier, sconce, mirror
 )
 ARCHITECTURE = frozenset({WALL, CEILING}) | OPENINGS | BUILT_IN
-LOOSE = frozenset(
-    {41, 55, 67, 81, 92, 98, 100, 108, 111, 112, 115, 119, 120, 125, 131, 137, 138, 142, 147}
-    # box, case, book, towel, apparel, bottle, poster, plaything, barrel, basket, bag, ball, food, pot, blanket, tray,
-    # ashcan, plate, glass
-    | {116, 127}  # minibike, bicycle
-)
+LOOSE: Mapping[int, str] = {
+    **{41: "box", 55: "case", 67: "book", 81: "towel", 92: "clothes", 98: "bottle", 100: "poster", 108: "toy"},
+    **{111: "barrel", 112: "basket", 115: "bag", 116: "scooter", 119: "ball", 120: "food", 125: "pot", 127: "bicycle"},
+    **{131: "blanket", 137: "tray", 138: "bin", 142: "plate", 147: "glass"},
+}
 """What lies about in a home that is lived in; furniture, plants, lamps and pictures stay."""
 
 EDGE_PX = 0.003  # of the long side, to either side of a line at which surfaces meet
