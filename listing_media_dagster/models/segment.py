@@ -29,7 +29,7 @@ class AdeSegmenter:
     """`Segmenter` with the weights in `folder`; loaded when first asked."""
 
     def __init__(self, entry: CatalogueEntry, folder: WeightsFolder, hardware: Hardware) -> None:
-        self.entry, self._hardware = entry, hardware
+        self.entry, self.weights_sha256, self._hardware = entry, folder.weights_sha256, hardware
         self._path = folder.part(entry.parts[0].role)
         self._turn = threading.RLock()
         self._model: Any = None

@@ -30,7 +30,7 @@ class Swin2SR:
     def __init__(self, entry: CatalogueEntry, folder: WeightsFolder, hardware: Hardware) -> None:
         from transformers import Swin2SRConfig
 
-        self.entry, self._hardware = entry, hardware
+        self.entry, self.weights_sha256, self._hardware = entry, folder.weights_sha256, hardware
         self._path = folder.part(entry.parts[0].role)
         self.factor = int(Swin2SRConfig.from_pretrained(self._path, local_files_only=True).upscale)
         self._turn = threading.RLock()
