@@ -13,8 +13,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from listing_media_dagster.models.catalogue import CatalogueEntry
-
 Rgb = NDArray[np.uint8]
 Field = NDArray[np.float32]
 
@@ -53,13 +51,26 @@ class AnimateRequest:
     negative_prompt: str = ""
 
 
-class Model(Protocol):
-    @property
-    def entry(self) -> CatalogueEntry: ...
+class Named(Protocol):
+    """What ledgers and messages call a model: a catalogue entry, or a workflow on a server."""
 
     @property
-    def weights_sha256(self) -> str:
-        """Return the digest that names these weights in ledgers (`WeightsFolder.weights_sha256`)."""
+    def id(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def test_only(self) -> bool: ...
+
+
+class Model(Protocol):
+    @property
+    def entry(self) -> Named: ...
+
+    @property
+    def weights_sha256(self) -> str | None:
+        """Return the digest that names these weights in ledgers; None where they lie on somebody else's server."""
         ...
 
     def load(self) -> None:

@@ -32,6 +32,15 @@ class Lora:
         return {"lora": self.file, "lora_strength": self.strength}
 
 
+@dataclass(frozen=True)
+class ServerModel:
+    """A workflow as ledgers name it: by name and the digest of its graph; what weights it loads isn't known here."""
+
+    id: str
+    title: str
+    test_only: bool = False
+
+
 @dataclass
 class _OnServer:
     server: ComfyUI
@@ -39,8 +48,13 @@ class _OnServer:
     lora: Lora | None = None
 
     @property
-    def name(self) -> str:
-        return f"comfyui:{self.workflow.name}"
+    def entry(self) -> ServerModel:
+        name = self.workflow.name
+        return ServerModel(f"comfyui/{name}@{self.workflow.sha256[:12]}", f"the ComfyUI workflow {name}")
+
+    @property
+    def weights_sha256(self) -> None:
+        return None
 
     def load(self) -> None:
         """Ask whether the server is there. Raises `ModelFailed` if it isn't."""
@@ -93,7 +107,7 @@ class ComfyEditor(_OnServer):
         if "mask" in places:
             mask = np.ones((height, width), np.float32) if request.mask is None else request.mask
             values["mask"] = self._uploaded(np.rint(mask * 255).astype(np.uint8))
-        made = _picture(self._made(values, progress), self.name)
+        made = _picture(self._made(values, progress), self.entry.title)
         return made if made.shape == request.image.shape else _resized(made, (width, height))
 
 
@@ -114,9 +128,9 @@ class ComfyAnimator(_OnServer):
             "height": size[1],
             "frames": request.frames,
         }
-        frames = _frames(self._made(values, progress), self.name)
+        frames = _frames(self._made(values, progress), self.entry.title)
         if len(frames) < 2:
-            raise ModelFailed(f"{self.name} gave no moving picture")
+            raise ModelFailed(f"{self.entry.title} gave no moving picture")
         return frames
 
 
@@ -150,8 +164,8 @@ class ComfyPresenter(_OnServer):
             "frames": frames,
         }
         film = self._made(values, progress)
-        if len(_frames(film, self.name)) < 2:
-            raise ModelFailed(f"{self.name} gave no moving picture")
+        if len(_frames(film, self.entry.title)) < 2:
+            raise ModelFailed(f"{self.entry.title} gave no moving picture")
         return film
 
 
