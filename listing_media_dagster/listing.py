@@ -369,6 +369,9 @@ class Listing(Noun):
     rule_profile: str | None = None
     callback_url: str | None = None
     priority: int = 0
+    routes: tuple[str, ...] | None = Field(
+        default=None, description="ways model work may go, best first, of those that the installation has enabled"
+    )
 
     @field_validator("callback_url")
     @classmethod

@@ -9,7 +9,7 @@ from listing_media_dagster.assets.contact import SHEET_PX
 from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.delivery.naming import room_words
 from listing_media_dagster.listing import Photo, RoomType
-from listing_media_dagster.photo.encode import Rgb, resize_to_long_edge
+from listing_media_dagster.photo.encode import Rgb, encode_jpeg, resize_to_long_edge
 from listing_media_dagster.settings import settings
 
 ROLE = "before_after.jpg"
@@ -20,6 +20,11 @@ def draw_before_after(base: Rgb, staged: Rgb) -> Rgb:
     """Return the base above the staged picture, both uint8 (H, W, 3) sRGB of one size, as wide as the UI shows."""
     before, after = (resize_to_long_edge(picture, SHEET_PX) for picture in (base, staged))
     return np.vstack([before, np.full((_GAP, before.shape[1], 3), 255, np.uint8), after])
+
+
+def encode_before_after(base: Rgb, staged: Rgb) -> bytes:
+    """Return the drawn pair as a JPEG."""
+    return encode_jpeg(draw_before_after(base, staged), 85)
 
 
 def before_after_metadata(photos: Sequence[Photo], stage: StageRun) -> dict[str, dg.MetadataValue]:

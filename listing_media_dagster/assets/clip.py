@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from listing_media_dagster.gpu.job import ModelRef
+from listing_media_dagster.gpu.routes.here import models_here
+from listing_media_dagster.gpu.work.score import scorer_key
 from listing_media_dagster.models.clip import ClipScorer, find_clip_weights
 from listing_media_dagster.models.weights import BadWeights, ModelMissing
 from listing_media_dagster.settings import settings
@@ -17,11 +20,24 @@ class NoScorer:
     reason: str
 
 
+def find_scorer() -> ModelRef | None:
+    """Return which encoder a job is to score with, without loading it; None if its weights aren't here."""
+    at = settings()
+    try:
+        found = find_clip_weights(at.clip_weights, at.models_dir.expanduser())
+    except (ModelMissing, BadWeights):
+        return None
+    return ModelRef(id=found.model_id, revision=found.revision, weights_sha256=found.weights_sha256)
+
+
 @lru_cache(maxsize=1)
 def load_scorer() -> ClipScorer | NoScorer:
     """Return the encoder, or why it can't be had; nothing is downloaded here."""
     at = settings()
     try:
-        return ClipScorer.load(find_clip_weights(at.clip_weights, at.models_dir.expanduser()))
+        found = find_clip_weights(at.clip_weights, at.models_dir.expanduser())
+        # Kept where jobs worked off in this process look for it.
+        model = ModelRef(id=found.model_id, revision=found.revision, weights_sha256=found.weights_sha256)
+        return models_here().get(scorer_key(model), lambda: ClipScorer.load(found))
     except (ModelMissing, BadWeights) as missing:
         return NoScorer(str(missing))

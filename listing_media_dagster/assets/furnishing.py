@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from listing_media_dagster.settings import Settings, settings
 from listing_media_dagster.staging.back_ends import StagingBackEnd
 from listing_media_dagster.staging.furniture.designs import library
 from listing_media_dagster.staging.furniture.own_furniture import BadFurniture, load_own_furniture
-from listing_media_dagster.staging.kits import BadKit, find_kit, load_kits
+from listing_media_dagster.staging.kits import BadKit, DesignKit, find_kit, load_kits
 
 if TYPE_CHECKING:
     from listing_media_dagster.staging.rendered import RenderedStaging
@@ -25,6 +26,16 @@ def installed_back_ends() -> tuple[StagingBackEnd, ...]:
     return (rendered_staging(settings()),)
 
 
+def installed_kits() -> Mapping[str, DesignKit]:
+    """Return the kits that rooms can be furnished with here, by id."""
+    return rendered_staging(settings()).kits
+
+
+def own_furniture_digest(at: Settings) -> str:
+    """Return the digest of the furniture that the settings add; empty if they add none."""
+    return _digest_of(at.furniture) if at.furniture else ""
+
+
 def rendered_staging(at: Settings) -> RenderedStaging:
     """Return the embedded back end with the kits and furniture of an installation.
 
@@ -35,14 +46,14 @@ def rendered_staging(at: Settings) -> RenderedStaging:
     folder = at.furniture
     own = load_own_furniture(folder) if folder else {}
     kits = load_kits(at.design_kits, own)
-    return RenderedStaging(kits, {**library(), **own}, _digest_of(folder) if folder else "")
+    return RenderedStaging(kits, {**library(), **own}, own_furniture_digest(at))
 
 
 def with_known_kits(listing: Listing) -> Listing:
     """Return the listing with the ids of the kits it asks for. Raises `BadListing` for one that isn't installed."""
     if listing.style is None and not listing.stage.kits:
         return listing
-    kits = rendered_staging(settings()).kits
+    kits = installed_kits()
     try:
         style = find_kit(listing.style, kits).id if listing.style else None
         named = {file: find_kit(name, kits).id for file, name in listing.stage.kits.items()}

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import dagster as dg
 
+from listing_media_dagster.gpu.routes.route import RouteFailed
 from listing_media_dagster.listing import PhotoSet
 from listing_media_dagster.partitions import listings
 from listing_media_dagster.store.objects import StoreError
@@ -66,7 +67,7 @@ def stage_asset(
 
 
 def trying_again(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `function` so that the step is tried again, with growing pauses, when files or servers fail it.
+    """Return `function` so that the step is tried again, with growing pauses, when files, servers or routes fail it.
 
     Whether a photo is good is never a matter of trying again. Dagster's own `RetryPolicy` would also try again after a
     person has pressed Ctrl-C or terminated the run.
@@ -76,8 +77,16 @@ def trying_again(function: Callable[..., Any]) -> Callable[..., Any]:
     def run(context: dg.AssetExecutionContext, *given: Any, **named: Any) -> Any:
         try:
             return function(context, *given, **named)
+        except RouteFailed as failed:
+            if not failed.may_succeed_later:
+                raise dg.Failure(str(failed), allow_retries=False) from failed
+            raise _later(context) from failed
         except (StoreError, OSError) as failed:
-            pause = random.uniform(0, FIRST_PAUSE_SECONDS * 2**context.retry_number)
-            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=pause) from failed
+            raise _later(context) from failed
 
     return run
+
+
+def _later(context: dg.AssetExecutionContext) -> dg.RetryRequested:
+    pause = random.uniform(0, FIRST_PAUSE_SECONDS * 2**context.retry_number)
+    return dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=pause)

@@ -108,23 +108,34 @@ class StageRun:
         workers: int | None = None,
     ) -> dict[str, Photo]:
         """Return a photo for every id in `wanted` (id -> fingerprint): the one made before, or else `make(id)`."""
+        done = self.reuse(wanted)
+        missing = [photo_id for photo_id in wanted if photo_id not in done]
+        for photo_id, photo in in_parallel(
+            missing, lambda photo_id: self.keep(make(photo_id), wanted), workers=workers
+        ):
+            done[photo_id] = photo
+            self.tell_made(photo_id, len(wanted))
+        return {photo_id: done[photo_id] for photo_id in wanted}
+
+    def reuse(self, wanted: Mapping[str, str]) -> dict[str, Photo]:
+        """Return the photos of `wanted` (id -> fingerprint) that were made before."""
         looked_for = in_parallel(list(wanted), lambda photo_id: self.reusable(photo_id, wanted[photo_id]))
         done = {photo_id: photo for photo_id, photo in looked_for if photo}
         self.reused += len(done)
-        missing = [photo_id for photo_id in wanted if photo_id not in done]
         self.progress(len(done), len(wanted), "reused" if done else "")
+        return done
 
-        def fresh(photo_id: str) -> Photo:
-            photo = make(photo_id).model_copy(update={"fingerprint": wanted[photo_id]})
-            if self.keeps_each:
-                self.media.write(self._record_key(photo_id), photo.model_dump_json().encode())
-            return photo
+    def keep(self, photo: Photo, wanted: Mapping[str, str]) -> Photo:
+        """Return a photo just made with its fingerprint, recorded so that an early end of the run doesn't lose it."""
+        photo = photo.model_copy(update={"fingerprint": wanted[photo.photo_id]})
+        if self.keeps_each:
+            self.media.write(self._record_key(photo.photo_id), photo.model_dump_json().encode())
+        return photo
 
-        for photo_id, photo in in_parallel(missing, fresh, workers=workers):
-            done[photo_id] = photo
-            self.computed += 1
-            self.progress(len(done), len(wanted), photo_id)
-        return {photo_id: done[photo_id] for photo_id in wanted}
+    def tell_made(self, photo_id: str, total: int) -> None:
+        """Count a photo as made and show how far the stage is."""
+        self.computed += 1
+        self.progress(self.reused + self.computed, total, photo_id)
 
     def progress(self, done: int, total: int, what: str = "") -> None:
         progress_log.info(
@@ -132,11 +143,10 @@ class StageRun:
             extra={"listing_id": self.listing_id, "asset": self.asset, "done": done, "total": total, "what": what},
         )  # fmt: skip
 
-    def working_on(self, photo_id: str, what: str) -> None:
-        """Tell what is being done to a photo that takes long."""
+    def tell_step(self, what: str) -> None:
+        """Tell what is being done within work that takes long."""
         progress_log.info(
-            "%s %s: %s, %s", self.listing_id, self.asset, photo_id, what,
-            extra={"step_of": self.asset, "what": f"{photo_id}: {what}"},
+            "%s %s: %s", self.listing_id, self.asset, what, extra={"step_of": self.asset, "what": what}
         )  # fmt: skip
 
     def say(self, message: str) -> None:

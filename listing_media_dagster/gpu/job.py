@@ -94,6 +94,9 @@ class ModelJob(Noun):
     items: tuple[Item, ...] = Field(min_length=1)
     needs: Needs = Needs()
 
+    def all_inputs(self) -> list[JobFile]:
+        return [*self.inputs.values(), *(file for item in self.items for file in item.inputs.values())]
+
     def item_key(self, item: Item) -> str:
         """Return what names an item's result for ever: equal keys are equal work, in whichever job they come."""
         digests = {role: file.sha256 for role, file in {**self.inputs, **item.inputs}.items()}
@@ -143,12 +146,13 @@ class JobFolder:
         """
         path.mkdir(parents=True, exist_ok=True)
         folder = cls(path)
-        for file in _inputs_of(job):
+        for file in job.all_inputs():
             if file.path not in files:
                 raise BadJob(f"job {job.id} names {file.path}, which wasn't given")
-            if _described(file.path, files[file.path]) != file:
+            data = files[file.path]
+            if _described(file.path, data) != file:
                 raise BadJob(f"job {job.id}: {file.path} isn't the file that the job names")
-            folder.write(file.path, files[file.path])
+            folder.write(file.path, data)
         folder.write("job.json", job.model_dump_json(indent=1).encode())
         return folder
 
@@ -187,12 +191,19 @@ class JobFolder:
         They are what a worker that goes on with the job need not do again.
         """
         job = self.job
-        found = {}
-        for item in job.items:
-            result = self.result_of(item.id)
-            if result and result.outcome != "failed" and result.key == job.item_key(item) and self._intact(result):
-                found[item.id] = result
-        return found
+        done = {item.id: self._done(job, item) for item in job.items}
+        return {item_id: result for item_id, result in done.items() if result}
+
+    def done_item(self, item_id: str) -> ItemResult | None:
+        """Return one item's result as `done` would."""
+        job = self.job
+        return next((self._done(job, item) for item in job.items if item.id == item_id), None)
+
+    def _done(self, job: ModelJob, item: Item) -> ItemResult | None:
+        result = self.result_of(item.id)
+        if not result or result.outcome == "failed" or result.key != job.item_key(item):
+            return None
+        return result if all(self.holds(file) for file in result.outputs.values()) else None
 
     def finish_item(self, result: ItemResult, outputs: Mapping[str, bytes]) -> ItemResult:
         """Write an item's `outputs` (file names by role are the roles themselves), then its result, and return that."""
@@ -249,10 +260,10 @@ class JobFolder:
         except (OSError, ValidationError):
             return None
 
-    def _intact(self, result: ItemResult) -> bool:
+    def holds(self, file: JobFile) -> bool:
+        """Return whether the file is here, whole and unchanged."""
         try:
-            for file in result.outputs.values():
-                self.read(file)
+            self.read(file)
         except BadJob:
             return False
         return True
@@ -293,10 +304,6 @@ def unpack(bundle: Path, into: Path) -> JobFolder:
     except (OSError, zipfile.BadZipFile, NotImplementedError, EOFError) as broken:
         raise BadJob(f"{bundle.name} can't be unpacked: {broken}") from broken
     return JobFolder(into)
-
-
-def _inputs_of(job: ModelJob) -> list[JobFile]:
-    return [*job.inputs.values(), *(file for item in job.items for file in item.inputs.values())]
 
 
 def _described(path: str, data: bytes) -> JobFile:

@@ -8,6 +8,7 @@ import pytest
 
 from listing_media_dagster.assets import clip, clip_scores, furnishing, rooms
 from listing_media_dagster.assets.clip_scores import clip_check
+from listing_media_dagster.gpu.work import stage
 from listing_media_dagster.listing import Operation, OperationName, RoomType, Verdict
 from listing_media_dagster.models.clip import ClipScorer
 from listing_media_dagster.settings import Settings
@@ -65,6 +66,8 @@ class Painted:
 def staging(monkeypatch):
     def use(*ends):
         monkeypatch.setattr(furnishing, "installed_back_ends", lambda: ends)
+        for end in ends:
+            monkeypatch.setitem(stage.BACK_ENDS, end.name, lambda *asked, end=end: end)
 
     return use
 

@@ -20,6 +20,7 @@ from listing_media_dagster.assets.preprocessed_photos import preprocessed_photos
 from listing_media_dagster.assets.raw_photos import raw_photos
 from listing_media_dagster.assets.staged_photos import staged_photos
 from listing_media_dagster.assets.tour_video import tour_video
+from listing_media_dagster.gpu.model_router import ModelRouter
 from listing_media_dagster.listing import PhotoSet
 from listing_media_dagster.partitions import listings
 from listing_media_dagster.store.media_store import MediaStore
@@ -70,7 +71,11 @@ class Pipeline:
             selection=[asset.key for asset in chosen],
             partition_key=self.listing_id,
             instance=instance,
-            resources={"media": self.resource, "photo_sets": PhotoSetIOManager(media=self.resource)},
+            resources={
+                "media": self.resource,
+                "photo_sets": PhotoSetIOManager(media=self.resource),
+                "router": ModelRouter(),
+            },
             run_config={"ops": operations, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,
         )

@@ -1,0 +1,144 @@
+"""The rooms of a listing that are to be furnished, as one model job, and its results as photos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from listing_media_dagster.assets import before_after, furnishing
+from listing_media_dagster.assets.clip import find_scorer
+from listing_media_dagster.assets.stage_run import StageRun
+from listing_media_dagster.assets.staging_plan import StagingPlan
+from listing_media_dagster.gpu.job import Item, ItemResult, JobFile, ModelJob, Needs, WorkKind, job_file
+from listing_media_dagster.gpu.work.furniture import PACKED_FURNITURE, pack_furniture
+from listing_media_dagster.gpu.work.pictures import decode_picture
+from listing_media_dagster.gpu.work.stage import BASE, STAGED, BackEndRef, ClipTerms, StagingOrder, StagingTerms
+from listing_media_dagster.listing import Operation, Photo, StoredObject, Verdict, fingerprint
+from listing_media_dagster.settings import settings
+from listing_media_dagster.staging.back_ends import StagingBackEnd
+
+ReadOutput = Callable[[str], bytes]
+
+
+@dataclass(frozen=True)
+class JobFiles(Mapping[str, bytes]):
+    """A job's input files by path, each read when it is asked for: a listing's pictures needn't fit into memory."""
+
+    readers: Mapping[str, Callable[[], bytes]]
+
+    def __getitem__(self, path: str) -> bytes:
+        return self.readers[path]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.readers)
+
+    def __len__(self) -> int:
+        return len(self.readers)
+
+
+def staging_job(
+    photos: Sequence[Photo],
+    plans: Mapping[str, StagingPlan],
+    ends: Sequence[StagingBackEnd],
+    seed: int,
+    stage: StageRun,
+) -> tuple[ModelJob, JobFiles]:
+    """Return the job of furnishing `photos` as planned, and its files."""
+    readers: dict[str, Callable[[], bytes]] = {}
+    inputs: dict[str, JobFile] = {}
+    at = settings()
+    if at.furniture:
+        packed = pack_furniture(at.furniture)
+        inputs[PACKED_FURNITURE] = job_file(f"inputs/{PACKED_FURNITURE}", packed)
+        readers[inputs[PACKED_FURNITURE].path] = lambda: packed
+    kits = furnishing.installed_kits()
+    items = []
+    for photo in photos:
+        plan = plans[photo.photo_id]
+        base = JobFile(path=f"inputs/{photo.photo_id}.jpg", sha256=photo.image.sha256, size=photo.image.size)
+        readers[base.path] = _reader(photo.image, stage)
+        order = StagingOrder(
+            room=photo.room,
+            kit=kits[plan.kit],
+            pieces_seed=plan.pieces_seed,
+            focal_length_35mm=photo.facts.get("focal_length_35mm"),
+            versions={end.name: end.version_for(plan.kit) for end in ends},
+        )
+        items.append(Item(id=photo.photo_id, inputs={BASE: base}, parameters=order.as_parameters(), seed=seed))
+    terms = StagingTerms(
+        back_ends=tuple(BackEndRef(name=end.name) for end in ends),
+        own_furniture=furnishing.own_furniture_digest(at),
+        clip=_clip_terms(),
+    )
+    job = ModelJob(
+        id="unnamed",
+        kind=WorkKind.STAGE,
+        parameters=terms.model_dump(mode="json"),
+        inputs=inputs,
+        items=tuple(items),
+        needs=Needs(gpu="none"),
+    )
+    return named_for(job, stage), JobFiles(readers)
+
+
+def named_for(job: ModelJob, stage: StageRun) -> ModelJob:
+    """Return the job with an id that the same work of the same listing will have again, and no other."""
+    keys = [job.item_key(item) for item in job.items]
+    digest = fingerprint(store=stage.media.url, listing=stage.listing_id, asset=stage.asset, keys=keys)
+    return job.model_copy(update={"id": f"{job.kind.value}-{digest[:24]}"})
+
+
+def _reader(stored: StoredObject, stage: StageRun) -> Callable[[], bytes]:
+    return lambda: stage.media.read_verified(stored)
+
+
+def _clip_terms() -> ClipTerms | None:
+    model = find_scorer()
+    return ClipTerms(model=model, threshold=settings().clip_threshold) if model else None
+
+
+def as_photo(
+    base: Photo, plan: StagingPlan, result: ItemResult, read: ReadOutput, route: str, stage: StageRun
+) -> Photo:
+    """Return the furnished photo, or the base with the reason why it passes on as it is."""
+    seen = looked_at(base, plan)
+    shown = {role: read(role) for role in result.outputs if role != STAGED}
+    if result.outcome == "refused":
+        passed_on = passed_on_because(seen, result.reason)
+        return passed_on.model_copy(update={"attachments": {**passed_on.attachments, **_attached(base, shown, stage)}})
+    encoded, made = read(STAGED), result.record
+    staged = decode_picture(encoded)
+    image, thumbnail = stage.write_picture(base.photo_id, staged, encoded)
+    pair = before_after.encode_before_after(stage.pixels(base.image), staged)
+    attachments = _attached(base, {**shown, before_after.ROLE: pair}, stage)
+    return seen.model_copy(
+        update={
+            "image": image,
+            "base": base.image,
+            "operations": (*base.operations, *map(Operation.model_validate, made["operations"])),
+            "verdicts": (*base.verdicts, *map(Verdict.model_validate, made["verdicts"])),
+            "facts": {**seen.facts, "staged_as": _staged_as(made, plan)},
+            "attachments": {**base.attachments, **attachments, "thumbnail": thumbnail},
+            "route": route,
+            "device": result.device,
+        }
+    )
+
+
+def _staged_as(made: Mapping[str, Any], plan: StagingPlan) -> dict[str, Any]:
+    kept = {name: made[name] for name in ("room_type", "caption", "back_end", "attempts")}
+    return {**kept, "kit": plan.kit, "pieces_seed": plan.pieces_seed}
+
+
+def looked_at(base: Photo, plan: StagingPlan) -> Photo:
+    """Return the photo with what the plan saw in it."""
+    return base.model_copy(update={"facts": {**base.facts, **({"suitability": plan.seen} if plan.seen else {})}})
+
+
+def passed_on_because(photo: Photo, reason: str) -> Photo:
+    return photo.model_copy(update={"facts": {**photo.facts, "not_staged": reason}})
+
+
+def _attached(base: Photo, files: Mapping[str, bytes], stage: StageRun) -> dict[str, StoredObject]:
+    return {role: stage.media.write(stage.key(f"{base.photo_id}/{role}"), data) for role, data in files.items()}

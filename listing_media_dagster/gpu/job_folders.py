@@ -1,0 +1,75 @@
+"""Where jobs lie while they are worked on: found again by an attempt that comes later, held by one at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from listing_media_dagster.gpu.job import BadJob, JobFolder, ModelJob
+from listing_media_dagster.gpu.routes.route import JobCancelled
+
+_FORGOTTEN_AFTER_SECONDS = 7 * 24 * 3600
+_SECONDS_BETWEEN_TRIES = 0.5
+
+
+@dataclass(frozen=True)
+class JobFolders:
+    root: Path
+
+    @contextmanager
+    def opened(
+        self, job: ModelJob, files: Mapping[str, bytes], is_cancelled: Callable[[], bool] = lambda: False
+    ) -> Iterator[JobFolder]:
+        """Give the job's folder, with what an earlier attempt finished, or a new one.
+
+        It stays if the block fails, so that the next attempt goes on with it, and is removed otherwise. Whoever comes
+        while another process has it waits, or raises `JobCancelled`.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._forget_old_ones()
+        with (self.root / f"{job.id}.lock").open("w") as lock:
+            while not _locked(lock.fileno()):
+                if is_cancelled():
+                    raise JobCancelled
+                time.sleep(_SECONDS_BETWEEN_TRIES)
+            folder = self._found(job) or self._new(job, files)
+            yield folder
+            shutil.rmtree(folder.path, ignore_errors=True)
+
+    def _found(self, job: ModelJob) -> JobFolder | None:
+        folder = JobFolder(self.root / job.id)
+        try:
+            same = folder.job == job
+        except BadJob:
+            return None
+        return folder if same and all(folder.holds(file) for file in job.all_inputs()) else None
+
+    def _new(self, job: ModelJob, files: Mapping[str, bytes]) -> JobFolder:
+        shutil.rmtree(self.root / job.id, ignore_errors=True)
+        return JobFolder.create(self.root / job.id, job, files)
+
+    def _forget_old_ones(self) -> None:
+        oldest = time.time() - _FORGOTTEN_AFTER_SECONDS
+        for path in self.root.iterdir():
+            try:
+                if path.stat().st_mtime >= oldest:
+                    continue
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+            except OSError:
+                continue  # another process forgets it, too
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
