@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from listing_media_dagster.staging.glazing import Framed, joined_panes
 from listing_media_dagster.staging.room import Opening, PhotoCamera, Wall
 
 Floats = NDArray[np.float64]
@@ -29,6 +30,7 @@ SILL_EDGE = 3.0  # change of colour for each px
 LIKE_THE_WALL = 14.0  # difference in L*a*b* of what is under a sill from the wall beside it
 STROKE = 0.16  # camera heights: narrower edges at a window are curtains, rods and seams
 PANE = 0.5  # camera heights: the lowest pane that light alone gives away
+GLARING = 0.35  # share of a passage that shows nothing but light: next door's rooms are dimmer
 BLOWN_OUT, ABOVE_THE_WALL = 99.0, 5.0  # L* of a pane that shows nothing but light, and how far the wall stays under it
 
 
@@ -57,14 +59,16 @@ def find_openings(
     flat = flatten_wall(lab, scale, wall, camera, ceiling or 2.0 * height)
     if flat is None:
         return ()
-    found, built_in = [], []
+    found: list[Framed] = []
+    wide = []
     across, down = slopes(flat)
     for left, right, top in _doorways(flat, across, down, height):
-        if flat.level(top) > flat.top - UNDER_CEILING * height:
-            built_in.append((left, right, top))
-            continue
         kind: Literal["door", "passage"] = "door" if (right - left) * flat.metres < WIDEST_DOOR * height else "passage"
-        found.append(_opening(kind, wall, camera, flat.along(left, right), 0.0, flat.level(top)))
+        glaring = kind == "passage" and _blown_out(flat)[top:, left:right].mean() > GLARING
+        if glaring or flat.level(top) > flat.top - UNDER_CEILING * height:
+            wide.append((left, right, top))
+            continue
+        found.append(Framed(kind, flat.along(left, right), 0.0, flat.level(top)))
         across[:, left:right], down[:, left:right] = 0, 0
     windows = []
     framed = _framed_boxes(flat, np.hypot(across, down), height)
@@ -75,12 +79,13 @@ def find_openings(
         head, sill = flat.level(top), flat.level(bottom)
         if head > 1.05 * height and head - sill > 0.4 * height:
             windows.append((left, right))
-            found.append(_opening("window", wall, camera, flat.along(left, right), max(0.0, sill), head))
-    for left, right, top in built_in:
+            found.append(Framed("window", flat.along(left, right), max(0.0, sill), head))
+    for left, right, top in wide:
         # As high as the room: curtains where a window was found between them, else a wardrobe, to be left in sight.
+        # As bright as the day: the frame round a window that was found in it, else glass down to the floor.
         if all(last <= left or first >= right for first, last in windows):
-            found.append(_opening("window", wall, camera, flat.along(left, right), 0.0, flat.level(top)))
-    return tuple(sorted(found, key=lambda opening: opening.span))
+            found.append(Framed("window", flat.along(left, right), 0.0, flat.level(top)))
+    return tuple(_opening(framed, wall, camera) for framed in joined_panes(found, height))
 
 
 def slopes(flat: Flat) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -209,10 +214,14 @@ def _framed_boxes(flat: Flat, slope: NDArray[np.float32], height: float) -> list
     return _boxes_round(np.asarray(blocks, np.uint8), SMALLEST * height / flat.metres, 0.5)
 
 
+def _blown_out(flat: Flat) -> NDArray[np.bool_]:
+    lightness = flat.lab[..., 0]
+    return (lightness > max(BLOWN_OUT, float(np.median(lightness[flat.seen])) + ABOVE_THE_WALL)) & flat.seen
+
+
 def _blown_out_boxes(flat: Flat, height: float) -> list[tuple[int, int, int, int]]:
     """Bounding boxes (left, top, right, bottom) px of panes so bright that they have no edges to be found by."""
-    lightness = flat.lab[..., 0]
-    bright = (lightness > max(BLOWN_OUT, float(np.median(lightness[flat.seen])) + ABOVE_THE_WALL)) & flat.seen
+    bright = _blown_out(flat)
     bright[len(bright) - int(SKIRTING * height / flat.metres) :] = False
     bars = max(3, int(FRAME * height / flat.metres)) | 1
     panes = cv2.morphologyEx(bright.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((bars, bars), np.uint8))
@@ -236,16 +245,10 @@ def _overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _opening(
-    kind: Literal["window", "door", "passage"],
-    wall: Wall,
-    camera: PhotoCamera,
-    span: tuple[float, float],
-    bottom: float,
-    top: float,
-) -> Opening:
+def _opening(framed: Framed, wall: Wall, camera: PhotoCamera) -> Opening:
+    span, bottom, top = framed.span, framed.bottom, framed.top
     corners = np.array([[a, b] for a, b in ((span[0], bottom), (span[1], bottom), (span[1], top), (span[0], top))])
     plane = np.full(4, wall.offset)
     points = (plane, corners[:, 1], corners[:, 0]) if wall.axis == "x" else (corners[:, 0], corners[:, 1], plane)
     outline = np.nan_to_num(camera.project(np.column_stack(points)), nan=0.0)
-    return Opening(kind, outline, span, bottom, top)
+    return Opening(framed.kind, outline, span, bottom, top)

@@ -14,7 +14,7 @@ from listing_media_dagster.staging.openings import find_openings
 from listing_media_dagster.staging.room import NotARoom, PhotoCamera, RoomGeometry, Wall
 from listing_media_dagster.staging.walls import ceiling_height, walls_behind
 
-VERSION = "1"
+VERSION = "2"
 
 CAMERA_HEIGHT, CAMERA_SPREAD = 1.38, 0.10
 """m, and its spread (log): tripods stand at chest height, a little over the middle of the room's height."""

@@ -82,3 +82,10 @@ def test_a_pane_that_shows_nothing_but_light_is_a_window() -> None:
 def test_a_wall_that_is_white_all_over_has_no_window() -> None:
     lab = photo_of((*WALL.span, 0.0, CEILING, (255, 255, 255)))[0]
     assert find_openings(lab, 1.0, WALL, photo_of()[1], CEILING) == ()
+
+
+def test_a_wide_doorway_as_bright_as_the_day_is_glass() -> None:
+    """Next door's rooms are dimmer; the frame's foot and head are all that edges show."""
+    frame, day = (-0.9, 0.9, 0.0, 2.1, DARK), (-0.82, 0.82, 0.08, 2.02, (255, 255, 255))
+    assert [opening.kind for opening in found_on(frame, day)] == ["window"]
+    assert [opening.kind for opening in found_on(frame, (*day[:4], (190, 180, 170)))] == ["passage"]
