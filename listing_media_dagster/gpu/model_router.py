@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import EngineEventData
+from pydantic import Field
 
 from listing_media_dagster.gpu.choice import RUN_TAG, Decision, decide_policy
 from listing_media_dagster.gpu.handles import known_handle, remember_handle
@@ -33,6 +34,8 @@ def route_here(name: str) -> Route:
 class ModelRouter(dg.ConfigurableResource):
     """Sends model work where this installation lets it go."""
 
+    routes: str = Field(default="", description="overrides LISTING_MEDIA_ROUTES")
+
     def run(
         self,
         context: dg.AssetExecutionContext,
@@ -49,7 +52,7 @@ class ModelRouter(dg.ConfigurableResource):
         `take` gets each finished item as soon as it is here: the route's name, the result, and what reads an output by
         role. Raises `RouteFailed`, `UnknownRoute`, or Dagster's interruption when the run is being cancelled.
         """
-        policy = decide_policy(settings().routes, context.run.tags.get(RUN_TAG), listing_routes)
+        policy = decide_policy(self.routes or settings().routes, context.run.tags.get(RUN_TAG), listing_routes)
         step_key = context.get_step_execution_context().step.key
 
         def is_cancelled() -> bool:
