@@ -220,7 +220,7 @@ def _unpack_file(
         if (digest.hexdigest(), size) != (expected.sha256, expected.size):
             raise BadWeights(f"{bundle}: {name} isn't the file that was packed; pack or copy the bundle again")
         begun.replace(path)
-    except (KeyError, zipfile.BadZipFile, EOFError) as broken:
+    except (KeyError, FileNotFoundError, zipfile.BadZipFile, EOFError) as broken:
         raise BadWeights(f"{bundle}: {name} can't be read ({broken}); pack or copy the bundle again") from broken
     finally:
         begun.unlink(missing_ok=True)

@@ -10,8 +10,8 @@ A file is hashed when it is first met and whenever its size or a time of it has 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -148,5 +148,5 @@ def _read_stamps(models_dir: Path) -> dict[str, list[object]]:
 
 def _write_stamps(models_dir: Path, stamps: Mapping[str, list[object]]) -> None:
     """Keep the stamps; where they can't be kept (weights on a read-only disk), the next process hashes again."""
-    if os.access(models_dir, os.W_OK):
+    with suppress(OSError):
         write_whole(models_dir / VERIFIED_NAME, json.dumps(stamps, indent=1))

@@ -1,0 +1,222 @@
+"""The shipped catalogue is complete and safe; a catalogue of one's own adds to it or is refused with its reason."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from listing_media_dagster.models.catalogue import (
+    BadCatalogue,
+    CatalogueEntry,
+    CommercialUse,
+    Stage,
+    catalogue,
+    catalogue_entry,
+    licence_refusal,
+    read_catalogue,
+)
+
+SHIPPED = catalogue().models
+
+
+def test_every_stage_has_a_model_and_every_model_that_was_promised_is_there() -> None:
+    assert {stage for entry in SHIPPED for stage in entry.stages} == set(Stage)
+    assert {entry.id for entry in SHIPPED} >= {
+        "sdxl-union",
+        "sd15-inpaint",
+        "flux2-klein-4b",
+        "qwen-image-edit",
+        "sdxl-tile",
+        "sd15-tile",
+        "swin2sr-x2",
+        "svd-xt",
+        "wan22-5b",
+        "fastwan-5b",
+        "ltx-2",
+        "depth-anything-v2-small",
+        "upernet-convnext-tiny",
+        "mask2former-swin-large",
+        "yunet",
+        "clip-vit-b32",
+    }
+
+
+@pytest.mark.parametrize("entry", SHIPPED, ids=lambda entry: entry.id)
+def test_no_shipped_entry_is_for_tests_or_forbids_business_or_names_a_pickle(entry: CatalogueEntry) -> None:
+    assert not entry.test_only
+    assert entry.commercial_use is not CommercialUse.NO
+    assert all(lora.commercial_use is CommercialUse.YES for lora in entry.loras)
+    names = [name for part in entry.all_parts for name in part.files]
+    assert not [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt", ".py"))]
+
+
+def test_the_scoring_encoder_is_pinned() -> None:
+    assert catalogue_entry("clip-vit-b32").parts[0].revision is not None
+
+
+def test_what_comes_with_the_package_is_the_file_that_the_catalogue_names() -> None:
+    part = catalogue_entry("yunet").parts[0]
+    for name, digest in part.digests.items():
+        data = files("listing_media_dagster").joinpath(name).read_bytes()
+        assert (hashlib.sha256(data).hexdigest(), len(data)) == (digest.sha256, digest.size)
+
+
+def test_models_that_share_a_repository_ask_for_the_same_commit() -> None:
+    asked: dict[str, set[str | None]] = {}
+    for entry in SHIPPED:
+        for part in entry.all_parts:
+            if part.repo:
+                asked.setdefault(part.repo, set()).add(part.revision)
+    assert {repo: revisions for repo, revisions in asked.items() if len(revisions) > 1} == {}
+
+
+@pytest.mark.parametrize("library", ["diffusers", "transformers"])
+def test_every_class_that_a_part_is_loaded_with_exists(library: str) -> None:
+    module = pytest.importorskip(library)
+    names = {part.loads for entry in SHIPPED for part in entry.parts if part.loads.startswith(f"{library}.")}
+    names |= {
+        f"diffusers.{entry.sampling.scheduler}" for entry in SHIPPED if entry.sampling and entry.sampling.scheduler
+    }
+    missing = [name for name in names if name.startswith(library) and not hasattr(module, name.partition(".")[2])]
+    assert names and missing == []
+
+
+def test_every_scheduler_takes_the_options_it_is_given() -> None:
+    diffusers = pytest.importorskip("diffusers")
+    for entry in SHIPPED:
+        if entry.sampling and entry.sampling.scheduler:
+            getattr(diffusers, entry.sampling.scheduler)(**entry.sampling.scheduler_options)
+
+
+def _changed(**changes: Any) -> str:
+    return json.dumps({"models": [{**catalogue_entry("clip-vit-b32").model_dump(mode="json"), **changes}]})
+
+
+def _part(**changes: Any) -> list[dict[str, Any]]:
+    return [{**catalogue_entry("clip-vit-b32").parts[0].model_dump(mode="json"), **changes}]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (_changed(parts=_part(revision="main")), r"models\.0\.parts\.0\.revision"),
+        (_changed(parts=_part(files=["model.bin"])), r"parts\.0\.files\.0"),
+        (_changed(parts=_part(files=["../model.safetensors"])), r"parts\.0\.files\.0"),
+        (_changed(parts=_part(files=["/etc/model.safetensors"])), r"parts\.0\.files\.0"),
+        (_changed(parts=_part(files=["config.json"])), "names no safetensors file"),
+        (_changed(parts=_part(files=["model.safetensors", "model.onnx"])), "only packaged files may be ONNX"),
+        (_changed(parts=_part(repo=None)), "exactly one of `repo`, `folder` and `packaged: true`"),
+        (_changed(parts=_part(folder="/weights")), "exactly one of `repo`, `folder` and `packaged: true`"),
+        (_changed(parts=_part(packaged=True, repo=None, revision=None)), "needs its name in full and its digest"),
+        (_changed(parts=_part(subfolder="vae")), "every file has to lie in its subfolder"),
+        (_changed(parts=_part(loads="diffusers.hub.load")), r"parts\.0\.loads"),
+        (_changed(parts=_part() * 2), "these roles are there twice: base"),
+        (_changed(surprise=1), "surprise"),
+        (_changed(commercial_use="conditional"), "`conditions` has to say on what"),
+        (_changed(vram_gb=None, cpu_seconds=None), "it would run nowhere"),
+        (_changed(dtypes=["float16"]), "float32 isn't among its dtypes"),
+        (_changed(vram_gb={"resident": float("nan")}), "vram_gb"),
+        (_changed(stages=["painting"]), r"stages\.0"),
+        ("models: [", "isn't YAML"),
+        ("- just a list", "the file"),
+    ],
+)
+def test_a_catalogue_that_cant_be_trusted_is_refused(text: str, complaint: str) -> None:
+    with pytest.raises(BadCatalogue, match=complaint):
+        read_catalogue(text, "own.yaml")
+
+
+def test_an_id_listed_twice_is_refused() -> None:
+    shipped = catalogue_entry("clip-vit-b32").model_dump(mode="json")
+    with pytest.raises(BadCatalogue, match="listed twice: clip-vit-b32"):
+        read_catalogue(json.dumps({"models": [shipped, shipped]}))
+
+
+def test_an_unknown_model_names_the_known_ones() -> None:
+    with pytest.raises(LookupError, match="clip-vit-b32"):
+        catalogue_entry("clip")
+
+
+LORA = """
+loras:
+  - to: sdxl-union
+    role: nordic-look
+    folder: loras
+    files: [nordic.safetensors]
+    size_mb: 20
+    weight: 0.7
+    kits: [scandinavian]
+    licence: our own
+    commercial_use: "yes"
+"""
+
+
+def test_a_lora_of_your_own_is_applied_in_the_rooms_of_its_kits(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(LORA)
+    entry = catalogue_entry("sdxl-union", tmp_path)
+    assert entry.part("nordic-look").folder == tmp_path / "loras"
+    assert [lora.role for lora in entry.loras_for("scandinavian")] == ["lightning", "nordic-look"]
+    assert [lora.role for lora in entry.loras_for("industrial")] == ["lightning"]
+    assert [lora.role for lora in entry.loras_for(None)] == ["lightning"]
+    assert catalogue_entry("sdxl-union").loras == SHIPPED[0].loras, "the shipped entry stays as it is"
+
+
+def test_a_model_of_your_own_stands_beside_the_shipped_ones(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(_changed(id="our-clip", parts=_part(repo=None, revision=None, folder="weights")))
+    entry = catalogue_entry("our-clip", own)
+    assert entry.parts[0].folder == tmp_path / "weights"
+    assert len(catalogue(own).models) == len(SHIPPED) + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (_changed(), "the id clip-vit-b32 is taken"),
+        (LORA.replace("to: sdxl-union", "to: sdxl-onion"), "no model is called 'sdxl-onion'; there is sdxl-union"),
+        (LORA.replace("role: nordic-look", "role: vae"), "these roles are there twice: vae"),
+        (LORA.replace("weight: 0.7", "weight: 70"), r"loras\.0\.weight"),
+        (LORA.replace("licence: our own", ""), r"loras\.0\.licence"),
+        (
+            json.dumps({"models": [{**catalogue_entry("yunet").model_dump(mode="json"), "id": "mine"}]}),
+            "only the models this package ships can be packaged",
+        ),
+    ],
+)
+def test_a_catalogue_of_your_own_is_refused_with_file_and_reason(tmp_path: Path, text: str, complaint: str) -> None:
+    (tmp_path / "own.yaml").write_text(text)
+    with pytest.raises(BadCatalogue, match=rf"own\.yaml: .*{complaint}"):
+        catalogue(tmp_path)
+
+
+def test_a_catalogue_that_isnt_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadCatalogue, match=r"nowhere\.yaml can't be read"):
+        catalogue(tmp_path / "nowhere.yaml")
+
+
+def test_a_loras_licence_counts_as_much_as_its_models() -> None:
+    entry = catalogue_entry("sdxl-union")
+    lora = entry.loras[0].model_copy(update={"commercial_use": CommercialUse.NO, "licence": "CC-BY-NC"})
+    tainted = entry.model_copy(update={"loras": (lora,)})
+    assert licence_refusal(entry) is None
+    assert str(licence_refusal(tainted)).startswith("its LoRA lightning: CC-BY-NC: not for business")
+    assert licence_refusal(tainted, {"sdxl-union"}) is None
+
+
+def test_reading_the_catalogue_needs_no_heavy_library() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from listing_media_dagster.models import catalogue, choose, hardware, packing, weights; "
+        "catalogue.catalogue(); print([m for m in ('torch', 'diffusers', 'huggingface_hub') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert importlib.util.find_spec("listing_media_dagster.models.weights_pull") is not None

@@ -1,0 +1,173 @@
+"""Bundles of weights: there and back, used where they lie, and refused when anything about them is off."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from listing_media_dagster.models import packing
+from listing_media_dagster.models.catalogue import CatalogueEntry, catalogue_entry
+from listing_media_dagster.models.packing import pack_models, unpack_models
+from listing_media_dagster.models.weights import BadWeights, ModelMissing, check, find_weights
+from listing_media_dagster.models.weights_pull import pull
+from listing_media_dagster_tests.helpers.fake_hub import FakeHub, FakeRepo, running, safetensors
+
+COMMIT, OTHER = "a" * 40, "b" * 40
+
+
+def _entry(model_id: str, repo: str) -> CatalogueEntry:
+    like = catalogue_entry("clip-vit-b32")
+    part = like.parts[0].model_copy(update={"repo": repo, "revision": None, "files": ("config.json", "*.safetensors")})
+    return like.model_copy(update={"id": model_id, "parts": (part,)})
+
+
+FIRST, SECOND = _entry("first", "maker/first"), _entry("second", "maker/second")
+
+
+@pytest.fixture
+def hub() -> Iterator[FakeHub]:
+    repos = {
+        "maker/first": FakeRepo(COMMIT, {"config.json": b"{}", "a.safetensors": safetensors(b"first" * 5000)}),
+        "maker/second": FakeRepo(OTHER, {"config.json": b"{}", "b.safetensors": safetensors(b"second" * 5000)}),
+    }
+    with running(FakeHub(repos)) as hub:
+        yield hub
+
+
+@pytest.fixture
+def pulled(hub: FakeHub, tmp_path: Path) -> Path:
+    for entry in (FIRST, SECOND):
+        pull(entry, tmp_path / "pulled", endpoint=hub.url)
+    return tmp_path / "pulled"
+
+
+@pytest.mark.parametrize("name", ["bundle", "bundle.zip"])
+def test_a_bundle_carries_models_to_a_machine_without_network(pulled: Path, tmp_path: Path, name: str) -> None:
+    told: list[tuple[str, int, int]] = []
+    pack_models([FIRST], pulled, tmp_path / name, lambda *at: told.append(at))
+    assert told[-1][1] == told[-1][2] > 0
+    manifest = unpack_models(tmp_path / name, tmp_path / "there")
+    assert manifest.models == ("first",)
+    there, here = check(FIRST, tmp_path / "there"), find_weights(FIRST, None, pulled)
+    assert (there.weights_sha256, there.revision) == (here.weights_sha256, COMMIT)
+    with pytest.raises(ModelMissing):
+        find_weights(SECOND, None, tmp_path / "there")
+
+
+def test_a_bundle_can_be_used_where_it_lies_even_if_nothing_can_be_written_there(pulled: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    pack_models([FIRST, SECOND], pulled, bundle)
+    for path in [bundle, *bundle.rglob("*")]:
+        path.chmod(stat.S_IRUSR | stat.S_IXUSR if path.is_dir() else stat.S_IRUSR)
+    assert find_weights(FIRST, None, bundle).origin == "pulled"
+    assert check(SECOND, bundle).revision == OTHER
+    for path in [bundle, *bundle.rglob("*")]:
+        path.chmod(stat.S_IRWXU)
+
+
+def test_unpacking_adds_to_what_is_there(pulled: Path, tmp_path: Path) -> None:
+    for entry in (FIRST, SECOND):
+        pack_models([entry], pulled, tmp_path / f"{entry.id}.zip")
+        unpack_models(tmp_path / f"{entry.id}.zip", tmp_path / "there")
+    assert all(check(entry, tmp_path / "there") for entry in (FIRST, SECOND))
+
+
+def test_damaged_weights_arent_packed(pulled: Path, tmp_path: Path) -> None:
+    find_weights(FIRST, None, pulled).weights.write_bytes(b"damaged")
+    with pytest.raises(BadWeights, match=r"a\.safetensors"):
+        pack_models([FIRST], pulled, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_nothing_is_overwritten_and_nothing_half_made_stays(
+    pulled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(FileExistsError, match="is there already"):
+        pack_models([FIRST], pulled, tmp_path / "taken")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pack_models([FIRST], pulled, tmp_path / "bundle.zip", stop)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pulled", "taken"]
+    monkeypatch.setattr(packing.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6, 1000))
+    with pytest.raises(OSError, match="MB are needed"):
+        pack_models([FIRST], pulled, tmp_path / "bundle.zip")
+
+
+def test_a_file_changed_in_a_bundle_is_refused_and_nothing_is_locked(pulled: Path, tmp_path: Path) -> None:
+    pack_models([FIRST], pulled, tmp_path / "bundle")
+    weights = next((tmp_path / "bundle").rglob("a.safetensors"))
+    data = bytearray(weights.read_bytes())
+    data[-2] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(BadWeights, match=r"a\.safetensors isn't the file that was packed"):
+        unpack_models(tmp_path / "bundle", tmp_path / "there")
+    assert not (tmp_path / "there/models.lock").exists()
+    assert not list((tmp_path / "there").rglob("a.safetensors*"))
+    with pytest.raises(BadWeights, match=r"a\.safetensors"):
+        find_weights(FIRST, None, tmp_path / "bundle")
+
+
+def test_a_zip_that_was_cut_off_is_refused(pulled: Path, tmp_path: Path) -> None:
+    pack_models([FIRST], pulled, tmp_path / "bundle.zip")
+    data = (tmp_path / "bundle.zip").read_bytes()
+    (tmp_path / "bundle.zip").write_bytes(data[: len(data) // 2])
+    with pytest.raises(BadWeights, match="can't be opened"):
+        unpack_models(tmp_path / "bundle.zip", tmp_path / "there")
+
+
+def test_a_file_that_the_bundle_lacks_is_named(pulled: Path, tmp_path: Path) -> None:
+    pack_models([FIRST], pulled, tmp_path / "bundle")
+    next((tmp_path / "bundle").rglob("a.safetensors")).unlink()
+    with pytest.raises(BadWeights, match=r"a\.safetensors can't be read"):
+        unpack_models(tmp_path / "bundle", tmp_path / "there")
+
+
+def test_what_is_no_bundle_says_so(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
+        archive.writestr("holiday.jpg", b"")
+    for bundle in (tmp_path / "folder", tmp_path / "some.zip"):
+        with pytest.raises(BadWeights, match=r"is no bundle of weights: it has no bundle\.json"):
+            unpack_models(bundle, tmp_path / "there")
+
+
+@pytest.mark.parametrize("path", ["../outside.safetensors", "/tmp/outside.safetensors", "maker--first/x/*.json"])
+def test_a_manifest_that_leads_outside_is_refused(pulled: Path, tmp_path: Path, path: str) -> None:
+    pack_models([FIRST], pulled, tmp_path / "bundle")
+    manifest = tmp_path / "bundle/bundle.json"
+    record = json.loads(manifest.read_text())
+    record["files"][path] = {"sha256": "0" * 64, "size": 1}
+    manifest.write_text(json.dumps(record))
+    with pytest.raises(BadWeights, match=r"bundle\.json"):
+        unpack_models(tmp_path / "bundle", tmp_path / "there")
+    assert not (tmp_path / "outside.safetensors").exists()
+
+
+def test_a_bundle_that_contradicts_the_lock_here_is_refused(pulled: Path, tmp_path: Path) -> None:
+    pack_models([FIRST], pulled, tmp_path / "bundle")
+    unpack_models(tmp_path / "bundle", tmp_path / "there")
+    lock = tmp_path / "there/models.lock"
+    digest = find_weights(FIRST, None, pulled).weights_sha256
+    lock.write_text(lock.read_text().replace(digest, "0" * 64))
+    with pytest.raises(BadWeights, match=r"isn't the one that models\.lock on this machine holds; nothing was taken"):
+        unpack_models(tmp_path / "bundle", tmp_path / "there")
+
+
+def test_only_what_was_pulled_can_be_packed(pulled: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadWeights, match="yunet comes with this package"):
+        pack_models([catalogue_entry("yunet")], pulled, tmp_path / "bundle")
+    own = FIRST.parts[0].model_copy(update={"repo": None, "folder": tmp_path})
+    with pytest.raises(BadWeights, match="base of first lies in a folder of your own"):
+        pack_models([FIRST.model_copy(update={"parts": (own,)})], pulled, tmp_path / "bundle")
+    with pytest.raises(ModelMissing, match="models pull clip-vit-b32"):
+        pack_models([catalogue_entry("clip-vit-b32")], pulled, tmp_path / "bundle")
