@@ -25,6 +25,7 @@ from listing_media_dagster.tour.encode import (
     segment_header,
     silence,
 )
+from listing_media_dagster.tour.parallax import Relief, relief_of, sample_in_relief
 from listing_media_dagster.tour.plates import (
     Frame,
     Plate,
@@ -46,6 +47,7 @@ from listing_media_dagster.tour.storyboard import (
 from listing_media_dagster.tour.titles import TextLayer, lay_out_card, lay_out_label
 
 LoadImage = Callable[[str], NDArray[np.uint8]]
+LoadNearness = Callable[[str], NDArray[np.floating]]
 Draw = Callable[[int, Frame], None]
 """Draws a clip's frame of that number over whatever the frame holds."""
 
@@ -81,6 +83,7 @@ def render_tour(
     progress: Callable[[int, int], None] | None = None,
     workers: int = 2,
     sound: Sound = silence,
+    load_nearness: LoadNearness | None = None,
 ) -> TourResult:
     """Make the film of `storyboard` at `output` (MP4: H.264 High yuv420p BT.709, AAC); an existing file is replaced
     whole.
@@ -88,8 +91,9 @@ def render_tour(
     `load_image(photo_id)` gives uint8 (H, W, 3), sRGB, in the size the storyboard was told; it is called from worker
     threads, about once a photo. `cached_segment(fingerprint)` may offer a segment made before (one that doesn't fit is
     made again); `keep_segment(fingerprint, path)` gets each new one and must copy or link it, not move it.
-    `progress(done, total)` counts frames. The last three are called from this thread. Raises what `load_image` raises,
-    ValueError for an image of another size.
+    `progress(done, total)` counts frames. The last three are called from this thread. `load_nearness(photo_id)` gives
+    the map of a shot that has one (h, w), 0 farthest to 1 nearest; one that tells too little leaves the move flat.
+    Raises what `load_image` raises, ValueError for an image of another size.
     """
     segments = storyboard.segments
     with TemporaryDirectory(prefix=".tour-", dir=output.parent) as folder:
@@ -99,7 +103,8 @@ def render_tour(
         wanted = {segment.fingerprint: segment for segment in segments if segment.fingerprint not in paths}
         done = storyboard.frames - sum(segment.frames for segment in wanted.values())
         _report(progress, done, storyboard.frames)
-        with closing(_encode_all(list(wanted.values()), load_image, scratch, workers)) as encoded:
+        plates = _Plates(load_image, workers + 1, load_nearness)
+        with closing(_encode_all(list(wanted.values()), plates, scratch, workers)) as encoded:
             for fingerprint, path in encoded:
                 keep_segment(fingerprint, path)
                 paths[fingerprint] = path
@@ -112,17 +117,21 @@ def render_tour(
     return TourResult(frames / storyboard.fps, frames, len(wanted), len(segments) - len(wanted))
 
 
-def poster(storyboard: Storyboard, load_image: LoadImage) -> NDArray[np.uint8]:
+def poster(
+    storyboard: Storyboard, load_image: LoadImage, load_nearness: LoadNearness | None = None
+) -> NDArray[np.uint8]:
     """Return the film's still: the middle of its first photo's shot, uint8 (H, W, 3), sRGB."""
     clip = storyboard.photo_clips[0]
     frame = new_frame(storyboard.size)
-    _drawing(clip, storyboard.size, storyboard.fps, _Plates(load_image, 1))(clip.frames // 2, frame)
+    _drawing(clip, storyboard.size, storyboard.fps, _Plates(load_image, 1, load_nearness))(clip.frames // 2, frame)
     return rgb_of(frame)
 
 
-def draw_segment(segment: Segment, load_image: LoadImage) -> Iterator[NDArray[np.uint8]]:
+def draw_segment(
+    segment: Segment, load_image: LoadImage, load_nearness: LoadNearness | None = None
+) -> Iterator[NDArray[np.uint8]]:
     """Yield the segment's frames, packed yuv420p, uint8 (H * 3 / 2, W), BT.709 limited range, in one reused array."""
-    yield from _draw_segment(segment, _Plates(load_image, 2))
+    yield from _draw_segment(segment, _Plates(load_image, 2, load_nearness))
 
 
 def _report(progress: Callable[[int, int], None] | None, done: int, total: int) -> None:
@@ -148,10 +157,9 @@ def _usable(
 
 
 def _encode_all(
-    segments: list[Segment], load_image: LoadImage, scratch: Path, workers: int
+    segments: list[Segment], plates: _Plates, scratch: Path, workers: int
 ) -> Generator[tuple[str, Path], None, None]:
     """Encode `segments` in film order on `workers` threads; yield (fingerprint, path) as each is done."""
-    plates = _Plates(load_image, workers + 1)
     stop = threading.Event()
 
     def encode(segment: Segment) -> tuple[str, Path]:
@@ -177,18 +185,26 @@ def _until(stop: threading.Event, pictures: Iterator[NDArray[np.uint8]]) -> Iter
         yield picture
 
 
+@dataclass(frozen=True)
+class ReadyPhoto:
+    """A photo as its clip needs it; without `relief` it moves as a flat picture."""
+
+    plate: Plate
+    relief: Relief | None
+
+
 class _Plates:
     """The plates of the photos being shown now, made once however many segments ask; the oldest is dropped.
 
     At most one full-resolution photo a worker is in memory.
     """
 
-    def __init__(self, load_image: LoadImage, capacity: int) -> None:
-        self._load_image, self._capacity = load_image, capacity
+    def __init__(self, load_image: LoadImage, capacity: int, load_nearness: LoadNearness | None) -> None:
+        self._load_image, self._capacity, self._load_nearness = load_image, capacity, load_nearness
         self._guard = threading.Lock()
-        self._plates: OrderedDict[PhotoClip, Future[Plate]] = OrderedDict()
+        self._plates: OrderedDict[PhotoClip, Future[ReadyPhoto]] = OrderedDict()
 
-    def of(self, clip: PhotoClip) -> Plate:
+    def of(self, clip: PhotoClip) -> ReadyPhoto:
         """Return the plate of `clip`, waiting if another thread is making it."""
         with self._guard:
             future = self._plates.get(clip)
@@ -206,13 +222,16 @@ class _Plates:
                 raise
         return future.result()
 
-    def _make(self, clip: PhotoClip) -> Plate:
+    def _make(self, clip: PhotoClip) -> ReadyPhoto:
         rgb, shot = self._load_image(clip.shot.photo_id), clip.shot
         if rgb.shape != (shot.height, shot.width, 3):
             raise ValueError(
                 f"photo {shot.photo_id} is {rgb.shape}, the storyboard was told {shot.width}x{shot.height}"
             )
-        return prepare_plate(rgb, clip.path, clip.mat)
+        relief = None
+        if shot.nearness_sha256 and self._load_nearness:
+            relief = relief_of(self._load_nearness(shot.photo_id), rgb, clip.path)
+        return ReadyPhoto(prepare_plate(rgb, clip.path, clip.mat), relief)
 
 
 def _draw_segment(segment: Segment, plates: _Plates) -> Iterator[NDArray[np.uint8]]:
@@ -241,20 +260,25 @@ def _drawing(clip: Clip, size: tuple[int, int], fps: int, plates: _Plates) -> Dr
         case PhotoClip():
             return _photo_drawing(clip, size, plates.of(clip))
         case CardClip():
-            return _card_drawing(clip, size, fps, plates.of(clip.backdrop))
+            return _card_drawing(clip, size, fps, plates.of(clip.backdrop).plate)
         case BlackClip():
             black = new_frame(size)
             return lambda _index, frame: np.copyto(frame.packed, black.packed)
 
 
-def _photo_drawing(clip: PhotoClip, size: tuple[int, int], plate: Plate) -> Draw:
+def _photo_drawing(clip: PhotoClip, size: tuple[int, int], ready: ReadyPhoto) -> Draw:
+    plate, relief, middle = ready.plate, ready.relief, clip.path.at(0.5)
     surround = None if (clip.mat.width, clip.mat.height) == size else _surround(clip, size, plate)
     label = lay_out_label(clip.shot.label, size) if clip.shot.label else None
 
     def draw(index: int, frame: Frame) -> None:
         if surround is not None:
             np.copyto(frame.packed, surround.packed)
-        sample(plate, clip.path.at(index / (clip.frames - 1)), frame, clip.mat)
+        crop = clip.path.at(index / (clip.frames - 1))
+        if relief is None:
+            sample(plate, crop, frame, clip.mat)
+        else:
+            sample_in_relief(plate, relief, crop, middle, frame, clip.mat)
         if label is not None:
             _darken(frame, label)
             _lay_over(frame, label.mask, label.x, label.y, 1.0)

@@ -28,6 +28,7 @@ from listing_media_dagster.tour.camera import (
 )
 
 PICTURE_VERSION = "2"  # bump when the same storyboard gives other pixels or another encoding
+PARALLAX_VERSION = "1"  # bump when the same nearness map gives other pixels
 DISSOLVE_SECONDS = 0.8  # between any two clips, from and to black as well: no photo changes by becoming the last
 LONGEST_SEGMENT_SECONDS = 2.0  # an encoder sets a key frame by then anyway; halves of a shot are encoded side by side
 SHORTEST_PACE = 1.2  # s a photo; below it nothing stands still between two dissolves
@@ -41,7 +42,8 @@ _PLACE = {room: place for place, room in enumerate(WALK_ORDER)}
 class Shot:
     """One photo of the film; `width` x `height` px as `load_image` will give it.
 
-    `label` is stated on the picture while it shows, such as "Virtually staged".
+    `label` is stated on the picture while it shows, such as "Virtually staged". `nearness_sha256` names a map of how
+    near its parts are, which gives the camera's move depth; without one the photo moves as a flat picture.
     """
 
     photo_id: str
@@ -50,6 +52,7 @@ class Shot:
     height: int
     room: RoomType = RoomType.UNKNOWN
     label: str = ""
+    nearness_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class PhotoClip:
             "path": repr((self.path, self.mat)),
             "frames": self.frames,
             **({"label": shot.label} if shot.label else {}),
+            **({"nearness": [shot.nearness_sha256, PARALLAX_VERSION]} if shot.nearness_sha256 else {}),
         }
 
 
