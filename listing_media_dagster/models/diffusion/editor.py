@@ -1,0 +1,275 @@
+"""An image editor over a diffusers pipeline, whichever family it is of: sizes, batches, seeds, memory, cancelling."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from listing_media_dagster.models.catalogue import CatalogueEntry, Sampling
+from listing_media_dagster.models.diffusion.controls import resized
+from listing_media_dagster.models.diffusion.families import Drawing, drawing_of, family_of
+from listing_media_dagster.models.diffusion.ladder import MemoryPlan, first_plan, remembered_plans
+from listing_media_dagster.models.diffusion.loading import quietly
+from listing_media_dagster.models.diffusion.outputs import pictures_of
+from listing_media_dagster.models.diffusion.speedups import Speedups, preferred_attention, speed_up
+from listing_media_dagster.models.hardware import Hardware
+from listing_media_dagster.models.memory import is_out_of_memory, release_cached_memory
+from listing_media_dagster.models.model import EditRequest, ModelFailed, Rgb
+from listing_media_dagster.models.warm import give_back_idle_models
+
+Progress = Callable[[int, int], None]
+
+
+class DiffusionEditor:
+    """Redraws pictures with a diffusers pipeline. Safe to use from several threads: they take turns.
+
+    `load_pipeline` is called with a device when the pipeline is first needed. `batch` limits how many pictures go
+    together (default: as many as the memory should hold).
+    """
+
+    def __init__(
+        self,
+        entry: CatalogueEntry,
+        weights_sha256: str,
+        hardware: Hardware,
+        load_pipeline: Callable[[str], Any],
+        speedups: Speedups | None = None,
+        batch: int | None = None,
+    ) -> None:
+        if entry.sampling is None:
+            raise ValueError(f"{entry.id} has no `sampling` in the catalogue")
+        self.entry = entry
+        self.weights_sha256 = weights_sha256
+        self._hardware = hardware
+        self._sampling: Sampling = entry.sampling
+        self._family = family_of(entry)
+        self._load_pipeline = load_pipeline
+        self._speedups = speedups or Speedups()
+        self._batch = batch
+        self._pipeline: Any = None
+        self._kept_to = MemoryPlan()
+        self._turn = threading.Lock()
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._pipeline is not None
+
+    def load(self) -> None:
+        """Bring the weights into memory, if they aren't. Raises `ModelMissing`, `BadWeights` or `ModelFailed`."""
+        with self._turn:
+            self._load()
+
+    def unload(self) -> None:
+        """Give the memory back, unless a picture is being drawn; the next picture loads again."""
+        # Never waits: two models that ran out of memory could ask each other.
+        if not self._turn.acquire(blocking=False):
+            return
+        try:
+            if self._pipeline is not None:
+                self._pipeline = None
+                release_cached_memory()
+        finally:
+            self._turn.release()
+
+    def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the (width, height) px in which a picture of `size` should be handed over: never larger than it."""
+        width, height = size
+        shrink = min(1.0, math.sqrt(self._sampling.megapixels * 1e6 / (width * height)))
+        step = self._sampling.multiple_of
+        return max(step, int(width * shrink) // step * step), max(step, int(height * shrink) // step * step)
+
+    def edit(self, requests: Sequence[EditRequest], progress: Progress | None = None) -> list[Rgb]:
+        """Return the pictures redrawn, at their own sizes; what is outside a mask is redrawn as well, if only slightly.
+
+        `progress` gets (step, steps) over all pictures; what it raises stops the drawing and passes through, and the
+        editor can be used again. A model without a mask, a strength or a control goes without.
+        Raises `ModelFailed` if there isn't memory for one picture or if what was drawn isn't a picture, `ValueError`
+        if a request contradicts itself.
+        """
+        for request in requests:
+            _check(request)
+        with self._turn:
+            self._load()
+            drawings = [drawing_of(request, self._size_of(request), self.entry.controls) for request in requests]
+            steps = _Steps(len(drawings), self._sampling.steps, progress)
+            drawn: dict[int, Rgb] = {}
+            for alike in _alike(drawings):
+                drawn.update(zip(alike, self._draw([drawings[i] for i in alike], steps), strict=True))
+        return [
+            np.ascontiguousarray(resized(drawn[i], (request.image.shape[1], request.image.shape[0])))
+            for i, request in enumerate(requests)
+        ]
+
+    def _size_of(self, request: EditRequest) -> tuple[int, int]:
+        return self.working_size((request.image.shape[1], request.image.shape[0]))
+
+    def _draw(self, drawings: Sequence[Drawing], steps: _Steps) -> list[Rgb]:
+        """Return drawings of one kind as pictures, stepping down the ladder of plans as far as the memory asks for."""
+        height, width = drawings[0].start.shape[:2]
+        size, device = (width, height), self._hardware.name
+        plan = self._plan_for(size)
+        pictures: list[Rgb] = []
+        asked_others = False
+        while len(pictures) < len(drawings):
+            chunk = drawings[len(pictures) : len(pictures) + self._at_most(plan.batch)]
+            try:
+                pictures += self._draw_together(chunk, plan, steps)
+                continue
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Outside the `except`: the traceback holds on to the tensors that didn't fit.
+            release_cached_memory()
+            others_gave = not asked_others and give_back_idle_models()
+            asked_others = True
+            if not others_gave:
+                plan = self._thriftier(plan, len(chunk), size)
+                remembered_plans.remember(self.entry.id, device, size, plan)
+        return pictures
+
+    def _draw_together(self, drawings: Sequence[Drawing], plan: MemoryPlan, steps: _Steps) -> list[Rgb]:
+        import torch
+
+        self._keep_to(plan)
+        with (
+            quietly(),
+            steps.of(len(drawings)) as on_step,
+            _seeded_globally(drawings[0].seed, self._hardware),
+            preferred_attention(self._speedups),
+        ):
+            try:
+                output = self._pipeline(
+                    **self._family.arguments(drawings, self.entry, self._sampling),
+                    # On the CPU, so that a seed means the same noise on every GPU.
+                    generator=[torch.Generator("cpu").manual_seed(drawing.seed) for drawing in drawings],
+                    output_type="pt",
+                    callback_on_step_end=on_step,
+                    callback_on_step_end_tensor_inputs=[],
+                )
+            except BaseException:
+                self._pipeline.maybe_free_model_hooks()  # which an interrupted call leaves undone
+                raise
+            return pictures_of(output.images, self.entry.title)
+
+    def _keep_to(self, plan: MemoryPlan) -> None:
+        """Bring the pipeline into the state that `plan` names; parts that were offloaded stay so."""
+        if plan.tiled != self._kept_to.tiled:
+            (self._pipeline.vae.enable_tiling if plan.tiled else self._pipeline.vae.disable_tiling)()
+        if plan.offloaded and not self._kept_to.offloaded:
+            self._pipeline.enable_model_cpu_offload(device=self._hardware.torch_device)
+        self._kept_to = plan
+
+    def _plan_for(self, size: tuple[int, int]) -> MemoryPlan:
+        """Return the plan that pictures of `size` were last drawn by, or what should fit."""
+        plan = first_plan(self.entry, self._hardware, size[0] * size[1] / 1e6)
+        if self._batch is not None:
+            plan = replace(plan, batch=self._batch)
+        known = remembered_plans.get(self.entry.id, self._hardware.name, size)
+        if known is not None:
+            plan = replace(known, batch=min(plan.batch, known.batch))
+        return replace(plan, offloaded=plan.offloaded or self._kept_to.offloaded)
+
+    def _at_most(self, batch: int) -> int:
+        ignores_generators = not self._family.seeds_steps and _draws_own_noise(self._pipeline.scheduler)
+        return batch if self._family.takes_many and not ignores_generators else 1
+
+    def _thriftier(self, plan: MemoryPlan, together: int, size: tuple[int, int]) -> MemoryPlan:
+        next_plan = replace(plan, batch=together).thriftier(can_offload=self._hardware.device == "cuda")
+        if next_plan is None:
+            raise ModelFailed(
+                f"{self.entry.title} doesn't fit into the memory of {self._hardware.name} at {size[0]}x{size[1]} px: "
+                f"tried down to {plan}. Free memory there, or choose a smaller model"
+            )
+        return next_plan
+
+    def _load(self) -> None:
+        if self._pipeline is not None:
+            return
+        is_tight = first_plan(self.entry, self._hardware, self._sampling.megapixels).offloaded
+        device = self._hardware.torch_device
+        self._pipeline, where = self._loaded_on(["cpu"] if is_tight else [device, device, "cpu"])
+        speed_up(self._pipeline, self._speedups)
+        self._kept_to = MemoryPlan()
+        self._keep_to(MemoryPlan(offloaded=where != device))
+
+    def _loaded_on(self, devices: Sequence[str]) -> tuple[Any, str]:
+        """Return the pipeline and the first of `devices` it fits on, asking idle models for their memory between."""
+        for device in devices:
+            try:
+                return self._load_pipeline(device), device
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            release_cached_memory()
+            give_back_idle_models()
+        raise ModelFailed(f"{self.entry.title} doesn't fit into the memory of {self._hardware.name}, nor beside it")
+
+
+class _Steps:
+    """Tells of every step, as a share of all: never backwards, even where a batch is drawn again in halves."""
+
+    def __init__(self, pictures: int, steps: int, progress: Progress | None) -> None:
+        self._total = pictures * steps
+        self._steps = steps
+        self._finished = 0
+        self._told = 0
+        self._progress = progress
+
+    @contextmanager
+    def of(self, pictures: int) -> Iterator[Callable[..., dict[str, Any]]]:
+        """Give what a pipeline is to call after each step of a batch of `pictures`."""
+
+        def on_step(pipeline: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            share = min(1.0, (step + 1) / max(1, pipeline.num_timesteps))
+            self._tell(self._finished + int(pictures * self._steps * share))
+            return {}
+
+        yield on_step
+        self._finished += pictures * self._steps
+        self._tell(self._finished)
+
+    def _tell(self, done: int) -> None:
+        self._told = max(self._told, done)
+        if self._progress is not None:
+            self._progress(self._told, self._total)
+
+
+def _alike(drawings: Sequence[Drawing]) -> list[list[int]]:
+    """Return the places of drawings that can be drawn in one call, in the order of their first."""
+    kinds: dict[tuple[Any, ...], list[int]] = {}
+    for place, drawing in enumerate(drawings):
+        kinds.setdefault(drawing.kind, []).append(place)
+    return list(kinds.values())
+
+
+def _draws_own_noise(scheduler: Any) -> bool:
+    """Say whether `scheduler` adds noise in its steps: from the global generator, if the pipeline passes none on."""
+    return type(scheduler).__name__ == "FlowMatchLCMScheduler" or bool(scheduler.config.get("stochastic_sampling"))
+
+
+@contextmanager
+def _seeded_globally(seed: int, hardware: Hardware) -> Iterator[None]:
+    """Seed what ignores generators, and leave torch's global generators as they were."""
+    import torch
+
+    with torch.random.fork_rng(devices=[hardware.index] if hardware.device == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def _check(request: EditRequest) -> None:
+    height, width = request.image.shape[:2]
+    for name in ("start", "mask", "depth", "lines"):
+        field = getattr(request, name)
+        if field is not None and field.shape[:2] != (height, width):
+            raise ValueError(f"`{name}` is {field.shape[1]}x{field.shape[0]} px, the image {width}x{height}")
+    if not 0 < request.strength <= 1:
+        raise ValueError(f"strength {request.strength:g} isn't above 0 and up to 1")
+    if request.seed < 0:
+        raise ValueError(f"seed {request.seed} is negative")
