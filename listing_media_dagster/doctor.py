@@ -4,60 +4,35 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import json
 import os
 import secrets
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from listing_media_dagster.doctor_models import clip_finding, models_finding, probe_gpus
+from listing_media_dagster.finding import Finding
+from listing_media_dagster.models.hardware import GIB, memory_bytes
 from listing_media_dagster.settings import Settings
 
-GIB = 1024**3
 # A 24-photo listing: originals, three stages of full-size JPEGs, sizes, film and zip.
 FREE_DISK_GIB = 5
 # Two photos of 12 MP at a time stay under 2 GB; the Dagster processes and the system want the rest.
 RAM_GIB = 4
-PROBE_SECONDS = 60
-
-# Kernels for the card's architecture may be absent though the driver is fine: only running one tells.
-_CUDA_PROBE = """
-import json, sys
-import torch
-if not torch.cuda.is_available():
-    print(json.dumps({"cuda": None, "torch": torch.__version__}))
-    sys.exit()
-x = torch.ones(64, 64, device="cuda")
-total = float((x @ x).sum())
-p = torch.cuda.get_device_properties(0)
-print(json.dumps({"cuda": p.name, "gib": p.total_memory / 2**30, "count": torch.cuda.device_count(),
-                  "right": total == 64.0**3, "torch": torch.__version__}))
-"""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """`level` "missing" with `required` means that a listing can't be made here."""
-
-    what: str
-    level: Literal["ok", "warn", "missing"]
-    detail: str
-    fix: str | None = None
-    required: bool = False
 
 
 def examine(settings: Settings, *, environment: Mapping[str, str] | None = None) -> list[Finding]:
     """Ask this machine every question that decides whether and how listings can be made on it.
 
-    Writes and removes one small object in the store and runs one small matrix product on the GPU, if there is one (in
-    a process of its own). Downloads nothing; takes a few seconds. `environment` defaults to the process's own.
+    Writes and removes one small object in the store and runs small matrix products on the GPUs, if there are any (in a
+    process of its own). Downloads nothing; takes a few seconds. `environment` defaults to the process's own.
     """
     given = os.environ if environment is None else environment
+    gpus = cache(probe_gpus)
     questions: tuple[tuple[str, Callable[[], Finding]], ...] = (
         ("Python", _python),
         ("Dagster home", lambda: _dagster_home(given)),
@@ -66,8 +41,9 @@ def examine(settings: Settings, *, environment: Mapping[str, str] | None = None)
         ("phone photos", _phone_photos),
         ("video", _video_encoder),
         ("virtual staging", lambda: _staging(settings)),
-        ("CLIP scoring", lambda: _clip(settings)),
-        ("GPU", probe_gpu),
+        ("CLIP scoring", lambda: clip_finding(settings)),
+        ("GPU", lambda: gpus().finding),
+        ("models", lambda: models_finding(settings, gpus().hardware)),
         ("Kaggle", lambda: _kaggle(given)),
         ("disk", lambda: _disk(settings)),
         ("memory", _memory),
@@ -221,50 +197,6 @@ def _staging(settings: Settings) -> Finding:
     return Finding("virtual staging", "ok", f"{len(installed.kits)} kits, {len(installed.designs)} pieces, {libraries}")
 
 
-def _clip(settings: Settings) -> Finding:
-    from listing_media_dagster.models.clip import CLIP_MODEL_ID, find_clip_weights
-    from listing_media_dagster.models.weights import BadWeights, ModelMissing
-
-    absent = [name for name in ("torch", "open_clip") if importlib.util.find_spec(name) is None]
-    if absent:
-        fix = "pip install 'listing-media-dagster[models]'; until then photos are delivered \"not scored\""
-        return Finding("CLIP scoring", "warn", f"{' and '.join(absent)} not installed", fix)
-    try:
-        found = find_clip_weights(settings.clip_weights, settings.models_dir)
-    except ModelMissing as missing:
-        return Finding("CLIP scoring", "warn", 'no weights: photos are delivered "not scored"', missing.how_to_get_it)
-    except BadWeights as wrong:
-        return Finding("CLIP scoring", "missing", str(wrong), f"listing-media models pull {CLIP_MODEL_ID}")
-    return Finding("CLIP scoring", "ok", f"{found.origin}, {found.path}, sha256 {found.weights_sha256[:12]}…")
-
-
-def probe_gpu(*, code: str = _CUDA_PROBE, seconds: float = PROBE_SECONDS) -> Finding:
-    """Run one small matrix product on the first GPU, in a process of its own: a bad driver may hang or crash."""
-    if importlib.util.find_spec("torch") is None:
-        fix = "none needed: everything the default does runs on the CPU"
-        return Finding("GPU", "warn", "torch isn't installed", fix)
-    try:
-        done = subprocess.run(  # noqa: S603  (our own interpreter and our own words)
-            [sys.executable, "-c", code], capture_output=True, text=True, timeout=seconds, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return Finding("GPU", "missing", f"a small computation didn't end within {seconds:g} s", "look at nvidia-smi")
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1][:200]
-        if "no kernel image" in done.stderr:
-            fix = "the card is older than this torch supports: install a torch built for it, or use another machine"
-        else:
-            fix = "look at nvidia-smi and at the driver; the CPU is used until then"
-        return Finding("GPU", "missing", last, fix)
-    said = json.loads(done.stdout.strip().splitlines()[-1])
-    if said["cuda"] is None:
-        return Finding("GPU", "ok", f"none; torch {said['torch']} uses the CPU, which is enough for the default")
-    if not said["right"]:
-        return Finding("GPU", "missing", f"{said['cuda']} computes wrongly", "don't use this card")
-    more = f" and {said['count'] - 1} more" if said["count"] > 1 else ""
-    return Finding("GPU", "ok", f"{said['cuda']}, {said['gib']:.0f} GiB{more}; torch {said['torch']}")
-
-
 def _kaggle(environment: Mapping[str, str]) -> Finding:
     """Only looks whether there are credentials; they are neither read out nor tried."""
     if environment.get("KAGGLE_API_TOKEN") or (environment.get("KAGGLE_USERNAME") and environment.get("KAGGLE_KEY")):
@@ -300,20 +232,9 @@ def _disk(settings: Settings) -> Finding:
 
 
 def _memory() -> Finding:
-    import psutil
-
-    total = min(psutil.virtual_memory().total, _container_limit() or sys.maxsize) / GIB
+    total = memory_bytes() / GIB
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     detail = f"{total:.1f} GiB, {cores} core{'' if cores == 1 else 's'}"
     if total >= RAM_GIB:
         return Finding("memory", "ok", detail)
     return Finding("memory", "warn", detail, "set LISTING_MEDIA_WORKERS=1: one photo at a time takes half the memory")
-
-
-def _container_limit() -> int | None:
-    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            return int(Path(file).read_text())
-        except (OSError, ValueError):
-            continue
-    return None

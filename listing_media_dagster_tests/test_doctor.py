@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import namedtuple
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from listing_media_dagster import doctor
-from listing_media_dagster.doctor import Finding, examine, probe_gpu
+from listing_media_dagster.doctor import Finding, examine
+from listing_media_dagster.doctor_models import Probed, models_finding, probe_gpus
+from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.settings import Settings
 
-FOUND = Finding("GPU", "ok", "not asked in this test")
+CPU = Hardware(device="cpu", name="CPU", memory_gb=16)
+T4 = Hardware("cuda", "Tesla T4", 29, 14.6, 14.2, compute_capability=(7, 5), fp16=True)
+FOUND = Probed(Finding("GPU", "ok", "not asked in this test"), CPU)
 
 
 @pytest.fixture(autouse=True)
 def _no_gpu_probe(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Importing torch in another process costs seconds; the probe has tests of its own."""
     if "probe" not in request.node.name:
-        monkeypatch.setattr(doctor, "probe_gpu", lambda: FOUND)
+        monkeypatch.setattr(doctor, "probe_gpus", lambda: FOUND)
 
 
 @pytest.fixture(autouse=True)
@@ -141,30 +147,46 @@ def test_a_question_that_falls_over_costs_only_its_own_answer(tmp_path: Path, mo
     assert findings["media store"].level == "ok"
 
 
+def _says(*devices: Hardware) -> str:
+    """Return a probe that finds these devices."""
+    answer = json.dumps({"torch": "2", "devices": [asdict(device) for device in devices]})
+    return f"print({answer!r})"
+
+
 @pytest.mark.parametrize(
     ("code", "level", "says"),
     [
         ("import os; os.kill(os.getpid(), 11)", "missing", "exit status -11"),
-        (
-            "raise SystemExit('CUDA error: no kernel image is available for execution on the device')",
-            "missing",
-            "no kernel",
-        ),
+        ("raise SystemExit('CUDA driver version is insufficient')", "missing", "insufficient"),
         ("import threading; threading.Event().wait()", "missing", "didn't end within"),
-        ('print(\'{"cuda": null, "torch": "2"}\')', "ok", "CPU"),
-        (
-            'print(\'{"cuda": "T4", "gib": 15, "count": 2, "right": true, "torch": "2"}\')',
-            "ok",
-            "T4, 15 GiB and 1 more",
-        ),
-        ('print(\'{"cuda": "T4", "gib": 15, "count": 1, "right": false, "torch": "2"}\')', "missing", "wrongly"),
+        (_says(CPU), "ok", "CPU"),
+        (_says(T4, replace(T4, index=1), CPU), "ok", "Tesla T4, 14.2 of 14.6 GiB free, compute capability 7.5; Tesla"),
+        (_says(replace(T4, fault="no kernels for sm_60"), CPU), "missing", "Tesla T4: no kernels for sm_60"),
+        (_says(T4, replace(T4, name="P100", fault="no kernels"), CPU), "warn", "P100: no kernels"),
     ],
 )
 def test_a_gpu_probe_survives_any_driver(code: str, level: str, says: str) -> None:
-    finding = probe_gpu(code=code, seconds=2)
+    finding = probe_gpus(code=code, seconds=2).finding
     assert finding.level == level and says in finding.detail
-    if "no kernel" in says:
-        assert finding.fix and "older than this torch supports" in finding.fix
+    assert finding.fix or level == "ok"
+
+
+def test_the_probe_in_its_own_process_gives_what_models_run_on() -> None:
+    probed = probe_gpus(code=_says(T4, CPU), seconds=2)
+    assert probed.hardware == T4
+
+
+def test_models_that_fit_are_named_with_what_was_pulled(tmp_path: Path) -> None:
+    finding = models_finding(_settings(tmp_path), T4)
+    assert finding.level == "ok" and "staging sdxl-union (not pulled)" in finding.detail
+    assert "svd-xt" not in finding.detail
+    assert "animation svd-xt" in models_finding(_settings(tmp_path, allow_licences="svd-xt"), T4).detail
+
+
+def test_a_model_catalogue_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("models: 7")
+    finding = _found("models", tmp_path, model_catalogue=tmp_path / "own.yaml")
+    assert finding.level == "missing" and "own.yaml: models" in finding.detail
 
 
 def test_a_design_kit_that_cannot_be_used_is_named(tmp_path: Path) -> None:
