@@ -92,7 +92,11 @@ class _Refused(Exception):
 
 
 class FakeKaggle:
-    """The state of one account. `may_start` holds queued kernels back while it is cleared."""
+    """The state of one account.
+
+    `may_start` holds queued kernels back while it is cleared; `held` names calls (and "PUT", and outputs by file name)
+    that aren't done before it is emptied.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -115,8 +119,15 @@ class FakeKaggle:
         self.calls: list[tuple[str, str]] = []
         self.gpu_seconds_used = 0.0
         self.gpu_seconds_allowed = 30 * 3600.0
+        self.held: set[str] = set()
         self.may_start = threading.Event()
         self.may_start.set()
+
+    def take_note(self, call: str, what: str) -> None:
+        """Record a call, and hold it back for as long as the test wants."""
+        self.calls.append((call, what))
+        while call in self.held or what in self.held:
+            time.sleep(0.01)
 
     def count(self, call: str) -> int:
         return sum(name == call for name, _ in self.calls)
@@ -236,7 +247,7 @@ class FakeKaggle:
         tpu = {"timeUsed": "0s", "totalTimeAllowed": "72000s"}
         return {"quotaRefreshTime": "2026-11-28T00:00:00.000Z", "gpuQuota": gpu, "tpuQuota": tpu}
 
-    # --- what the calls stand on ---------------------------------------------------------------------------------------
+    # --- what the calls stand on ------------------------------------------------------------------------------------
 
     def _dataset(self, asked: dict[str, Any]) -> tuple[str, Dataset]:
         ref = f"{asked.get('ownerSlug') or USER}/{asked.get('datasetSlug') or asked.get('slug')}"
@@ -391,7 +402,7 @@ class _Handler(BaseHTTPRequestHandler):
         if named is None:
             return self._answer(404, {"code": 404, "message": "no such route"})
         call = named[1]
-        self.kaggle.calls.append((call, body.decode("utf8", "replace")))
+        self.kaggle.take_note(call, body.decode("utf8", "replace"))
         faults = self.kaggle.faults
         if call != "IntrospectToken" and not self._is_signed_in():
             return self._answer(401, {"code": 401, "message": "Unauthenticated"})
@@ -418,7 +429,7 @@ class _Handler(BaseHTTPRequestHandler):
         span = self.headers.get("Content-Range", "")
         body = self.rfile.read(length)
         faults = self.kaggle.faults
-        self.kaggle.calls.append(("PUT", span or f"{length} bytes"))
+        self.kaggle.take_note("PUT", span or f"{length} bytes")
         blob = self.kaggle.blobs.get(self._path().rsplit("/", 1)[1])
         if blob is None:
             return self._answer(404)
@@ -455,16 +466,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _give_output(self, path: Path) -> None:
         faults = self.kaggle.faults
-        self.kaggle.calls.append(("GET", path.name))
+        self.kaggle.take_note("GET", path.name)
         if not path.is_file():
             return self._answer(404)
         data = path.read_bytes()
         if faults.error_page_downloads > 0:
             faults.error_page_downloads -= 1
             return self._answer(503, b"<html>Service Unavailable</html>", content_type="text/html")
-        if path.suffix == ".zip" and faults.tampered_downloads > 0:
-            faults.tampered_downloads -= 1
-            data = data[:-1] + bytes([data[-1] ^ 1])
         if path.suffix == ".zip" and faults.truncated_downloads > 0:
             faults.truncated_downloads -= 1
             self.send_response(200)
@@ -473,6 +481,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(data[: len(data) // 2])
             self.close_connection = True
             return None
+        if path.suffix == ".zip" and faults.tampered_downloads > 0:
+            faults.tampered_downloads -= 1
+            data = data[:-1] + bytes([data[-1] ^ 1])
         return self._answer(200, data, content_type="application/octet-stream")
 
     def _stream_log(self, session: Session) -> None:

@@ -86,7 +86,7 @@ class _Client:
             for name in ("dataset", "competition", "kernel", "model")
         }
         return {
-            "error": answer.error or "",
+            "error": _without_secrets(answer.error or ""),
             "invalid": [f"{name} {source}" for name, sources in invalid.items() for source in sources],
             "url": answer.url or "",
             "version": answer.version_number,

@@ -120,9 +120,7 @@ class Drive:
         began = self.now()
         while (status := self.client.dataset_status(self.shipment.ref)) != "READY":
             if status in ("FAILED", "DELETED"):
-                raise ShipmentFailed(
-                    f"Kaggle couldn't take dataset {self.shipment.ref}: {status}", may_succeed_later=True
-                )
+                raise ShipmentFailed(f"it couldn't take {self.shipment.ref}: {status}", may_succeed_later=True)
             if self.now() - began > self.patience.dataset_ready:
                 waited = self.patience.dataset_ready / 60
                 raise ShipmentFailed(
@@ -145,9 +143,7 @@ class Drive:
                 if SESSIONS_TAKEN not in str(error):
                     self._refuse_push(error)
                 if self.now() - began > self.patience.free_session:
-                    raise ShipmentFailed(
-                        f"no GPU session came free on Kaggle: {error}", may_succeed_later=True
-                    ) from error
+                    raise ShipmentFailed(f"no GPU session came free: {error}", may_succeed_later=True) from error
             self._say("all GPU sessions of this account are taken; waiting for one")
             self.pause(self.patience.poll)
         if pushed.version not in (None, 1):

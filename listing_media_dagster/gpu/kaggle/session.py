@@ -72,9 +72,9 @@ class Lane:
         )
 
 
-def share_out(job: ModelJob, lanes: int) -> list[ModelJob | None]:
-    """Return the parts of `job` for so many lanes, every n-th item each; None for a lane that has nothing to do."""
-    parts = [job.items[lane::lanes] for lane in range(lanes)]
+def share_out(job: ModelJob, lanes: int, first: int = 0) -> list[ModelJob | None]:
+    """Return the parts of `job` for so many lanes, the items dealt out from the lane `first` on; None where none is."""
+    parts = [job.items[(lane - first) % lanes :: lanes] for lane in range(lanes)]
     return [job.model_copy(update={"items": part}) if part else None for part in parts]
 
 
@@ -102,8 +102,11 @@ def lay_out(jobs: dict[str, JobFolder], gpus: list[str], scratch: Path) -> list[
     for number in range(count):
         visible = {"CUDA_VISIBLE_DEVICES": str(number)} if gpus else {}
         lanes.append(Lane(scratch / f"lane{number}", "cuda:0" if gpus else "cpu", visible))
+    dealt = 0
     for ticket, folder in jobs.items():
-        for lane, part in zip(lanes, share_out(folder.job, count), strict=True):
+        parts = share_out(folder.job, count, first=dealt % count)
+        dealt += len(folder.job.items)
+        for lane, part in zip(lanes, parts, strict=True):
             if part is not None:
                 place = lane.folder / ticket
                 place.mkdir(parents=True)

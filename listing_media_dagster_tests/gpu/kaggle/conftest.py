@@ -1,0 +1,103 @@
+"""A fake Kaggle for the module, and what a test needs to hand it jobs: small photos to enhance, little patience."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from listing_media_dagster.gpu.job import Item, JobFolder, ModelJob, Needs, WorkKind, job_file
+from listing_media_dagster.gpu.kaggle.client import BackOff, KaggleClient
+from listing_media_dagster.gpu.kaggle.drive import Patience
+from listing_media_dagster.gpu.kaggle.jobs import KaggleJobs
+from listing_media_dagster.gpu.kaggle.outbox import Outbox
+from listing_media_dagster.gpu.kaggle.shipment import Limits
+from listing_media_dagster.gpu.routes.route import Listener
+from listing_media_dagster_tests.helpers.fake_kaggle import FakeKaggle, running_kaggle
+
+IMPATIENT = Patience(tick=0.05, poll=0.2, poll_dataset=0.1, dataset_ready=1.0, lost_push=0.5, queue=20)
+AT_ONCE = BackOff(tries=5, first=0.02, longest=0.1)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeKaggle]:
+    with running_kaggle(tmp_path_factory.mktemp("kaggle")) as kaggle:
+        yield kaggle
+
+
+@pytest.fixture
+def kaggle(running: FakeKaggle) -> FakeKaggle:
+    running.reset()
+    return running
+
+
+@pytest.fixture
+def client(kaggle: FakeKaggle, tmp_path: Path) -> Iterator[KaggleClient]:
+    client = KaggleClient(kaggle.client_environment(tmp_path), back_off=AT_ONCE)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def jobs(kaggle: FakeKaggle, tmp_path: Path) -> KaggleJobs:
+    limits = Limits(collect_seconds=0)
+    return KaggleJobs(Outbox(tmp_path / "outbox"), limits, IMPATIENT, AT_ONCE, kaggle.client_environment(tmp_path))
+
+
+@dataclass
+class Hearing:
+    """A listener that keeps what it hears, and cancels or dies when it hears the words it waits for."""
+
+    cancel_at: str = ""
+    die_at: str = ""
+    lines: list[str] = field(default_factory=list)
+    items: list[str] = field(default_factory=list)
+    remembered: list[dict[str, Any]] = field(default_factory=list)
+    is_cancelled: bool = False
+
+    @property
+    def listener(self) -> Listener:
+        return Listener(self._say, self.items.append, self.remembered.append, lambda: self.is_cancelled)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    def _say(self, line: str) -> None:
+        self.lines.append(line)
+        if self.cancel_at and self.cancel_at in line:
+            self.is_cancelled = True
+        if self.die_at and self.die_at in line:
+            raise Died
+
+
+class Died(BaseException):
+    """Stands for the end of the process: nothing of ours catches it."""
+
+
+@pytest.fixture
+def make_job(tmp_path: Path) -> Callable[..., JobFolder]:
+    def make(name: str = "home", items: int = 2, gpu: Any = "required") -> JobFolder:
+        return enhancement(tmp_path / name, name, items, gpu)
+
+    return make
+
+
+def enhancement(folder: Path, name: str, items: int, gpu: Any = "required") -> JobFolder:
+    """Write a job that enhances so many small photos; real work, done in milliseconds."""
+    import cv2
+    import numpy as np
+
+    rng = np.random.default_rng(len(name) + sum(name.encode()))
+    files, made = {}, []
+    for number in range(items):
+        rgb = np.clip(rng.normal(110, 40, (48, 64, 3)), 0, 255).astype(np.uint8)
+        png = cv2.imencode(".png", rgb)[1].tobytes()
+        path = f"inputs/{number}.png"
+        files[path] = png
+        made.append(Item(id=f"photo-{number}", inputs={"picture": job_file(path, png)}))
+    job = ModelJob(id=name, kind=WorkKind.ENHANCE, items=tuple(made), needs=Needs(gpu=gpu))
+    return JobFolder.create(folder, job, files)
