@@ -36,7 +36,12 @@ RIM, SHADOW = 0.006, 0.015  # of the long side: round a thing, and below it on t
 APART = 0.04  # of the long side: things nearer than this are taken away together
 ROUND = 0.05  # of the long side: where the surroundings of a thing are looked for
 INVENTED_MOST = 0.2  # share of the mask that may show what its surroundings don't
-LIMITS = {**KNOWN_LIMITS, "doorway_hidden": 1.01, "window_hidden": 1.01}  # what is removed may have hidden a door
+ANY = 1.01
+# What is removed may have stood before a door, and it takes its shadow along: with its edges, and its shade.
+LIMITS = {
+    **KNOWN_LIMITS,
+    **{"doorway_hidden": ANY, "window_hidden": ANY, "floor_change": ANY, "wall_change": ANY, "edges_lost": 0.5},
+}
 PLAIN = frozenset({WALL, FLOOR, CEILING, RUG})
 PROMPT = "the same room, tidy, without {things}: only the bare floor and the plain wall that were behind, same light"
 NEGATIVE = "objects, clutter, {things}, new furniture, people, text, new windows, new doors"
@@ -87,7 +92,8 @@ class Decluttering:
         def make(seed: int) -> AlteredPicture:
             rgb, drawn = self._redrawn(base, clutter, seed, progress)
             progress("checking the structure")
-            verdict = architecture.judge(base, rgb, clutter.mask, clutter.things, LIMITS)
+            behind = grown(clutter.things, RIM * max(clutter.things.shape))
+            verdict = architecture.judge(base, rgb, clutter.mask, behind, LIMITS)
             verdict = _looked_at_again(verdict, classes, self._classes(rgb), clutter)
             mask = cv2.imencode(".png", clutter.mask.astype(np.uint8) * 255)[1].tobytes()
             return AlteredPicture(rgb, (_entry(clutter, drawn, seed),), (verdict,), {"removed.png": mask})

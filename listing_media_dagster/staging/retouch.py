@@ -21,7 +21,7 @@ Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 CONTEXT = 0.15  # of the mask's box, shown to the model on every side
-SLIMMEST = 0.5  # short side over long side of what a model is shown
+PROPORTIONS = (2.0, 1.5, 1.0, 2 / 3, 0.5)  # width over height of what a model is shown, if it isn't the whole photo
 FEATHER = 0.004  # of the window's long side
 LIGHT_REACH = 0.012  # of the long side: the model's light on the floor is taken no finer
 DARKER, BRIGHTER = 0.6, 1.05  # factors that light on the floor is kept between: no furnishing brightens a floor
@@ -55,24 +55,25 @@ class Cutting:
 def cut_round(mask: Mask, working_size: Callable[[tuple[int, int]], tuple[int, int]]) -> Cutting:
     """Return the part of the photo round `mask`, with what a model needs to see of its surroundings.
 
-    It is as small as that allows: the smaller it is, the more of the photo's detail the model gets to see.
+    It is as small as that allows: the smaller it is, the more of the photo's detail the model gets to see. Few
+    proportions are used, so that models can draw the parts of several photos together.
     """
     height, width = mask.shape
-    box = cv2.boundingRect(mask.astype(np.uint8))
-    margin = CONTEXT * max(box[2:])
-    x, y = box[0] - margin, box[1] - margin
-    across, down = box[2] + 2 * margin, box[3] + 2 * margin
-    wider, higher = max(across, SLIMMEST * down), max(down, SLIMMEST * across)
-    left, right = _within(x - (wider - across) / 2, wider, width)
-    top, bottom = _within(y - (higher - down) / 2, higher, height)
-    window = Window(left, top, right, bottom)
+    x, y, across, down = cv2.boundingRect(mask.astype(np.uint8))
+    needed = 2 * CONTEXT * max(across, down)
+    shapes = [_shaped(across + needed, down + needed, proportion) for proportion in PROPORTIONS]
+    fitting = [(w, h) for w, h in shapes if w <= width and h <= height]
+    w, h = min(fitting, key=lambda shape: shape[0] * shape[1], default=(width, height))
+    left = min(max(x + across // 2 - w // 2, 0), width - w)
+    top = min(max(y + down // 2 - h // 2, 0), height - h)
+    window = Window(left, top, left + w, top + h)
     return Cutting(window, working_size(window.size))
 
 
-def _within(start: float, length: float, limit: int) -> tuple[int, int]:
-    """Move and cut an interval so that it lies in 0..limit."""
-    start = min(max(start, 0.0), max(limit - length, 0.0))
-    return round(start), min(limit, max(round(start + length), round(start) + 1))
+def _shaped(across: float, down: float, proportion: float) -> tuple[int, int]:
+    """Return the smallest (width, height) of a proportion that holds a box."""
+    width = max(across, down * proportion)
+    return round(width), round(width / proportion)
 
 
 def furnished(start: Rgb, cutting: Cutting, drawn: Rgb, valid: Mask, furniture: Image, floor: Mask) -> tuple[Rgb, Mask]:

@@ -101,12 +101,14 @@ def out_of_memory(request: EditRequest) -> Rgb:
 
 
 def painting_everything(colour: tuple[int, int, int]) -> Draw:
-    """Return an editor that heeds no mask: stripes of a colour all over, on what it was given."""
+    """Return an editor that heeds no mask: it mixes a colour into everything and draws bars across."""
 
     def draw(request: EditRequest) -> Rgb:
-        picture = (request.image if request.start is None else request.start).copy()
-        picture[:, ::2] = colour
-        return picture
+        picture = (request.image if request.start is None else request.start).astype(np.float32)
+        picture += 0.4 * (np.array(colour, np.float32) - picture)
+        picture[::40] = colour
+        picture[:, ::60] = colour
+        return np.asarray(np.rint(picture), np.uint8)
 
     return draw
 
