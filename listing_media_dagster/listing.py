@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
 
 LISTING_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 ListingId = Annotated[str, StringConstraints(pattern=LISTING_ID_PATTERN)]
@@ -352,6 +352,37 @@ class StageChoice(Noun):
     )
 
 
+ALL_FILES = ("all",)
+
+
+def _files_or_all(value: Any) -> Any:
+    if isinstance(value, str):
+        if value != "all":
+            raise ValueError("give a list of file names, or the word all")
+        return ALL_FILES
+    return value
+
+
+class GenerativeChoice(Noun):
+    """What generative models may do to photos beside staging, which is nothing unless a person asks for it.
+
+    File names or photo ids; `ALL_FILES` stands for every photo.
+    """
+
+    declutter: tuple[FileName, ...] = Field(default=(), description="rooms from which things that lie about are taken")
+    enhance: Annotated[tuple[FileName, ...], BeforeValidator(_files_or_all)] = Field(
+        default=(), description="photos that a diffusion model reworks lightly"
+    )
+    upscale: Annotated[tuple[FileName, ...], BeforeValidator(_files_or_all)] = Field(
+        default=(), description="photos that are enlarged, with invented fine detail"
+    )
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every file that is named."""
+        return frozenset((*self.declutter, *self.enhance, *self.upscale)) - frozenset(ALL_FILES)
+
+
 class Listing(Noun):
     """What is known of a home beside its photos: listing.yaml, overridden by a run's configuration."""
 
@@ -363,6 +394,7 @@ class Listing(Noun):
     strength: float | None = Field(default=None, ge=0.0, le=1.0, description="of the enhancement; default 1.0")
     rooms: dict[FileName, RoomType] = Field(default_factory=dict, description="file name -> room type")
     stage: StageChoice = StageChoice()
+    generative: GenerativeChoice = GenerativeChoice()
     exclude: tuple[FileName, ...] = Field(default=(), description="file names that are left out of the listing")
     music: FileName | None = None
     outputs: tuple[str, ...] | None = Field(default=None, description="delivery sizes, for example mls, web, original")

@@ -36,6 +36,15 @@ def test_everything_the_design_names_can_be_said():
     )
 
 
+def test_generative_changes_are_made_to_the_named_files_or_to_all_and_to_none_unasked():
+    text = b"generative: {declutter: [IMG_7.JPG], enhance: all, upscale: [IMG_8.JPG]}"
+    asked = parse_listing_yaml(text, "h").generative
+    assert (asked.declutter, asked.enhance, asked.upscale) == (("IMG_7.JPG",), ("all",), ("IMG_8.JPG",))
+    assert asked.names == {"IMG_7.JPG", "IMG_8.JPG"}
+    nothing = parse_listing_yaml(b"", "h").generative
+    assert (nothing.declutter, nothing.enhance, nothing.upscale) == ((), (), ())
+
+
 @pytest.mark.parametrize("text", [b"", b"# only a comment\n", b"---\n"])
 def test_an_empty_file_says_nothing(text):
     assert parse_listing_yaml(text, "h").id == "h"
@@ -46,6 +55,9 @@ def test_an_empty_file_says_nothing(text):
     [
         (b"address: x\nadress: y", r"line 2: unknown key 'adress'; did you mean 'address'\?"),
         (b"agent:\n  nam: z", r"line 2: unknown key 'agent.nam'; did you mean 'name'\?"),
+        (b"generative:\n  enhanse: all", r"line 2: unknown key 'generative.enhanse'; did you mean 'enhance'\?"),
+        (b"generative:\n  enhance: yes please", "line 2: generative.enhance: .*a list of file names, or the word all"),
+        (b"generative:\n  declutter: all", r"line 2: generative.declutter: .*\(given: 'all'\)"),
         (b"zzz: 1", "line 1: unknown key 'zzz'; known keys: address"),
         (b"rooms:\n  a.jpg: kitchn", r"line 2: rooms.a.jpg: .*'kitchen'.*\(given: 'kitchn'\)"),
         (b"address: x\nstrength: 3", r"line 2: strength: .*\(given: 3\)"),

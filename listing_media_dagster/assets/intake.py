@@ -245,6 +245,7 @@ def unmatched_names(listing: Listing, photos: Iterable[Photo], others: Iterable[
         "stage.exclude": listing.stage.exclude,
         "stage.kits": listing.stage.kits,
         "stage.same_room": [name for names in listing.stage.same_room for name in names],
+        "generative": sorted(listing.generative.names),
         "agent.logo": filter(None, [listing.agent.logo]),
         "music": filter(None, [listing.music]),
     }
