@@ -220,3 +220,22 @@ def test_reading_the_catalogue_needs_no_heavy_library() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     assert importlib.util.find_spec("listing_media_dagster.models.weights_pull") is not None
+
+
+@pytest.mark.parametrize("entry", SHIPPED, ids=lambda entry: entry.id)
+def test_the_documented_table_is_that_of_the_catalogue(entry: CatalogueEntry) -> None:
+    document = Path(__file__).parents[2] / "docs/models.md"
+    assert _documented(entry) in document.read_text(encoding="utf-8")
+
+
+def _documented(entry: CatalogueEntry) -> str:
+    """Return the entry's row in docs/models.md."""
+    business = {"yes": "yes", "conditional": f"on conditions: {entry.conditions}", "no": "no"}[entry.commercial_use]
+    vram = "CPU"
+    if entry.vram_gb:
+        vram = f"{entry.vram_gb.resident:g}" + (f" ({entry.vram_gb.offload:g})" if entry.vram_gb.offload else "")
+    size = f"{entry.size_mb / 1000:.1f} GB" if entry.size_mb >= 1000 else f"{entry.size_mb} MB"
+    size = size if entry.size_mb else "in the package"
+    pinned = "yes" if all(part.revision or not part.is_pulled for part in entry.all_parts) else "by the first pull"
+    cells = [f"`{entry.id}`", ", ".join(entry.stages), entry.licence, business, size, vram, entry.dtypes[0], pinned]
+    return f"| {' | '.join(cells)} |"
