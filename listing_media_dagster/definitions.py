@@ -13,6 +13,7 @@ from listing_media_dagster.automation.archive import archive_old_listings
 from listing_media_dagster.automation.jobs import listing_media_job
 from listing_media_dagster.automation.nightly import nightly_backfill
 from listing_media_dagster.automation.uploads import listing_uploads
+from listing_media_dagster.gpu.executor import gpu_routing_executor
 from listing_media_dagster.gpu.model_router import ModelRouter
 from listing_media_dagster.store.photo_sets import MediaStoreResource, PhotoSetIOManager
 
@@ -33,5 +34,5 @@ defs = dg.Definitions(
     schedules=[nightly_backfill, archive_old_listings],
     resources={"media": media, "photo_sets": PhotoSetIOManager(media=media), "router": ModelRouter()},
     # Set here, not on the job: what the UI, backfills and automation launch doesn't use a job's own executor.
-    executor=dg.in_process_executor,
+    executor=gpu_routing_executor,
 )

@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from listing_media_dagster.definitions import defs
+from listing_media_dagster.gpu.executor import gpu_routing_executor
 from listing_media_dagster.listing import ASSETS
 
 HEAVY = ("torch", "open_clip", "transformers", "diffusers", "mitsuba", "av", "kaggle", "scipy")
@@ -35,7 +36,7 @@ def test_the_chain_is_the_pipelines():
 
 
 def test_the_executor_is_set_where_every_launch_uses_it():
-    assert defs.executor is dg.in_process_executor
+    assert defs.executor is gpu_routing_executor
 
 
 @pytest.mark.parametrize("module", ["listing_media_dagster.definitions", "listing_media_dagster.cli"])

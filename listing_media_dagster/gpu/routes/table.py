@@ -16,6 +16,10 @@ ROUTES = {
 }
 
 
+REMOTE = frozenset({"celery", "kaggle", "colab", "comfyui"})
+"""Those whose work is awaited (`Route.is_remote`), known without opening them."""
+
+
 class UnknownRoute(ValueError):
     """A name that no route has; the message says where it was given and which names there are."""
 
