@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from listing_media_dagster import cli_models, cli_stage
+from listing_media_dagster import cli_kaggle, cli_models, cli_stage
 from listing_media_dagster.cli_progress import showing_progress
 from listing_media_dagster.listing import BadListing, check_listing_id
 from listing_media_dagster.settings import Settings, settings
@@ -45,6 +45,7 @@ app = typer.Typer(
     cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__, add_completion=False
 )
 app.add_typer(cli_models.app, name="models")
+app.add_typer(cli_kaggle.app, name="kaggle")
 app.command()(cli_stage.stage)
 say = Console(stderr=True)
 

@@ -28,15 +28,13 @@ def main() -> int:
     parser.add_argument("lane", type=Path)
     parser.add_argument("--device", required=True)
     parser.add_argument("--models-dir", type=Path, required=True)
-    parser.add_argument("--own-weights", action="append", default=[])
     parser.add_argument("--stop-after", type=float, required=True)
     given = parser.parse_args()
     stop_at = time.monotonic() + given.stop_after
-    own_weights = {name: Path(path) for name, _, path in (each.partition("=") for each in given.own_weights)}
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
     assignments = [each for place in sorted(given.lane.iterdir()) if (each := _assignment(JobFolder(place)))]
-    bench = Bench(given.device, WarmModels(T4_MEMORY_GB, KAGGLES_LONGEST_SESSION), given.models_dir, own_weights)
+    bench = Bench(given.device, WarmModels(T4_MEMORY_GB, KAGGLES_LONGEST_SESSION), given.models_dir)
     work_off(assignments, bench, stop_at=stop_at, is_stopping=lambda: bool(stopping))
     return 0
 

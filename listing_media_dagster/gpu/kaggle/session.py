@@ -22,6 +22,7 @@ from pathlib import Path
 from pydantic import Field
 
 from listing_media_dagster.gpu.job import JobFolder, ModelJob
+from listing_media_dagster.gpu.kaggle.session_weights import gather_bundles, pull_missing
 from listing_media_dagster.listing import Noun, Sha256
 
 ARCHIVE, MANIFEST, ORDER = "results.zip", "results.json", "shipment.json"
@@ -59,9 +60,8 @@ class Lane:
     device: str
     environment: dict[str, str]
 
-    def start(self, models_dir: Path, own_weights: dict[str, Path], seconds: float) -> subprocess.Popen[str]:
-        weights = [word for name, path in own_weights.items() for word in ("--own-weights", f"{name}={path}")]
-        options = ["--device", self.device, "--models-dir", str(models_dir), "--stop-after", f"{seconds:.0f}", *weights]
+    def start(self, models_dir: Path, seconds: float) -> subprocess.Popen[str]:
+        options = ["--device", self.device, "--models-dir", str(models_dir), "--stop-after", f"{seconds:.0f}"]
         return subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "listing_media_dagster.gpu.kaggle.lane", str(self.folder), *options],
             env={**os.environ, **self.environment},
@@ -87,9 +87,13 @@ def main(shipment: Path, inputs: Path, working: Path, scratch: Path) -> int:
         return _give_up("this session has no GPU; nothing was done")
     _say(f"{len(jobs)} jobs, {sum(len(each.job.items) for each in jobs.values())} items, {gpu_words(gpus)}")
     lanes = lay_out(jobs, gpus, scratch)
-    models_dir, own_weights = find_weights(inputs)
+    models_dir = scratch / "models"
+    attached = gather_bundles(inputs, models_dir)
+    _say(f"weights attached: {', '.join(attached) or 'none'}")
+    if order.internet:
+        pull_missing({each.job.model.id for each in jobs.values() if each.job.model}, models_dir, _say)
     seconds = order.work_seconds - (time.monotonic() - began)
-    endings = run_lanes(lanes, models_dir, own_weights, seconds)
+    endings = run_lanes(lanes, models_dir, seconds)
     errors = {ticket: why for ticket in jobs if (why := why_unfinished(ticket, jobs[ticket], lanes, endings))}
     pack_up(order, lanes, working, gpu_words(gpus), time.monotonic() - began, errors)
     return 0
@@ -116,9 +120,9 @@ def lay_out(jobs: dict[str, JobFolder], gpus: list[str], scratch: Path) -> list[
     return [lane for lane in lanes if lane.folder.exists()]
 
 
-def run_lanes(lanes: list[Lane], models_dir: Path, own_weights: dict[str, Path], seconds: float) -> dict[Path, str]:
+def run_lanes(lanes: list[Lane], models_dir: Path, seconds: float) -> dict[Path, str]:
     """Work all lanes off at the same time and pass on what they say; return the last words of those that crashed."""
-    running = {lane.folder: lane.start(models_dir, own_weights, seconds) for lane in lanes}
+    running = {lane.folder: lane.start(models_dir, seconds) for lane in lanes}
     last_words: dict[Path, str] = {}
 
     def pass_on(folder: Path, process: subprocess.Popen[str]) -> None:
@@ -186,21 +190,6 @@ def pack_up(
     )
     (working / MANIFEST).write_text(returned.model_dump_json(indent=1))
     _say(f"done in {seconds:.0f} s; {returned.size / 1e6:.1f} MB of results")
-
-
-def find_weights(inputs: Path) -> tuple[Path, dict[str, Path]]:
-    """Return the models folder and, by catalogue id, the folders of weights attached as datasets or models.
-
-    A folder of weights holds listing_media.json and carries its entry's id as its name.
-    """
-    own: dict[str, Path] = {}
-    for folder, folders, names in os.walk(inputs, followlinks=True):
-        place = Path(folder)
-        if len(place.relative_to(inputs).parts) >= 8:
-            folders.clear()
-        if "listing_media.json" in names:
-            own.setdefault(place.name, place)
-    return Path("~/.cache/listing-media/models").expanduser(), own
 
 
 def gpu_names() -> list[str]:

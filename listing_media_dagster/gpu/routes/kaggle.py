@@ -15,6 +15,7 @@ from listing_media_dagster.gpu.kaggle.jobs import KaggleJobs
 from listing_media_dagster.gpu.kaggle.outbox import Outbox
 from listing_media_dagster.gpu.kaggle.shipment import DATASET, MODEL_VERSION, Limits, why_too_big
 from listing_media_dagster.gpu.routes.route import Listener, Route, RouteReport
+from listing_media_dagster.models.catalogue import catalogue_entry
 from listing_media_dagster.settings import Settings
 
 HOW_TO_SIGN_IN = (
@@ -41,11 +42,19 @@ class KaggleRoute:
         return self.jobs.run(folder, listener, known)
 
     def _weights_missing(self, job: ModelJob | None) -> str | None:
+        """Return how to attach weights if none are and the job's model needs some; which ones are is seen there."""
         limits = self.jobs.limits
-        if job is None or job.model is None or limits.internet or limits.datasets or limits.models:
+        if job is None or job.model is None:
+            return None
+        try:
+            entry = catalogue_entry(job.model.id)
+        except LookupError:
+            return f"{job.model.id} isn't a model of the catalogue: sessions couldn't load it"
+        needs_none = not any(part.is_pulled for part in entry.all_parts)
+        if needs_none or limits.internet or limits.datasets or limits.models:
             return None
         return (
-            f"the weights of {job.model.id} aren't attached: `listing-media kaggle setup --weights FOLDER` uploads them"
+            f"the weights of {job.model.id} aren't attached: `listing-media kaggle setup {job.model.id}` uploads them"
             " (or let sessions fetch them: LISTING_MEDIA_KAGGLE_INTERNET=true)"
         )
 
