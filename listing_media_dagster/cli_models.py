@@ -181,7 +181,7 @@ def _rows(stage: str | None) -> list[dict[str, Any]]:
     from listing_media_dagster.models.catalogue import Stage
     from listing_media_dagster.models.choose import choose
     from listing_media_dagster.models.hardware import probe
-    from listing_media_dagster.models.weights import BadWeights, is_here
+    from listing_media_dagster.models.weights import BadWeights, models_here
 
     at = settings()
     try:
@@ -191,7 +191,7 @@ def _rows(stage: str | None) -> list[dict[str, Any]]:
         raise typer.Exit(1) from None
     entries = _catalogue()
     try:
-        here = {entry.id for entry in entries if is_here(entry, at.models_dir)}
+        here = models_here(entries, at.models_dir)
     except BadWeights as unreadable:
         say.print(f"[red]{escape(str(unreadable))}")
         raise typer.Exit(1) from None

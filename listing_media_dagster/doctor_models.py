@@ -93,11 +93,11 @@ def models_finding(settings: Settings, hardware: Hardware) -> Finding:
     """Say which model each stage would run on `hardware`, and which were pulled; none of them is needed."""
     from listing_media_dagster.models.catalogue import BadCatalogue, catalogue
     from listing_media_dagster.models.choose import choose
-    from listing_media_dagster.models.weights import BadWeights, is_here
+    from listing_media_dagster.models.weights import BadWeights, models_here
 
     try:
         entries = catalogue(settings.model_catalogue).models
-        here = {entry.id for entry in entries if entry.size_mb and is_here(entry, settings.models_dir)}
+        here = models_here(entries, settings.models_dir)
     except (BadCatalogue, BadWeights) as wrong:
         return Finding("models", "missing", str(wrong), "correct the file, or take it away")
     fitting = []

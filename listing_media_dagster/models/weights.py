@@ -5,6 +5,7 @@ Nothing here asks the network; `weights_pull` does.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from listing_media_dagster.models.catalogue import CatalogueEntry, Part
@@ -24,7 +25,7 @@ from listing_media_dagster.models.weights_folder import (
 )
 from listing_media_dagster.models.weights_lock import ModelsLock, locked_part, read_lock, verify
 
-__all__ = ["BadWeights", "ModelMissing", "WeightsFolder", "check", "find_weights", "is_here"]
+__all__ = ["BadWeights", "ModelMissing", "WeightsFolder", "check", "find_weights", "is_here", "models_here"]
 
 
 def find_weights(
@@ -140,6 +141,11 @@ def is_here(entry: CatalogueEntry, models_dir: Path) -> bool:
     models_dir = models_dir.expanduser()
     lock = read_lock(models_dir)
     return all(_part_is_here(entry, part, lock, models_dir) for part in entry.all_parts)
+
+
+def models_here(entries: Iterable[CatalogueEntry], models_dir: Path) -> frozenset[str]:
+    """Return the ids of those of `entries` that `is_here`, which is what `choose` wants to know."""
+    return frozenset(entry.id for entry in entries if is_here(entry, models_dir))
 
 
 def _part_is_here(entry: CatalogueEntry, part: Part, lock: ModelsLock, models_dir: Path) -> bool:

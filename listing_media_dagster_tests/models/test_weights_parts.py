@@ -232,10 +232,11 @@ def test_a_digest_changed_in_the_lock_makes_the_file_refused(hub: FakeHub, tmp_p
         pull(_entry(), tmp_path, endpoint=hub.url)
 
 
-def test_a_digest_in_the_catalogue_outranks_the_hub(hub: FakeHub, tmp_path: Path) -> None:
-    known = {"fast.safetensors": {"sha256": "0" * 64, "size": 1}}
-    entry = _entry(loras=[{**ENTRY["loras"][0], "digests": known}])
-    with pytest.raises(BadWeights, match=r"fast\.safetensors of third/loras isn't the one"):
+@pytest.mark.parametrize(("name", "size"), [("fixed/model.safetensors", 1), ("fixed/config.json", 2)])
+def test_a_digest_in_the_catalogue_outranks_the_hub(hub: FakeHub, tmp_path: Path, name: str, size: int) -> None:
+    known = {name: {"sha256": "0" * 64, "size": size}}
+    entry = _entry(parts=[ENTRY["parts"][0], {**ENTRY["parts"][1], "digests": known}])
+    with pytest.raises(BadWeights, match=f"{name} of other/vae isn't the one"):
         pull(entry, tmp_path, endpoint=hub.url)
     assert not (tmp_path / "models.lock").exists()
 
