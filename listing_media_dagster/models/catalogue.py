@@ -87,6 +87,7 @@ class Part(_Record):
     folder: Path | None = Field(default=None, description="on this machine, in place of a repository")
     packaged: bool = Field(default=False, description="files are paths within this package")
     files: tuple[FilePattern, ...] = Field(min_length=1, description="paths or globs; each must match something")
+    optional_files: tuple[FilePattern, ...] = Field(default=(), description="fetched where the repository has them")
     subfolder: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9][\w.-]*$", description="of the repository, where this part's files lie"
     )
@@ -105,13 +106,17 @@ class Part(_Record):
             raise ValueError(f"part {self.role!r} has a `revision` but no `repo`")
         if self.packaged and any("*" in name or name not in self.digests for name in self.files):
             raise ValueError(f"part {self.role!r} is packaged: every file needs its name in full and its digest")
-        if self.subfolder is not None and any(not name.startswith(f"{self.subfolder}/") for name in self.files):
+        if self.subfolder is not None and any(not name.startswith(f"{self.subfolder}/") for name in self.patterns):
             raise ValueError(f"part {self.role!r}: every file has to lie in its subfolder {self.subfolder!r}")
         if not self.packaged and not any(name.endswith(".safetensors") for name in self.files):
             raise ValueError(f"part {self.role!r} names no safetensors file")
-        if not self.packaged and any(name.endswith(".onnx") for name in self.files):
+        if not self.packaged and any(name.endswith(".onnx") for name in self.patterns):
             raise ValueError(f"part {self.role!r}: only packaged files may be ONNX")
         return self
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        return (*self.files, *self.optional_files)
 
     @property
     def is_pulled(self) -> bool:

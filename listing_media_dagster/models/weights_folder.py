@@ -227,11 +227,11 @@ def look_at_part(entry: CatalogueEntry, part: Part, root: Path) -> PartFolder:
     if part.packaged:
         root = Path(str(files("listing_media_dagster")))
     present = _files_below(root, part)
-    found = [matching(pattern, present) for pattern in part.files]
-    absent = [pattern for pattern, names in zip(part.files, found, strict=True) if not names]
+    found = {pattern: matching(pattern, present) for pattern in part.patterns}
+    absent = [pattern for pattern in part.files if not found[pattern]]
     if absent:
         raise ModelMissing(entry.title, f"the folder {root} has no {' and no '.join(absent)}{_instead(entry, root)}")
-    names = sorted({name for each in found for name in each})
+    names = sorted({name for each in found.values() for name in each})
     refuse_custom_code(root, names)
     digests = digests_of(root, names)
     for name, known in part.digests.items():
@@ -270,7 +270,7 @@ def _asks_for_code(config: Any) -> bool:
 
 def _files_below(root: Path, part: Part) -> list[str]:
     """Return the names of the files that patterns of `part` could mean, relative to `root`."""
-    depth = max(pattern.count("/") for pattern in part.files)
+    depth = max(pattern.count("/") for pattern in part.patterns)
     tops = ["/".join(["*"] * (level + 1)) for level in range(depth + 1)]
     if part.packaged:
         return [name for name in part.files if (root / name).is_file()]

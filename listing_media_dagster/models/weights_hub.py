@@ -66,8 +66,9 @@ def ask_hub(
     if revision is not None and info.sha != revision:
         raise BadWeights(f"{address} answered with commit {info.sha} where {revision} of {repo} was asked for")
     siblings = {each.rfilename: each for each in info.siblings or () if _PLAIN_NAME.fullmatch(each.rfilename)}
-    found = {pattern: matching(pattern, list(siblings)) for pattern in part.files}
-    absent = [pattern for pattern, names in found.items() if not any(siblings[name].size is not None for name in names)]
+    sized = [name for name, sibling in siblings.items() if sibling.size is not None]
+    found = {pattern: matching(pattern, sized) for pattern in part.patterns}
+    absent = [pattern for pattern in part.files if not found[pattern]]
     if absent:
         pickles = sorted(name for name in siblings if name.endswith((".bin", ".pt", ".pth", ".ckpt")))[:1]
         instead = f"; it has {pickles[0]}, but pickled weights can run code and aren't fetched" if pickles else ""

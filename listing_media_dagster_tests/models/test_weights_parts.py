@@ -330,6 +330,15 @@ def test_what_comes_with_the_package_is_always_here_and_checked() -> None:
         inspect_folder(entry.model_copy(update={"parts": (changed,)}), Path("/nowhere"))
 
 
+def test_optional_files_are_fetched_where_there_are_any(
+    hub: FakeHub, repos: Mapping[str, FakeRepo], tmp_path: Path
+) -> None:
+    lora = {**ENTRY["loras"][0], "optional_files": ["README.txt", "chat.jinja"]}
+    repos["third/loras"].files["chat.jinja"] = b"{{ x }}"
+    folder = pull(_entry(loras=[lora]), tmp_path, endpoint=hub.url)
+    assert sorted(folder.parts[2].files) == ["chat.jinja", "fast.safetensors"]
+
+
 def test_asking_for_a_part_that_isnt_there_names_those_that_are(hub: FakeHub, tmp_path: Path) -> None:
     folder = pull(_entry(), tmp_path, endpoint=hub.url)
     with pytest.raises(LookupError, match="it has base, vae, fast"):
