@@ -324,7 +324,7 @@ def save_tiny_weights(entry: CatalogueEntry, folder: Path, seed: int = 0) -> Pat
                 root / part.subfolder if part.subfolder else root, variant=part.variant
             )
             _name_what_real_ones_name(root)
-            _keep_only(root, part.files)
+            _keep_only(root, part.patterns)
         for lora in entry.loras:
             _save_tiny_lora(pipeline, folder / lora.role, lora.files[0])
     (folder / "listing_media.json").write_text(json.dumps({"pretrained": "tiny", "test_only": True}))
@@ -433,26 +433,26 @@ def one_torch_thread() -> Iterator[None]:
 
 @pytest.fixture
 def small_qwen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Qwen-Image-Edit brings every picture to a megapixel; here to 64 px square."""
+    """Qwen-Image-Edit brings every picture to a megapixel; here to 32 px square."""
     import diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus as qwen
 
-    monkeypatch.setattr(qwen, "VAE_IMAGE_SIZE", 64 * 64)
-    monkeypatch.setattr(qwen, "CONDITION_IMAGE_SIZE", 64 * 64)
+    monkeypatch.setattr(qwen, "VAE_IMAGE_SIZE", 32 * 32)
+    monkeypatch.setattr(qwen, "CONDITION_IMAGE_SIZE", 32 * 32)
 
 
 def a_room(number: int, **changes: Any) -> EditRequest:
-    """Return a request of 64 px: coloured blocks, a mask in the middle, depth and lines; `number` is its seed, too."""
+    """Return a request of 32 px: coloured blocks, a mask in the middle, depth and lines; `number` is its seed, too."""
     blocks = np.random.default_rng(number).integers(0, 256, (4, 4, 3)).astype(np.uint8)
-    image = np.kron(blocks, np.ones((16, 16, 1), np.uint8))
-    mask = np.zeros((64, 64), np.float32)
-    mask[16:56, 16:56] = 1
+    image = np.kron(blocks, np.ones((8, 8, 1), np.uint8))
+    mask = np.zeros((32, 32), np.float32)
+    mask[8:28, 8:28] = 1
     room = EditRequest(
         image=image,
         prompt=f"a living room with {number + 1} sofas",
         negative_prompt="people",
         seed=number,
         mask=mask,
-        depth=np.linspace(1, 5, 64, dtype=np.float32) * np.ones((64, 1), np.float32),
+        depth=np.linspace(1, 5, 32, dtype=np.float32) * np.ones((32, 1), np.float32),
         lines=np.where(image[..., 0] > 200, 255, 0).astype(np.uint8),
     )
     return replace(room, **changes)
