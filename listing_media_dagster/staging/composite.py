@@ -25,7 +25,7 @@ from listing_media_dagster.staging.furniture.designs import Design
 from listing_media_dagster.staging.laying_in import STRIP, Layers, Pieces, View, lay_in, strips
 from listing_media_dagster.staging.light import RoomLight, estimate_light
 from listing_media_dagster.staging.reduction import Reduced, reduced
-from listing_media_dagster.staging.reflection import floor_gloss, mirrored_change, with_mirror_floor
+from listing_media_dagster.staging.reflection import floor_gloss, mirrored_change, reflected_share, with_mirror_floor
 from listing_media_dagster.staging.render import Stage, Traced, Window, load_stage, trace
 from listing_media_dagster.staging.room import PhotoCamera, RoomGeometry
 from listing_media_dagster.staging.scene import PLANES, StandIn, furniture, stand_in
@@ -46,7 +46,7 @@ from listing_media_dagster.staging.silhouette import silhouette
 Rgb = NDArray[np.uint8]
 
 MARGIN = 0.6  # m round the furniture in which its shadow may show
-PIXELS, EMPTY_PIXELS, MIRROR_PIXELS = 600_000, 40_000, 100_000  # traced at most; larger windows are traced reduced
+PIXELS, EMPTY_PIXELS, MIRROR_PIXELS = 600_000, 40_000, 60_000  # traced at most; larger windows are traced reduced
 PATHS = 1_400_000  # of all pixels together
 SAMPLES = (4, 6, 9, 12, 16)  # a pixel, of which the most that `PATHS` allows is taken
 GUIDE_SAMPLES, EMPTY_SAMPLES, MIRROR_SAMPLES, CUT_OUT_SAMPLES = 2, 9, 4, 9
@@ -107,7 +107,7 @@ def render_staging(
         scene = load_stage(full)
         traced = scene.trace(view.at.camera, view.at.window, _samples(view.at.window), GUIDE_SAMPLES, seed + 200)
         furnished, unfurnished = traced.denoised(), _unfurnished(view, empty, light.panes)
-        mirror = _mirrored(view, gloss, full, empty)
+        mirror = _mirrored(view, gloss, full, empty, parts)
     with step("furniture"):
         pieces = Pieces(scene, irradiance(traced, furnished, view.at, room), *_covered(view, parts, materials))
     with step("shadow"):
@@ -133,16 +133,21 @@ def _unfurnished(view: View, empty: Stage, panes: Sequence[Part]) -> Image:
     return _enlarged_by_plane(clean, _planes(view.room, panes, at.camera, at.window), at, planes, view.at)
 
 
-def _mirrored(view: View, gloss: float, full: Stage, empty: Stage) -> Image:
+def _mirrored(view: View, gloss: float, full: Stage, empty: Stage, parts: Sequence[Part]) -> Image:
     """Return what the furniture changes in the floor's mirror in the reduced window (h, w, 3), 0 where it is matt."""
-    if gloss <= 0.05:
-        return np.zeros((*view.at.window.size[::-1], 3), np.float32)
     at = reduced(view.geometry.camera, view.window, MIRROR_PIXELS)
-    pictures = [
-        trace(with_mirror_floor(stage), at.camera, at.window, MIRROR_SAMPLES, 1, view.seed + 400).denoised()
-        for stage in (full, empty)
-    ]
-    change = mirrored_change(pictures[0], pictures[1], at.camera, at.window, gloss)
+    share = reflected_share(parts, at.camera, at.window)
+    change = np.zeros((*share.shape, 3), np.float32)
+    left, top, width, height = cv2.boundingRect((share > 0).astype(np.uint8))
+    if gloss > 0.05 and width > 0:
+        part = at.window.part(left, top, width, height)
+        furnished, unfurnished = (
+            trace(with_mirror_floor(stage), at.camera, part, MIRROR_SAMPLES, 1, view.seed + 400).denoised()
+            for stage in (full, empty)
+        )
+        inner = (slice(top, top + height), slice(left, left + width))
+        furnished = furnished / dimming(furnished, unfurnished, share[inner])
+        change[inner] = mirrored_change(furnished, unfurnished, at.camera, part, gloss) * share[inner][..., None]
     return at.enlarged(change, view.at.window, view.at.times)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +22,7 @@ from listing_media_dagster.staging.shadow import Mask, carried_over, panes_seen
 Rgb = NDArray[np.uint8]
 
 STRIP, OVERLAP = 1_000_000, 20  # pixels that are laid in at a time; rows that strips share, for blurs to reach
+BAND, BESIDE = 96, 8  # rows of furniture that are traced at full size at a time; pixels round them that are, too
 DETAIL_SAMPLES = {2: 2}  # rays a pixel of furniture where the window is reduced so much; else one
 DIMMEST = 0.35  # share of the floor's light that is left where furniture hides a window from its mirror
 NOTHING = 1e-4  # of the light: too little to change a level of the photo
@@ -94,10 +96,7 @@ def _furniture(view: View, pieces: Pieces, layers: Layers, shade: Image, strip: 
     # what partly covered pixels show of the room is taken out of them, and the less they show the less they count
     own = np.maximum((shown - (1 - share[..., None]) * room) / np.maximum(share[..., None], 0.3), 0)
     sure = np.clip(2 * share - 1, 0, 1) ** 2
-    columns = np.flatnonzero(share.any(axis=0))
-    if view.at.times > 1 and len(columns):
-        near = slice(columns[0], columns[-1] + 1)
-        tile = Window(strip.left + columns[0], strip.top, strip.left + columns[-1] + 1, strip.bottom)
+    for inner, tile in _tiles(share > 0, strip) if view.at.times > 1 else ():
         detail, met = furniture_in_detail(
             pieces.light,
             pieces.scene,
@@ -105,12 +104,27 @@ def _furniture(view: View, pieces: Pieces, layers: Layers, shade: Image, strip: 
             view.geometry.camera,
             tile,
             DETAIL_SAMPLES.get(view.at.times, 1),
-            view.seed + 600 + tile.top,
+            view.seed + 600 + tile.top + 7 * tile.left,
         )
-        sharp = ~cut[:, near]  # rays meet flat parts where they are cut out, too
-        own[:, near][sharp] = detail[sharp]
-        sure[:, near][sharp] = (met > 0)[sharp]
+        sharp = ~cut[inner]  # rays meet flat parts where they are cut out, too
+        own[inner][sharp] = detail[sharp]
+        sure[inner][sharp] = (met > 0)[sharp]
     return carried_over(own.astype(np.float32), sure.astype(np.float32), (0.8, 2.0, 6.0)), share
+
+
+def _tiles(wanted: Mask, strip: Window) -> Iterator[tuple[tuple[slice, slice], Window]]:
+    """Yield the parts of a strip in which anything is `wanted` (h, w), by its rows and columns and as windows.
+
+    In each band of rows these are the runs of columns, a bit wider than needed so that edges are seen from both sides.
+    """
+    height = len(wanted)
+    for top in range(0, height, BAND):
+        rows = slice(max(0, top - BESIDE), min(height, top + BAND + BESIDE))
+        columns = np.asarray(wanted[rows].any(axis=0), np.uint8)[None]
+        near = np.asarray(cv2.dilate(columns, np.ones((1, 2 * BESIDE + 1), np.uint8)))[0]
+        ends = np.flatnonzero(np.diff(np.r_[0, near, 0].astype(np.int8)))
+        for first, last in zip(ends[::2].tolist(), ends[1::2].tolist(), strict=True):
+            yield (rows, slice(first, last)), strip.part(first, rows.start, last - first, rows.stop - rows.start)
 
 
 def strips(window: Window, pixels: int, overlap: int) -> Iterator[tuple[Window, Window]]:

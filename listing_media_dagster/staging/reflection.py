@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listing_media_dagster.path_tracer.materials import Image, Material
+from listing_media_dagster.path_tracer.solids import Part
 from listing_media_dagster.staging.light import linear_light
 from listing_media_dagster.staging.render import Stage, Window
 from listing_media_dagster.staging.room import Floats, PhotoCamera, RoomGeometry
@@ -19,6 +21,8 @@ BARE = 0.04  # what varnish reflects of light that falls straight on it
 WIDTH = 256  # px at which the floor is searched for reflections
 BURNT_OUT, BEYOND_WHITE = 0.9, 2.5  # windows shine so many times stronger than a photo can show
 GLOSSIEST = 0.6  # the glossiest floors scatter some
+FLAT = 0.03  # m: rugs have no mirror image
+SCATTERED = 0.03  # of the window: how far varnish blurs what it mirrors
 LIKENESS = 0.25  # correlation from which on the floor is taken to mirror the room
 
 
@@ -76,6 +80,26 @@ def mirrored_change(furnished: Image, empty: Image, camera: PhotoCamera, window:
     share = mirror_share(camera.rays(window.pixels())).reshape(window.size[::-1])
     change = np.minimum(furnished, 1.0) - np.minimum(empty, 1.0)
     return np.asarray(gloss * share[..., None] * change, np.float32)
+
+
+def reflected_share(parts: Sequence[Part], camera: PhotoCamera, window: Window) -> Image:
+    """Return how surely a floor would show furniture in its mirror at each pixel (h, w), 0..1.
+
+    Outlines of what stands in the room, upside down under the floor, as far as varnish scatters. Elsewhere nothing
+    changes: a floor that mirrors all light makes an empty room brighter than a furnished one, which no real floor does.
+    """
+    width, height = window.size
+    drawn = np.zeros((height, width), np.uint8)
+    for piece in parts:
+        if piece.vertices[:, 1].max() > FLAT:
+            outline = camera.project(piece.vertices.astype(float) * (1, -1, 1)) - (window.left, window.top)
+            outline = np.clip(outline[np.isfinite(outline).all(axis=1)], -1e4, 1e4)
+            if len(outline):
+                cv2.fillConvexPoly(drawn, np.round(cv2.convexHull(outline.astype(np.float32))).astype(np.int32), 1)
+    reach = max(1.0, SCATTERED * max(window.size))
+    grown = cv2.dilate(drawn, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * round(1.5 * reach) + 1,) * 2))
+    share = cv2.GaussianBlur(grown.astype(np.float32), (0, 0), reach / 2)
+    return np.asarray(np.where(share > 0.01, share, 0), np.float32)
 
 
 def _detail(image: Image, known: NDArray[np.bool_]) -> Image:

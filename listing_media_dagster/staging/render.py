@@ -36,6 +36,10 @@ class Window:
     def rows_columns(self) -> tuple[slice, slice]:
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
+    def part(self, left: int, top: int, width: int, height: int) -> Window:
+        """Return the `width` x `height` px of it that begin `left` and `top` px from its corner."""
+        return Window(self.left + left, self.top + top, self.left + left + width, self.top + top + height)
+
     def pixels(self) -> Floats:
         """The centres (N, 2) of its pixels in the picture, row by row."""
         columns, rows = np.meshgrid(np.arange(self.left, self.right) + 0.5, np.arange(self.top, self.bottom) + 0.5)

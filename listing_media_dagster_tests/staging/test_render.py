@@ -8,6 +8,7 @@ import numpy as np
 
 from listing_media_dagster.path_tracer.materials import Material
 from listing_media_dagster.path_tracer.solids import box
+from listing_media_dagster.staging.reflection import reflected_share
 from listing_media_dagster.staging.render import Stage, Window, trace, whole
 from listing_media_dagster.staging.silhouette import silhouette
 from listing_media_dagster_tests.staging.painted_room import known_geometry
@@ -61,3 +62,14 @@ def test_the_same_seed_traces_the_same_light() -> None:
     first, again, other = (trace(stage, camera, whole(camera), 2, 1, seed).denoised() for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_only_what_stands_shows_in_the_floors_mirror() -> None:
+    """A box is mirrored below its foot, a rug nowhere, and floor far from both stays as it is."""
+    camera = known_geometry().camera
+    crate, rug = box("grey", (-0.5, 0.0, -3.4), (0.2, 0.6, -3.0)), box("grey", (-1.0, 0.0, -3.0), (1.0, 0.02, -2.0))
+    share = reflected_share([crate, rug], camera, whole(camera))
+    column, row = camera.project(np.array([[-0.15, -0.3, -3.0]]))[0].astype(int)
+    assert share[row, column] > 0.9
+    assert share[-1].max() == share[:, 0].max() == 0
+    assert reflected_share([rug], camera, whole(camera)).max() == 0
