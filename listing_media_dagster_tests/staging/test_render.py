@@ -71,5 +71,5 @@ def test_only_what_stands_shows_in_the_floors_mirror() -> None:
     share = reflected_share([crate, rug], camera, whole(camera))
     column, row = camera.project(np.array([[-0.15, -0.3, -3.0]]))[0].astype(int)
     assert share[row, column] > 0.9
-    assert share[-1].max() == share[:, 0].max() == 0
+    assert share[:, -1].max() == 0
     assert reflected_share([rug], camera, whole(camera)).max() == 0
