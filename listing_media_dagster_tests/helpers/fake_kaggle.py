@@ -45,6 +45,8 @@ class Faults:
     """The call is done, but the connection breaks before its answer."""
     lose_datasets: bool = False
     save_error: str = ""
+    polls_until_visible: int = 0
+    """So many status calls after its push, a kernel still can't be found."""
     gpu_session_cap: int = 2
     gpus: int = 2
     broken_second_gpus: int = 0
@@ -140,6 +142,17 @@ class FakeKaggle:
     def live_gpu_sessions(self) -> int:
         return sum(session.has_gpu and session.status in LIVE for session in self.sessions)
 
+    def offer_outputs(self, files: dict[str, bytes]) -> dict[str, str]:
+        """Have a finished session that left these files, and return their addresses by name."""
+        session = Session(
+            len(self.sessions) + 1, f"{USER}/finished", {}, self.folder / uuid.uuid4().hex, {}, "COMPLETE"
+        )
+        self.sessions.append(session)
+        (session.folder / "working").mkdir(parents=True)
+        for name, data in files.items():
+            (session.folder / "working" / name).write_bytes(data)
+        return {name: f"{self.url}/out/{session.id}/{name}?signature=x" for name in files}
+
     def client_environment(self, home: Path, *, auth: Literal["token", "legacy", "none"] = "token") -> dict[str, str]:
         """Return the environment in which the unmodified client talks to this server and knows nothing of any other."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("KAGGLE_")}
@@ -221,6 +234,9 @@ class FakeKaggle:
 
     def call_GetKernelSessionStatus(self, asked: dict[str, Any]) -> dict[str, Any]:
         session = self._session(asked)
+        if self.faults.polls_until_visible > 0:
+            self.faults.polls_until_visible -= 1
+            raise _Refused(404, "Not found")
         return {"status": session.status, **({"failureMessage": session.failure} if session.failure else {})}
 
     def call_ListKernelSessionOutput(self, asked: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 Answer = TypeVar("Answer")
+TAKEN = "already in use"
 UPLOAD_BYTES_PER_SECOND = 50_000
 """A slower upload is taken for a dead one."""
 
@@ -132,7 +133,7 @@ class KaggleClient:
             )
         except KaggleError as error:
             # The client repeats a creation whose answer was lost by itself, and is told that the name is taken.
-            if error.kind != "refused" or self.dataset_status(ref) is None:
+            if error.kind != "refused" or not (TAKEN in str(error) or self.dataset_status(ref) is not None):
                 raise
 
     def update_dataset(self, folder: Path, notes: str) -> None:

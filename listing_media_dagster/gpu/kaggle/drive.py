@@ -20,6 +20,8 @@ from listing_media_dagster.gpu.kaggle.outbox import Event, Outbox, Outcome
 from listing_media_dagster.gpu.kaggle.session_log import SessionLog
 from listing_media_dagster.gpu.kaggle.shipment import MACHINE_SHAPE, Limits, Shipment, Stage, learned_pace
 
+UNWATCHED = "UNWATCHED"
+"""Stands for the state of a session while Kaggle doesn't answer."""
 SESSIONS_TAKEN = "session count"
 """Part of "Maximum batch GPU session count of 2 reached.", which comes with status 200."""
 
@@ -44,6 +46,7 @@ class Patience:
     queue: float = 6 * 3600.0
     overtime: float = 900.0
     lost_push: float = 15.0
+    unseen: float = 180.0
     fetch_tries: int = 5
 
 
@@ -174,6 +177,7 @@ class Drive:
         return self.client.kernel_state(self.shipment.ref) is not None
 
     def _watch(self) -> None:
+        last_seen = self.now()
         while True:
             try:
                 state = self.client.kernel_state(self.shipment.ref)
@@ -181,10 +185,15 @@ class Drive:
                 if not error.is_passing:
                     raise
                 self._say(f"Kaggle: {error}; the session goes on without being watched")
-                state = KernelState("UNKNOWN")
+                state = KernelState(UNWATCHED)
             if state is None:
-                raise ShipmentFailed(f"kernel {self.shipment.ref} was deleted on Kaggle", may_succeed_later=False)
-            if state.status != "QUEUED" and self.shipment.running_since is None and state.status != "UNKNOWN":
+                # What is new may not be found for a while; what stays away was deleted.
+                if self.now() - last_seen > self.patience.unseen:
+                    raise ShipmentFailed(f"kernel {self.shipment.ref} was deleted on Kaggle", may_succeed_later=False)
+                self.pause(self.patience.poll)
+                continue
+            last_seen = self.now()
+            if state.status not in ("QUEUED", UNWATCHED) and self.shipment.running_since is None:
                 self._go_on(Stage.RUNNING, running_since=self.now())
                 self._say(f"session running, for {self.shipment.timeout_seconds / 60:.0f} minutes at most")
             self._tell_log()

@@ -37,6 +37,7 @@ from listing_media_dagster.gpu.routes.route import JobCancelled, Listener, Route
 
 MOST_SESSIONS_A_JOB = 6
 QUOTA_IS_FRESH_SECONDS = 60.0
+ABANDONED_SECONDS = 14 * 86400.0
 
 
 @dataclass
@@ -134,6 +135,7 @@ class KaggleJobs:
             if self.now() - min(ticket.submitted_at for ticket in waiting) < self.limits.collect_seconds:
                 return None
             clear_leftovers(client, self.outbox)
+            self.outbox.discard_abandoned(before=self.now() - ABANDONED_SECONDS)
             quota, pace = client.quota(), self.outbox.pace()
             longest = min(float(self.limits.session_seconds), quota.left_seconds)
             if spent := why_too_little_time(quota.left_seconds, quota.allowed_seconds, SHORTEST_SESSION):

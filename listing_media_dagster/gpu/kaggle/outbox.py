@@ -133,6 +133,16 @@ class Outbox:
     def discard(self, ticket_id: str) -> None:
         shutil.rmtree(self.ticket_folder(ticket_id), ignore_errors=True)
 
+    def discard_abandoned(self, before: float) -> None:
+        """Throw away what was handed in `before` (seconds since 1970), is in no shipment and nobody waits for."""
+        shipped = {ticket.id for shipment in self.shipments() for ticket in shipment.tickets}
+        for place in self._folders("tickets"):
+            ticket = self.ticket(place.name)
+            if place.name not in shipped and ticket is not None and ticket.submitted_at < before:
+                with _locked(place / "lock") as free:
+                    if free:
+                        self.discard(place.name)
+
     # --- shipments
 
     def shipments(self) -> list[Shipment]:

@@ -49,7 +49,7 @@ class KaggleRoute:
         try:
             entry = catalogue_entry(job.model.id)
         except LookupError:
-            return f"{job.model.id} isn't a model of the catalogue: sessions couldn't load it"
+            return f"{job.model.id} isn't a model of the catalogue that comes with the package: sessions don't know it"
         needs_none = not any(part.is_pulled for part in entry.all_parts)
         if needs_none or limits.internet or limits.datasets or limits.models:
             return None

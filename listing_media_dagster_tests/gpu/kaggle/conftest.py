@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from listing_media_dagster.gpu.job import Item, JobFolder, ModelJob, Needs, WorkKind, job_file
+from listing_media_dagster.gpu.job import JobFolder, Needs
 from listing_media_dagster.gpu.kaggle.client import BackOff, KaggleClient
 from listing_media_dagster.gpu.kaggle.drive import Patience
 from listing_media_dagster.gpu.kaggle.jobs import KaggleJobs
@@ -17,8 +17,9 @@ from listing_media_dagster.gpu.kaggle.outbox import Outbox
 from listing_media_dagster.gpu.kaggle.shipment import Limits
 from listing_media_dagster.gpu.routes.route import Listener
 from listing_media_dagster_tests.helpers.fake_kaggle import FakeKaggle, running_kaggle
+from listing_media_dagster_tests.helpers.jobs import write_enhance_job
 
-IMPATIENT = Patience(tick=0.05, poll=0.2, poll_dataset=0.1, dataset_ready=1.0, lost_push=0.5, queue=20)
+IMPATIENT = Patience(tick=0.05, poll=0.2, poll_dataset=0.1, dataset_ready=1.0, lost_push=0.5, queue=20, unseen=0.5)
 AT_ONCE = BackOff(tries=5, first=0.02, longest=0.1)
 
 
@@ -80,24 +81,7 @@ class Died(BaseException):
 
 @pytest.fixture
 def make_job(tmp_path: Path) -> Callable[..., JobFolder]:
-    def make(name: str = "home", items: int = 2, gpu: Any = "required") -> JobFolder:
-        return enhancement(tmp_path / name, name, items, gpu)
+    def make(name: str = "home", items: int = 2, **options: Any) -> JobFolder:
+        return write_enhance_job(tmp_path / name, items, job_id=name, needs=Needs(gpu="required"), **options)
 
     return make
-
-
-def enhancement(folder: Path, name: str, items: int, gpu: Any = "required") -> JobFolder:
-    """Write a job that enhances so many small photos; real work, done in milliseconds."""
-    import cv2
-    import numpy as np
-
-    rng = np.random.default_rng(len(name) + sum(name.encode()))
-    files, made = {}, []
-    for number in range(items):
-        rgb = np.clip(rng.normal(110, 40, (48, 64, 3)), 0, 255).astype(np.uint8)
-        png = cv2.imencode(".png", rgb)[1].tobytes()
-        path = f"inputs/{number}.png"
-        files[path] = png
-        made.append(Item(id=f"photo-{number}", inputs={"picture": job_file(path, png)}))
-    job = ModelJob(id=name, kind=WorkKind.ENHANCE, items=tuple(made), needs=Needs(gpu=gpu))
-    return JobFolder.create(folder, job, files)
