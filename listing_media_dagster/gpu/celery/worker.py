@@ -1,0 +1,124 @@
+"""The warm worker: one process a GPU, which keeps its models and takes jobs from Celery's queue.
+
+Celery starts the processes, brings them tickets, and starts a new one where one died; its ticket then comes back.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from listing_media_dagster.gpu.celery.app import QUEUE, TASK, make_app, send_ticket, sized_queue
+from listing_media_dagster.gpu.celery.board import Board, Ticket, WorkerCard, keep_trying
+from listing_media_dagster.gpu.celery.desk import Desk
+from listing_media_dagster.gpu.children import PARENT, die_with_parent, visible_to_cuda
+from listing_media_dagster.gpu.devices import DeviceSlots
+from listing_media_dagster.gpu.work.bench import Bench
+from listing_media_dagster.store.media_store import MediaStore
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+log = logging.getLogger(__name__)
+_SECONDS_TO_FIND_THE_BROKER = 300
+
+
+@dataclass(frozen=True)
+class WarmWorker:
+    """What a worker is made of. `slots` are the devices it serves, a process each; `vram_gb` is that of the smallest.
+
+    With `on_cpu` the work is done without a GPU; `slots` then only count processes.
+    """
+
+    broker: str = field(repr=False)
+    store: Callable[[], MediaStore]
+    slots: DeviceSlots
+    work_dir: Path
+    models_dir: Path
+    own_weights: Mapping[str, Path] = field(default_factory=dict)
+    vram_gb: float = 0.0
+    on_cpu: bool = False
+    warm_seconds: float = 1800.0
+    jobs_at_once: int = 8
+    lease_seconds: float = 30.0
+
+    def serve(self) -> int:
+        """Work until SIGTERM or SIGINT: what is in hand is finished to the end of its item, the rest goes back."""
+        from celery import signals
+
+        app = make_app(self.broker)
+        stopping = multiprocessing.get_context("fork").Event()
+        process = _Process(self, app, stopping.is_set)
+
+        def take_ticket(task: Any, name: str, sha256: str, group: str) -> None:
+            came_back = bool(task.request.delivery_info.get("redelivered"))
+            process.take_ticket(Ticket(name, sha256, group), came_back)
+
+        app.task(name=TASK, bind=True)(take_ticket)
+        signals.worker_process_init.connect(process.begin, weak=False)
+        signals.worker_process_shutdown.connect(process.end, weak=False)
+        signals.worker_shutting_down.connect(lambda **_: stopping.set(), weak=False)
+        # Said here so that those who are killed with this process, however it dies, know whom to look for.
+        os.environ[PARENT] = str(os.getpid())
+        queues = [QUEUE, sized_queue(self.vram_gb)] if self.vram_gb else [QUEUE]
+        worker = app.Worker(
+            hostname=f"gpu-{os.getpid()}@{socket.gethostname()}",
+            queues=queues,
+            pool="prefork",
+            concurrency=len(self.slots.devices),
+            loglevel="INFO",
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+        )
+        worker.start()
+        return int(worker.exitcode or 0)
+
+
+class _Process:
+    """One of the worker's processes: it has its device for as long as it lives."""
+
+    def __init__(self, worker: WarmWorker, app: Celery, is_stopping: Callable[[], bool]) -> None:
+        self._worker = worker
+        self._app = app
+        self._is_stopping = is_stopping
+        self._desk: Desk | None = None
+
+    def begin(self, **_: Any) -> None:
+        die_with_parent()
+        worker = self._worker
+        claim = worker.slots.claim(f"gpu-worker on {socket.gethostname()}", say=log.info)
+        os.environ.update(visible_to_cuda(None if worker.on_cpu else claim.device))
+        from listing_media_dagster.models.warm import WarmModels
+
+        models = WarmModels(keep_seconds=worker.warm_seconds)
+        bench = Bench("cpu" if worker.on_cpu else "cuda:0", models, worker.models_dir, worker.own_weights)
+        board = Board(worker.broker, worker.lease_seconds)
+        card = WorkerCard(_name(), claim.device, worker.vram_gb)
+        self._desk = Desk(board, worker.store(), bench, card, worker.work_dir, worker.jobs_at_once, self._is_stopping)
+        keep_trying(self._desk.open, _SECONDS_TO_FIND_THE_BROKER)
+        log.info("%s is ready on %s", card.name, card.device)
+
+    def end(self, **_: Any) -> None:
+        if self._desk is not None:
+            self._desk.close()
+
+    def take_ticket(self, ticket: Ticket, came_back: bool) -> None:
+        assert self._desk is not None  # noqa: S101 - Celery gives no task to a process before `begin`
+        if came_back:
+            self._desk.release_dead_holder(ticket.name)
+        for left in self._desk.work_off(ticket):
+            keep_trying(partial(send_ticket, self._app, left), _SECONDS_TO_FIND_THE_BROKER)
+
+
+def _name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{int(psutil.Process().create_time() * 100)}"

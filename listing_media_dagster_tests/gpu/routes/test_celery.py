@@ -1,0 +1,289 @@
+"""Jobs through a real Redis and real warm workers, which are killed in every place; their work only waits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+
+from listing_media_dagster.gpu.celery.app import make_app, queue_for
+from listing_media_dagster.gpu.job import Needs
+from listing_media_dagster.gpu.routes.celery import HANDLE, CeleryRoute, ticket_for
+from listing_media_dagster.gpu.routes.route import JobCancelled, Listener, RouteFailed
+from listing_media_dagster_tests.helpers.gpu_runs import is_gone, until
+from listing_media_dagster_tests.helpers.servers import free_port
+from listing_media_dagster_tests.helpers.warm_workers import LEASE_SECONDS, PASSWORD, waiting_job, workshop
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A workshop with one worker of one process; a test that kills that finds it replaced."""
+    with workshop(tmp_path_factory.mktemp("shop")) as found:
+        found.start_worker("fake-0")
+        yield found
+
+
+@pytest.fixture
+def pool():
+    with ThreadPoolExecutor(8) as threads:
+        yield threads
+
+
+class Sent:
+    """A job on its way in a thread of its own, as the router does it."""
+
+    def __init__(self, pool, route, folder, known=None):
+        self.folder, self.name = folder, ticket_for(folder).name
+        self.said, self.items, self.handles = [], [], []
+        self.stop = threading.Event()
+        listener = Listener(self.said.append, self.items.append, self.handles.append, self.stop.is_set)
+        self.report = pool.submit(route.run, folder, listener, known)
+
+    def result(self):
+        self.report.result(timeout=90)
+        return self.folder.result()
+
+    @property
+    def all_items(self):
+        return [f"{self.folder.job.id}/{item.id}" for item in self.folder.job.items]
+
+
+def worker_of(shop, sent):
+    """Wait until a worker has begun an item of the job; return the worker's process id."""
+    lines = until(
+        lambda: [line for line in shop.journal("begin") if line[0] in sent.all_items], f"{sent.name} is begun"
+    )
+    return int(lines[-1][1])
+
+
+def assert_done_once(shop, *jobs):
+    for sent in jobs:
+        assert {item.outcome for item in sent.result().items} == {"ok"}
+        ended = [name for name in shop.ended() if name in sent.all_items]
+        assert ended == sent.all_items, "every item was done, and none twice"
+
+
+def test_a_job_goes_to_a_warm_worker_and_comes_back(shop, pool, tmp_path):
+    sent = Sent(pool, shop.route(), waiting_job(tmp_path, "there-and-back"))
+    assert_done_once(shop, sent)
+    report = sent.report.result()
+    assert report.device == "cpu" and report.run_seconds >= 0.3 and report.queue_seconds >= 0
+    assert sent.items == ["photo-0", "photo-1", "photo-2"]
+    assert "photo-1: at work" in sent.said
+    assert sent.handles == [{HANDLE: sent.name}]
+    out = sent.folder.path / "outputs" / "photo-1" / "out.txt"
+    assert out.read_bytes() == b"picture of there-and-backthere-and-back/photo-1"
+    assert shop.board.status(sent.name) is None
+    assert not list(shop.store.list("jobs/")), "nothing of it stays behind"
+
+
+def test_models_stay_loaded_between_jobs(shop, pool, tmp_path):
+    for name in ("first", "second"):
+        assert_done_once(shop, Sent(pool, shop.route(), waiting_job(tmp_path, name, 1, load=0.25)))
+    assert len([line for line in shop.journal("load") if line[0] == "0.25"]) == 1
+
+
+def test_jobs_that_go_together_are_taken_as_one_batch(shop, pool, tmp_path):
+    before = Sent(pool, shop.route(), waiting_job(tmp_path, "before", 1, seconds=1.0))
+    worker_of(shop, before)
+    others = [Sent(pool, shop.route(), waiting_job(tmp_path, "another-model", 1, load=0.5))]
+    alike = [Sent(pool, shop.route(), waiting_job(tmp_path, f"alike-{n}", 2, seconds=0.3)) for n in range(3)]
+    group = ticket_for(alike[0].folder).group
+    until(lambda: shop.board.count_waiting(group) == 3, "all wait")
+
+    held = until(lambda: [s for s in (shop.board.status(sent.name) for sent in alike) if s and s.held], "one is begun")
+    until(lambda: shop.board.count_waiting(group) == 0, "none waits any more")
+    assert held[0].state == "running"
+    assert_done_once(shop, before, *others, *alike)
+    begun = [line[0].split("/")[0] for line in shop.journal("begin")]
+    first = min(begun.index(sent.folder.job.id) for sent in alike)
+    assert {begun[first + n] for n in range(6)} == {"alike-0", "alike-1", "alike-2"}, "done in a row"
+
+
+def test_a_worker_killed_in_the_middle_of_an_item_loses_and_repeats_nothing(shop, pool, tmp_path):
+    sent = Sent(pool, shop.route(), waiting_job(tmp_path, "killed", 3, seconds=0.5))
+    until(lambda: sent.items, "an item is back")
+    worker = worker_of(shop, sent)
+    os.kill(worker, signal.SIGKILL)
+    assert_done_once(shop, sent)
+    assert {line[1] for line in shop.journal("end") if line[0].startswith("killed/")} > {str(worker)}
+    assert sent.items == ["photo-0", "photo-1", "photo-2"]
+
+
+def test_a_job_cancelled_while_it_waits_is_never_begun(shop, pool, tmp_path):
+    before = Sent(pool, shop.route(), waiting_job(tmp_path, "in-the-way", 1, seconds=1.5))
+    worker_of(shop, before)
+    waiting = Sent(pool, shop.route(), waiting_job(tmp_path, "too-late", load=0.01))
+    until(lambda: shop.board.status(waiting.name), "it waits")
+    waiting.stop.set()
+    with pytest.raises(JobCancelled):
+        waiting.report.result(timeout=60)
+    assert shop.board.status(waiting.name).state == "cancelled"
+
+    assert_done_once(shop, before, Sent(pool, shop.route(), waiting_job(tmp_path, "after", 1)))
+    assert not [line for line in shop.journal("begin") if line[0].startswith("too-late/")]
+
+
+def test_a_running_job_stops_in_the_middle_of_an_item_and_keeps_what_it_has(shop, pool, tmp_path):
+    sent = Sent(pool, shop.route(), waiting_job(tmp_path, "stopped", 2, seconds=20.0))
+    quick = Sent(pool, shop.route(), waiting_job(tmp_path, "quick-then-stopped", 2, seconds=0.0))
+    worker = worker_of(shop, sent)
+    sent.stop.set()
+    with pytest.raises(JobCancelled):
+        sent.report.result(timeout=60)
+    assert not is_gone(worker), "its worker is there for the next job"
+    assert not shop.board.status(sent.name).held
+    assert sent.items == []
+    assert_done_once(shop, quick)
+
+    again = Sent(pool, shop.route(), waiting_job(tmp_path / "again", "stopped", 2, seconds=0.0))
+    assert_done_once(shop, again)
+
+
+def test_a_job_that_kills_its_workers_is_given_up(shop, pool, tmp_path):
+    sent = Sent(pool, shop.route(), waiting_job(tmp_path, "poison", 1, seconds=-1.0))
+    with pytest.raises(RouteFailed, match="3 workers died while they had it in hand") as failed:
+        sent.report.result(timeout=120)
+    assert not failed.value.may_succeed_later
+    assert len([line for line in shop.journal("begin") if line[0] == "poison/photo-0"]) == 3
+
+
+def test_a_poller_that_was_killed_finds_its_job_again(shop, pool, tmp_path):
+    folder = waiting_job(tmp_path, "found-again", 3, seconds=0.5)
+    code = f"""
+from pathlib import Path
+from listing_media_dagster.gpu.celery.board import Board
+from listing_media_dagster.gpu.job import JobFolder
+from listing_media_dagster.gpu.routes.celery import CeleryRoute
+from listing_media_dagster.gpu.routes.route import Listener
+from listing_media_dagster.store.media_store import MediaStore
+route = CeleryRoute(input(), lambda: MediaStore({str(shop.folder / "media")!r}), lease_seconds={LEASE_SECONDS})
+route.run(JobFolder(Path({str(folder.path)!r})), Listener(item_done=lambda item: print(item, flush=True)))
+"""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as poller:
+        poller.stdin.write(f"{shop.redis.url}\n")
+        poller.stdin.flush()
+        assert poller.stdout.readline().strip() == "photo-0"
+        poller.kill()
+    again = Sent(pool, shop.route(), folder, known={HANDLE: ticket_for(folder).name})
+    assert_done_once(shop, again)
+    assert again.handles == []
+
+
+def test_a_job_that_was_changed_in_the_store_is_refused(shop, pool, tmp_path):
+    before = Sent(pool, shop.route(), waiting_job(tmp_path, "before-changing", 1, seconds=1.0))
+    worker_of(shop, before)
+    sent = Sent(pool, shop.route(), waiting_job(tmp_path, "changed", load=0.02))
+    until(lambda: shop.board.status(sent.name), "it waits")
+    shop.store.write(f"jobs/{sent.name}/job.json", b"{}")
+    with pytest.raises(RouteFailed, match="isn't the job that was put up"):
+        sent.report.result(timeout=60)
+
+
+def test_the_password_is_nowhere_to_be_read(shop, tmp_path):
+    arguments = [process.info["cmdline"] for process in psutil.process_iter(["cmdline"])]
+    assert not [
+        words for words in arguments if words and PASSWORD in " ".join(words) and "redis-server" not in words[0]
+    ]
+    assert PASSWORD not in shop.log()
+    assert PASSWORD not in repr(shop.route())
+    assert not [file for file in shop.folder.rglob("*") if file.is_file() and PASSWORD.encode() in file.read_bytes()]
+
+
+@pytest.fixture(scope="module")
+def two_workers(tmp_path_factory):
+    """A workshop with two workers of one process each; a test that stops one starts another."""
+    with workshop(tmp_path_factory.mktemp("two-workers")) as found:
+        found.start_worker("fake-0")
+        found.start_worker("fake-1")
+        yield found
+
+
+def worker_with(shop, process):
+    """Return the worker that a process belongs to."""
+    return next(worker for worker in shop.workers if psutil.Process(process).ppid() == worker.pid)
+
+
+def test_two_workers_work_at_the_same_time(two_workers, pool, tmp_path):
+    jobs = [waiting_job(tmp_path, f"job-{n}", 2, seconds=0.5) for n in range(4)]
+    sent = [Sent(pool, two_workers.route(), job) for job in jobs]
+    assert_done_once(two_workers, *sent)
+    assert len({line[1] for line in two_workers.journal("end")}) == 2
+
+
+def test_a_worker_that_is_told_to_stop_hands_its_job_over(two_workers, pool, tmp_path):
+    sent = Sent(pool, two_workers.route(), waiting_job(tmp_path, "handed-over", 3, seconds=0.7))
+    stopped = worker_with(two_workers, worker_of(two_workers, sent))
+    stopped.send_signal(signal.SIGTERM)
+    assert_done_once(two_workers, sent)
+    assert stopped.wait(timeout=60) == 0
+    assert len({line[1] for line in two_workers.journal("end") if line[0] in sent.all_items}) == 2
+
+
+def test_when_a_whole_worker_is_killed_its_processes_go_too_and_another_takes_over(two_workers, pool, tmp_path):
+    two_workers.start_worker("fake-0" if len(two_workers.board.workers()) == 1 else "fake-2")
+    sent = Sent(pool, two_workers.route(), waiting_job(tmp_path, "taken-over", 3, seconds=0.7))
+    until(lambda: sent.items, "an item is back")
+    process = worker_of(two_workers, sent)
+    worker_with(two_workers, process).kill()
+    until(lambda: is_gone(process), "the process that held the GPU is gone")
+    assert_done_once(two_workers, sent)
+    assert any("put up again" in line for line in sent.said)
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["keeps its data", "forgets its data"])
+def test_a_restart_of_redis_loses_and_repeats_nothing(tmp_path, pool, keeps):
+    with workshop(tmp_path, keeps=keeps) as shop:
+        shop.start_worker("fake-0")
+        running = Sent(pool, shop.route(), waiting_job(tmp_path / "jobs", "running", 4, seconds=0.7))
+        worker_of(shop, running)
+        waiting = Sent(pool, shop.route(), waiting_job(tmp_path / "jobs", "waiting", 1, load=0.01))
+        until(lambda: shop.board.status(waiting.name), "the second job waits")
+        shop.redis.kill()
+        shop.redis.start()
+        assert_done_once(shop, running, waiting)
+
+
+class TestRefusals:
+    def test_no_broker(self):
+        refused = CeleryRoute("", None).refusal(Needs())
+        assert refused == "LISTING_MEDIA_BROKER names no broker"
+
+    def test_another_broker(self):
+        assert "redis://" in CeleryRoute("amqp://guest@127.0.0.1", None).refusal(Needs())
+        with pytest.raises(ValueError, match="redis://"):
+            make_app("amqp://guest@127.0.0.1")
+
+    def test_broker_down(self):
+        refused = CeleryRoute(f"redis://:{PASSWORD}@127.0.0.1:{free_port()}/0", None).refusal(Needs())
+        assert refused == "the broker doesn't answer (ConnectionError)"
+
+    def test_wrong_password(self, shop):
+        refused = CeleryRoute(shop.redis.url.replace(PASSWORD, "wrong"), None).refusal(Needs())
+        assert refused == "the broker refuses the password of LISTING_MEDIA_BROKER"
+
+    def test_worker_too_small(self, shop):
+        assert shop.route().refusal(Needs(gpu="optional")) is None
+        assert "the workers that are there have none" in shop.route().refusal(Needs(gpu="required"))
+        assert "12 GB of GPU memory are needed" in shop.route().refusal(Needs(gpu="required", vram_gb=12))
+
+    def test_no_worker(self, shop):
+        elsewhere = CeleryRoute(shop.redis.url.replace("/0", "/1"), None)
+        assert elsewhere.refusal(Needs()) == (
+            "no worker has been there for 30 s: start one with `listing-media gpu-worker`"
+        )
+
+
+@pytest.mark.parametrize(
+    ("needed", "sizes", "queue"),
+    [(0, [0, 24], "gpu"), (8, [24, 24], "gpu"), (8, [0, 12, 24], "gpu.12"), (16, [12, 23.6], "gpu.23"), (8, [], "gpu")],
+)
+def test_a_job_waits_where_only_workers_that_are_large_enough_look(needed, sizes, queue):
+    assert queue_for(needed, sizes) == queue
