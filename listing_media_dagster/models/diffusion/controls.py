@@ -22,8 +22,9 @@ def depth_picture(depth: Field) -> Rgb:
     if not seen.any():
         return np.zeros((*depth.shape, 3), np.uint8)
     inverse = np.where(seen, 1 / np.where(seen, depth, 1), 0)
-    # A few stray near pixels mustn't squeeze the room into the dark end.
-    farthest, nearest = np.percentile(inverse[seen], (0.1, 99.9))
+    # A few stray near pixels mustn't squeeze the room into the dark end. Every 8th row tells where the ends are.
+    rows = slice(None, None, 8 if seen[::8].any() else 1)
+    farthest, nearest = np.percentile(inverse[rows][seen[rows]], (0.1, 99.9))
     inverse = np.where(seen, inverse, farthest)
     share = np.clip((inverse - farthest) / max(float(nearest - farthest), 1e-6), 0, 1)
     return _grey(np.round(share * 255).astype(np.uint8))

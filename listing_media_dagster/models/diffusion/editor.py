@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -13,10 +14,10 @@ import numpy as np
 
 from listing_media_dagster.models.catalogue import CatalogueEntry, Sampling
 from listing_media_dagster.models.diffusion.controls import resized
-from listing_media_dagster.models.diffusion.families import Drawing, drawing_of, family_of
+from listing_media_dagster.models.diffusion.families import Drawing, Kind, drawing_of, family_of, kind_of
 from listing_media_dagster.models.diffusion.ladder import MemoryPlan, first_plan, remembered_plans
 from listing_media_dagster.models.diffusion.loading import quietly
-from listing_media_dagster.models.diffusion.outputs import pictures_of
+from listing_media_dagster.models.diffusion.outputs import on_device, pictures_of
 from listing_media_dagster.models.diffusion.speedups import Speedups, preferred_attention, speed_up
 from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.memory import is_out_of_memory, release_cached_memory
@@ -96,11 +97,11 @@ class DiffusionEditor:
             _check(request)
         with self._turn:
             self._load()
-            drawings = [drawing_of(request, self._size_of(request), self.entry.controls) for request in requests]
-            steps = _Steps(len(drawings), self._sampling.steps, progress)
+            steps = _Steps(len(requests), self._sampling.steps, progress)
             drawn: dict[int, Rgb] = {}
-            for alike in _alike(drawings):
-                drawn.update(zip(alike, self._draw([drawings[i] for i in alike], steps), strict=True))
+            with self._prepared(requests) as drawings:
+                for (size, *_), alike in self._alike(requests).items():
+                    drawn.update(zip(alike, self._draw([drawings[i] for i in alike], size, steps), strict=True))
         return [
             np.ascontiguousarray(resized(drawn[i], (request.image.shape[1], request.image.shape[0])))
             for i, request in enumerate(requests)
@@ -109,17 +110,32 @@ class DiffusionEditor:
     def _size_of(self, request: EditRequest) -> tuple[int, int]:
         return self.working_size((request.image.shape[1], request.image.shape[0]))
 
-    def _draw(self, drawings: Sequence[Drawing], steps: _Steps) -> list[Rgb]:
+    def _alike(self, requests: Sequence[EditRequest]) -> dict[Kind, list[int]]:
+        """Return the places of requests that can be drawn in one call, in the order of their first."""
+        kinds: dict[Kind, list[int]] = {}
+        for place, request in enumerate(requests):
+            kinds.setdefault(kind_of(request, self._size_of(request)), []).append(place)
+        return kinds
+
+    @contextmanager
+    def _prepared(self, requests: Sequence[EditRequest]) -> Iterator[list[Future[Drawing]]]:
+        """Give the drawings, made beside the block: the device needn't wait for the pictures after the first."""
+        pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="prepare-drawings")
+        try:
+            yield [pool.submit(drawing_of, each, self._size_of(each), self.entry.controls) for each in requests]
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _draw(self, drawings: Sequence[Future[Drawing]], size: tuple[int, int], steps: _Steps) -> list[Rgb]:
         """Return drawings of one kind as pictures, stepping down the ladder of plans as far as the memory asks for."""
-        height, width = drawings[0].start.shape[:2]
-        size, device = (width, height), self._hardware.name
+        device = self._hardware.name
         plan = self._plan_for(size)
         pictures: list[Rgb] = []
         asked_others = False
         while len(pictures) < len(drawings):
             chunk = drawings[len(pictures) : len(pictures) + self._at_most(plan.batch)]
             try:
-                pictures += self._draw_together(chunk, plan, steps)
+                pictures += self._draw_together([drawing.result() for drawing in chunk], plan, steps)
                 continue
             except Exception as error:
                 if not is_out_of_memory(error):
@@ -140,14 +156,15 @@ class DiffusionEditor:
         with (
             quietly(),
             steps.of(len(drawings)) as on_step,
-            _seeded_globally(drawings[0].seed, self._hardware),
+            _seeded_globally(drawings[0].request.seed, self._hardware),
             preferred_attention(self._speedups),
         ):
             try:
+                asked = self._family.arguments(drawings, self.entry, self._sampling)
                 output = self._pipeline(
-                    **self._family.arguments(drawings, self.entry, self._sampling),
+                    **on_device(asked, self._pipeline._execution_device),
                     # On the CPU, so that a seed means the same noise on every GPU.
-                    generator=[torch.Generator("cpu").manual_seed(drawing.seed) for drawing in drawings],
+                    generator=[torch.Generator("cpu").manual_seed(drawing.request.seed) for drawing in drawings],
                     output_type="pt",
                     callback_on_step_end=on_step,
                     callback_on_step_end_tensor_inputs=[],
@@ -238,14 +255,6 @@ class _Steps:
         self._told = max(self._told, done)
         if self._progress is not None:
             self._progress(self._told, self._total)
-
-
-def _alike(drawings: Sequence[Drawing]) -> list[list[int]]:
-    """Return the places of drawings that can be drawn in one call, in the order of their first."""
-    kinds: dict[tuple[Any, ...], list[int]] = {}
-    for place, drawing in enumerate(drawings):
-        kinds.setdefault(drawing.kind, []).append(place)
-    return list(kinds.values())
 
 
 def _draws_own_noise(scheduler: Any) -> bool:

@@ -1,7 +1,7 @@
 """How each family of pipelines is asked: what it calls its pictures, masks and controls, and what it can't take.
 
-A family is a function from drawings of one size and kind to the arguments of one call. Pictures always go in as lists:
-with `num_images_per_prompt` the start of every picture but the first is encoded with another's generator.
+A family is a function from drawings of one size and kind to the arguments of one call. Pictures always go in as
+batches: with `num_images_per_prompt` the start of every picture but the first is encoded with another's generator.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from listing_media_dagster.models.catalogue import CatalogueEntry, Sampling
@@ -19,9 +20,13 @@ from listing_media_dagster.models.diffusion.controls import depth_picture, hide_
 from listing_media_dagster.models.model import EditRequest, Field, Rgb
 
 Arguments = dict[str, Any]
+"""Of a pipeline's call. Arrays are uint8 batches of pictures (n, H, W, 3) and masks (n, H, W), to go to the device."""
 
 # Numbers by which ControlNet-Union (xinsir, ProMax) knows its kinds of control.
 _UNION_MODES = {"depth": 1, "lines": 3, "tile": 6, "repaint": 7}
+
+Kind = tuple[tuple[int, int], float, bool, bool]
+"""Size (width, height), strength, whether depth and whether lines are unknown."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +36,7 @@ class Drawing:
     start: Rgb
     mask: Field
     controls: dict[str, Rgb]
-    prompt: str
-    negative_prompt: str
-    seed: int
-    strength: float
-
-    @property
-    def kind(self) -> tuple[Any, ...]:
-        """What drawings must have in common to be drawn in one call."""
-        return (self.start.shape, self.strength, tuple(sorted(self.controls)))
+    request: EditRequest
 
 
 @dataclass(frozen=True)
@@ -76,15 +73,12 @@ def drawing_of(request: EditRequest, size: tuple[int, int], controls: Sequence[s
         pictures["tile"] = start
     if "mask" in controls:
         pictures["repaint"] = hide_masked(image, mask)
-    return Drawing(
-        start=start,
-        mask=mask,
-        controls=pictures,
-        prompt=request.prompt,
-        negative_prompt=request.negative_prompt,
-        seed=request.seed,
-        strength=request.strength,
-    )
+    return Drawing(start=start, mask=mask, controls=pictures, request=request)
+
+
+def kind_of(request: EditRequest, size: tuple[int, int]) -> Kind:
+    """Return what requests worked on at `size` must have in common to be drawn in one call."""
+    return (size, request.strength, request.depth is None, request.lines is None)
 
 
 def _sdxl_union_inpaint(drawings: Sequence[Drawing], entry: CatalogueEntry, sampling: Sampling) -> Arguments:
@@ -93,7 +87,7 @@ def _sdxl_union_inpaint(drawings: Sequence[Drawing], entry: CatalogueEntry, samp
     return {
         **_prompts(drawings, sampling),
         **_steps(drawings, sampling),
-        "image": _pictures(drawing.start for drawing in drawings),
+        "image": np.stack([drawing.start for drawing in drawings]),
         "mask_image": _masks(drawings),
         **_union_controls(drawings, kinds, sampling),
     }
@@ -103,7 +97,7 @@ def _sdxl_union_img2img(drawings: Sequence[Drawing], entry: CatalogueEntry, samp
     return {
         **_prompts(drawings, sampling),
         **_steps(drawings, sampling),
-        "image": _pictures(drawing.start for drawing in drawings),
+        "image": np.stack([drawing.start for drawing in drawings]),
         **_union_controls(drawings, list(drawings[0].controls), sampling),
     }
 
@@ -112,7 +106,7 @@ def _sd15_controlnet_inpaint(drawings: Sequence[Drawing], entry: CatalogueEntry,
     return {
         **_prompts(drawings, sampling),
         **_steps(drawings, sampling),
-        "image": _pictures(drawing.start for drawing in drawings),
+        "image": np.stack([drawing.start for drawing in drawings]),
         "mask_image": _masks(drawings),
         **_controlnets(drawings, entry, sampling),
     }
@@ -122,17 +116,17 @@ def _sd15_controlnet_img2img(drawings: Sequence[Drawing], entry: CatalogueEntry,
     return {
         **_prompts(drawings, sampling),
         **_steps(drawings, sampling),
-        "image": _pictures(drawing.start for drawing in drawings),
+        "image": np.stack([drawing.start for drawing in drawings]),
         **_controlnets(drawings, entry, sampling),
     }
 
 
 def _flux2_klein(drawings: Sequence[Drawing], entry: CatalogueEntry, sampling: Sampling) -> Arguments:
     return {
-        "prompt": [drawing.prompt for drawing in drawings],
+        "prompt": [drawing.request.prompt for drawing in drawings],
         "guidance_scale": sampling.guidance,
         **_steps(drawings, sampling),
-        "image": _pictures(drawing.start for drawing in drawings),
+        "image": np.stack([drawing.start for drawing in drawings]),
         "mask_image": _masks(drawings),
     }
 
@@ -142,12 +136,12 @@ def _qwen_image_edit(drawings: Sequence[Drawing], entry: CatalogueEntry, samplin
     height, width = drawing.start.shape[:2]
     guided = sampling.guidance > 1
     return {
-        "prompt": drawing.prompt,
+        "prompt": drawing.request.prompt,
         # Without a negative prompt the pipeline doesn't guide at all.
-        "negative_prompt": (drawing.negative_prompt or " ") if guided else None,
+        "negative_prompt": (drawing.request.negative_prompt or " ") if guided else None,
         "true_cfg_scale": sampling.guidance if guided else 1.0,
         "num_inference_steps": sampling.steps,
-        "image": _pictures([drawing.start]),
+        "image": [Image.fromarray(drawing.start)],
         "height": height,
         "width": width,
     }
@@ -165,17 +159,17 @@ _FAMILIES = {
 
 def _prompts(drawings: Sequence[Drawing], sampling: Sampling) -> Arguments:
     prompts: Arguments = {
-        "prompt": [drawing.prompt for drawing in drawings],
+        "prompt": [drawing.request.prompt for drawing in drawings],
         "guidance_scale": sampling.guidance,
     }
     if sampling.guidance > 1:
-        prompts["negative_prompt"] = [drawing.negative_prompt for drawing in drawings]
+        prompts["negative_prompt"] = [drawing.request.negative_prompt for drawing in drawings]
     return prompts
 
 
 def _steps(drawings: Sequence[Drawing], sampling: Sampling) -> Arguments:
     height, width = drawings[0].start.shape[:2]
-    strength = drawings[0].strength
+    strength = drawings[0].request.strength
     return {
         "strength": strength,
         # Only this share of them is taken: there must be one left.
@@ -187,7 +181,7 @@ def _steps(drawings: Sequence[Drawing], sampling: Sampling) -> Arguments:
 
 def _union_controls(drawings: Sequence[Drawing], kinds: list[str], sampling: Sampling) -> Arguments:
     return {
-        "control_image": [_pictures(drawing.controls[kind] for drawing in drawings) for kind in kinds],
+        "control_image": [np.stack([drawing.controls[kind] for drawing in drawings]) for kind in kinds],
         "control_mode": [_UNION_MODES[kind] for kind in kinds],
         "controlnet_conditioning_scale": sampling.control_scale,
     }
@@ -197,7 +191,7 @@ def _controlnets(drawings: Sequence[Drawing], entry: CatalogueEntry, sampling: S
     """Return a batch of control pictures for each ControlNet in the order they were loaded; black ones don't count."""
     kinds = [_control_of(part.role, entry) for part in entry.parts[1:] if part.role.startswith("controlnet")]
     nothing = np.zeros_like(drawings[0].start)
-    batches = [np.stack([drawing.controls.get(kind, nothing) for drawing in drawings]) / 255.0 for kind in kinds]
+    batches = [np.stack([drawing.controls.get(kind, nothing) for drawing in drawings]) for kind in kinds]
     scales = [sampling.control_scale if kind in drawings[0].controls else 0.0 for kind in kinds]
     one = len(kinds) == 1
     return {
@@ -212,9 +206,5 @@ def _control_of(role: str, entry: CatalogueEntry) -> str:
     return kind or entry.controls[0]
 
 
-def _pictures(pictures: Any) -> list[Image.Image]:
-    return [Image.fromarray(np.ascontiguousarray(picture)) for picture in pictures]
-
-
-def _masks(drawings: Sequence[Drawing]) -> list[Image.Image]:
-    return [Image.fromarray(np.where(drawing.mask >= 0.5, 255, 0).astype(np.uint8)) for drawing in drawings]
+def _masks(drawings: Sequence[Drawing]) -> NDArray[np.uint8]:
+    return np.stack([np.where(drawing.mask >= 0.5, 255, 0).astype(np.uint8) for drawing in drawings])

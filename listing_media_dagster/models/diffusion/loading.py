@@ -43,7 +43,8 @@ def load_pipeline(entry: CatalogueEntry, weights: WeightsFolder, dtype: str, kit
         left_out: dict[str, Any] = {name: None for name in _LEFT_OUT if name in wanted}
         if "requires_safety_checker" in wanted:
             left_out["requires_safety_checker"] = False
-        own = _own_models(folder, [name for name in wanted if name not in {*parts, *left_out}], main.variant, placement)
+        names = [name for name in wanted if name not in {*parts, *left_out}]
+        own = _own_models(entry, folder, names, placement)
         pipeline = pipeline_class.from_pretrained(
             folder, use_safetensors=True, local_files_only=True, dtype=placement["dtype"], **own, **parts, **left_out
         )
@@ -78,13 +79,13 @@ def _extra_parts(entry: CatalogueEntry, weights: WeightsFolder, placement: dict[
     by_component: dict[str, list[Any]] = {}
     for part in entry.parts[1:]:
         folder = weights.part(part.role)
-        with quietly(), _readable(folder, entry):
-            model = _read_model(_class_named(part.loads), folder, part.variant, placement)
+        with quietly():
+            model = _read_model(entry, _class_named(part.loads), folder, part.variant, placement)
         by_component.setdefault(part.role.partition("-")[0], []).append(model)
     return {name: models[0] if len(models) == 1 else models for name, models in by_component.items()}
 
 
-def _own_models(folder: Path, names: list[str], variant: str | None, placement: dict[str, Any]) -> dict[str, Any]:
+def _own_models(entry: CatalogueEntry, folder: Path, names: list[str], placement: dict[str, Any]) -> dict[str, Any]:
     """Return those of the pipeline's components `names` that hold weights."""
     import torch
 
@@ -100,23 +101,37 @@ def _own_models(folder: Path, names: list[str], variant: str | None, placement: 
             )
         component_class = _class_named(f"{library}.{class_name}")
         if isinstance(component_class, type) and issubclass(component_class, torch.nn.Module):
-            models[name] = _read_model(component_class, folder / name, variant, placement)
+            variant = entry.parts[0].variant
+            models[name] = _read_model(entry, component_class, folder / name, variant, placement)
     return models
 
 
-def _read_model(model_class: Any, folder: Path, variant: str | None, placement: dict[str, Any]) -> Any:
-    model, found = model_class.from_pretrained(
-        folder,
-        dtype=placement["dtype"],
-        variant=variant,
-        use_safetensors=True,
-        local_files_only=True,
-        output_loading_info=True,
-    )
-    absent = sorted(found["missing_keys"])
-    if absent:
-        raise ValueError(f"the weights in {folder} lack {len(absent)} tensors, {absent[0]} first")
+def _read_model(
+    entry: CatalogueEntry, model_class: Any, folder: Path, variant: str | None, placement: dict[str, Any]
+) -> Any:
+    _refuse_damaged_files(entry, folder)
+    with _readable(folder, entry):
+        model, found = model_class.from_pretrained(
+            folder,
+            dtype=placement["dtype"],
+            variant=variant,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+        absent = sorted(found["missing_keys"])
+        if absent:
+            raise ValueError(f"its weights lack {len(absent)} tensors, {absent[0]} first")
     return model.to(placement["device"]).eval()
+
+
+def _refuse_damaged_files(entry: CatalogueEntry, folder: Path) -> None:
+    """Open every file of weights in `folder`: the libraries don't always name the one that is cut short."""
+    from safetensors import safe_open
+
+    for file in sorted(folder.glob("*.safetensors")):
+        with _readable(file, entry), safe_open(file, framework="pt"):
+            pass
 
 
 def _set_scheduler(pipeline: Any, entry: CatalogueEntry) -> None:
@@ -167,7 +182,7 @@ def _readable(path: Path, entry: CatalogueEntry) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if is_out_of_memory(error):
+        if isinstance(error, BadWeights) or is_out_of_memory(error):
             raise
         reason = " ".join((str(error).strip() or type(error).__name__).split())[:300]
         raise BadWeights(f"{path} can't be loaded: {reason}; `{entry.pull_command}` fetches it again") from error
