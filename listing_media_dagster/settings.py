@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     )
 
     # Kaggle, where `routes` names it; credentials are the Kaggle client's own (KAGGLE_API_TOKEN and so on).
+    kaggle_dir: Path = Field(
+        Path("~/.cache/listing-media/kaggle"), description="where jobs wait for Kaggle and its sessions are recorded"
+    )
     kaggle_session_minutes: int = Field(540, ge=20, le=720, description="longest session; Kaggle's own limit is 720")
     kaggle_sessions: int = Field(2, ge=1, description="sessions at a time; Kaggle allows an account two with GPUs")
     kaggle_collect_seconds: float = Field(60, ge=0, description="how long a job waits for others to share its session")

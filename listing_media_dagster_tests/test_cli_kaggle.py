@@ -22,7 +22,7 @@ def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKagg
             monkeypatch.delenv(name, raising=False)
         for name, value in kaggle.client_environment(tmp_path).items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setenv("LISTING_MEDIA_WORK_DIR", str(tmp_path / "work"))
+        monkeypatch.setenv("LISTING_MEDIA_KAGGLE_DIR", str(tmp_path / "work"))
         monkeypatch.setattr(cli_kaggle.say, "_width", 400)
         settings.cache_clear()
         yield kaggle

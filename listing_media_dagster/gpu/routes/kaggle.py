@@ -81,7 +81,7 @@ def kaggle_jobs(at: Settings, environment: Mapping[str, str] | None = None) -> K
         datasets=_references(at.kaggle_datasets, DATASET, "LISTING_MEDIA_KAGGLE_DATASETS"),
         models=_references(at.kaggle_models, MODEL_VERSION, "LISTING_MEDIA_KAGGLE_MODELS"),
     )
-    return KaggleJobs(Outbox(at.work_dir.expanduser() / "kaggle"), limits, environment=environment)
+    return KaggleJobs(Outbox(at.kaggle_dir.expanduser()), limits, environment=environment)
 
 
 def open_route(at: Settings) -> Route:

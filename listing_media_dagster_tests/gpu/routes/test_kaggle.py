@@ -89,7 +89,7 @@ def test_credentials_are_looked_for_where_the_client_does(tmp_path: Path) -> Non
 
 def test_settings_become_limits_and_wrong_ones_are_named(tmp_path: Path) -> None:
     at = Settings(
-        work_dir=tmp_path, kaggle_session_minutes=120, kaggle_datasets="alice/w-one, alice/w-two",
+        kaggle_dir=tmp_path, kaggle_session_minutes=120, kaggle_datasets="alice/w-one, alice/w-two",
         kaggle_models="google/gemma/pytorch/2b/3", _env_file=None,
     )  # fmt: skip
     limits = kaggle_jobs(at).limits
@@ -100,6 +100,6 @@ def test_settings_become_limits_and_wrong_ones_are_named(tmp_path: Path) -> None
 
 
 def test_the_route_opens_by_its_name(tmp_path: Path) -> None:
-    opened = open_by_name("kaggle", Settings(work_dir=tmp_path, _env_file=None))
+    opened = open_by_name("kaggle", Settings(kaggle_dir=tmp_path, _env_file=None))
     assert (opened.name, opened.is_remote) == ("kaggle", True)
-    assert isinstance(opened, type(open_route(Settings(work_dir=tmp_path, _env_file=None))))
+    assert isinstance(opened, type(open_route(Settings(kaggle_dir=tmp_path, _env_file=None))))
