@@ -228,10 +228,10 @@ def look_at_part(entry: CatalogueEntry, part: Part, root: Path) -> PartFolder:
         root = Path(str(files("listing_media_dagster")))
     present = _files_below(root, part)
     found = {pattern: matching(pattern, present) for pattern in part.patterns}
-    absent = [pattern for pattern in part.files if not found[pattern]]
+    names = sorted({name for each in found.values() for name in each})
+    absent = [pattern for pattern in part.files if not found[pattern]] + _absent_shards(root, names)
     if absent:
         raise ModelMissing(entry.title, f"the folder {root} has no {' and no '.join(absent)}{_instead(entry, root)}")
-    names = sorted({name for each in found.values() for name in each})
     refuse_custom_code(root, names)
     digests = digests_of(root, names)
     for name, known in part.digests.items():
@@ -275,6 +275,20 @@ def _files_below(root: Path, part: Part) -> list[str]:
     if part.packaged:
         return [name for name in part.files if (root / name).is_file()]
     return [path.relative_to(root).as_posix() for top in tops for path in root.glob(top) if path.is_file()]
+
+
+def _absent_shards(root: Path, names: Sequence[str]) -> list[str]:
+    """Return the files of weights that an index among `names` lists and that aren't there."""
+    absent = []
+    for index in (name for name in names if name.endswith(".safetensors.index.json")):
+        try:
+            shards = set(json.loads((root / index).read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError) as wrong:
+            raise BadWeights(f"{root / index} is no index of weights: {wrong}") from wrong
+        folder = index.rpartition("/")[0]
+        listed = (f"{folder}/{shard}" if folder else shard for shard in shards)
+        absent += sorted(name for name in listed if not (root / name).is_file())
+    return absent
 
 
 def _instead(entry: CatalogueEntry, root: Path) -> str:

@@ -312,6 +312,22 @@ def test_parts_of_your_own_lie_in_folders_named_after_their_roles(
         find_weights(_entry(), own, tmp_path / "nowhere")
 
 
+def test_a_shard_that_the_index_lists_has_to_be_there(tmp_path: Path) -> None:
+    part = {"role": "base", "loads": "transformers.Model", "repo": "a/b", "size_mb": 1}
+    entry = _entry(parts=[{**part, "files": ["x/*.json", "x/*.safetensors"]}], loras=[])
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x/model-1.safetensors").write_bytes(safetensors())
+    index = tmp_path / "x/model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}))
+    with pytest.raises(ModelMissing, match=r"has no x/model-2\.safetensors; `listing-media models pull sdxl-like`"):
+        find_weights(entry, tmp_path, tmp_path)
+    (tmp_path / "x/model-2.safetensors").write_bytes(safetensors())
+    assert len(find_weights(entry, tmp_path, tmp_path).parts[0].weights) == 2
+    index.write_text("[]")
+    with pytest.raises(BadWeights, match="is no index of weights"):
+        find_weights(entry, tmp_path, tmp_path)
+
+
 def test_an_entry_made_for_tests_is_refused_whatever_its_card_says(hub: FakeHub, tmp_path: Path) -> None:
     entry = _entry(test_only=True)
     pull(entry, tmp_path, endpoint=hub.url)
