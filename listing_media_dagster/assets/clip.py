@@ -8,7 +8,7 @@ from functools import lru_cache
 from listing_media_dagster.gpu.job import ModelRef
 from listing_media_dagster.gpu.routes.here import models_here
 from listing_media_dagster.gpu.work.score import scorer_key
-from listing_media_dagster.models.clip import ClipScorer, find_clip_weights
+from listing_media_dagster.models.clip import CLIP_MODEL_ID, ClipIdentity, ClipScorer, find_clip_weights
 from listing_media_dagster.models.weights import BadWeights, ModelMissing
 from listing_media_dagster.settings import settings
 
@@ -27,7 +27,12 @@ def find_scorer() -> ModelRef | None:
         found = find_clip_weights(at.clip_weights, at.models_dir.expanduser())
     except (ModelMissing, BadWeights):
         return None
-    return ModelRef(id=found.model_id, revision=found.revision, weights_sha256=found.weights_sha256)
+    return ModelRef(id=CLIP_MODEL_ID, revision=found.revision, weights_sha256=found.weights_sha256)
+
+
+def model_ref(identity: ClipIdentity) -> ModelRef:
+    """Return how a job names a loaded encoder."""
+    return ModelRef(id=CLIP_MODEL_ID, revision=identity.revision, weights_sha256=identity.weights_sha256)
 
 
 @lru_cache(maxsize=1)
@@ -37,7 +42,7 @@ def load_scorer() -> ClipScorer | NoScorer:
     try:
         found = find_clip_weights(at.clip_weights, at.models_dir.expanduser())
         # Kept where jobs worked off in this process look for it.
-        model = ModelRef(id=found.model_id, revision=found.revision, weights_sha256=found.weights_sha256)
+        model = ModelRef(id=CLIP_MODEL_ID, revision=found.revision, weights_sha256=found.weights_sha256)
         return models_here().get(scorer_key(model), lambda: ClipScorer.load(found))
     except (ModelMissing, BadWeights) as missing:
         return NoScorer(str(missing))

@@ -1,22 +1,24 @@
 """clip_scores: how well each image shows what it should, and which images a delivery may use."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import dagster as dg
 
-from listing_media_dagster.assets.clip import NoScorer, load_scorer
+from listing_media_dagster.assets.clip import NoScorer, load_scorer, model_ref
 from listing_media_dagster.assets.contact import with_contact_sheet
+from listing_media_dagster.assets.model_work import StoredFiles, named_for, run_job
 from listing_media_dagster.assets.shown import stage_metadata
 from listing_media_dagster.assets.stage_asset import stage_asset
 from listing_media_dagster.assets.stage_run import StageRun
+from listing_media_dagster.gpu.job import Item, ItemResult, ModelJob, Needs, WorkKind
+from listing_media_dagster.gpu.model_router import ModelRouter, routing_metadata
+from listing_media_dagster.gpu.router import Routed
+from listing_media_dagster.gpu.work.score import PICTURE
 from listing_media_dagster.listing import Photo, PhotoSet, Verdict
 from listing_media_dagster.models import clip
 from listing_media_dagster.models.clip import ClipScorer, caption_for, contrasts_for, judge
 from listing_media_dagster.settings import Settings, settings
 from listing_media_dagster.store.photo_sets import MediaStoreResource
-
-# Pictures are read and scored so many at a time: the encoder sees 224 px, so they are decoded small.
-PHOTOS_AT_A_TIME = 16
 
 
 @stage_asset(
@@ -30,22 +32,32 @@ PHOTOS_AT_A_TIME = 16
     blocking=frozenset({"clip_threshold"}),
 )
 def clip_scores(
-    context: dg.AssetExecutionContext, staged_photos: PhotoSet, media: MediaStoreResource
+    context: dg.AssetExecutionContext, staged_photos: PhotoSet, media: MediaStoreResource, router: ModelRouter
 ) -> dg.MaterializeResult:
     stage = StageRun.begin(context, media)
     scorer = load_scorer()
+    routed: Routed | None = None
     if isinstance(scorer, NoScorer):
         stage.say(f"not scored: {scorer.reason}")
         photos = [_not_scored(photo, scorer) for photo in staged_photos.photos]
     else:
-        photos = _scored(staged_photos.photos, str(staged_photos.parameters.get("style", "")), scorer, stage)
+        wanted = _wanted(staged_photos, scorer, stage)
+        verdicts = _earlier_verdicts(wanted, stage)
+        missing = [photo for photo in staged_photos.photos if photo.photo_id not in verdicts]
+        stage.reused += len(staged_photos.photos) - len(missing)
+        if missing:
+            made, routed = _score(missing, staged_photos, scorer, stage, context, router)
+            verdicts |= made
+        photos = [_with_verdict(photo, verdicts[photo.photo_id], wanted) for photo in staged_photos.photos]
     photo_set = PhotoSet(listing=staged_photos.listing, asset=stage.asset, photos=tuple(photos))
     check = clip_check(photos, settings())
     photo_set = stage.finish(with_contact_sheet(photo_set, stage), [check])
     scores = [verdict.score for photo in photos for verdict in photo.verdicts if verdict.score is not None]
     mean = {"mean_score": round(sum(scores) / len(scores), 3)} if scores else {}
     return dg.MaterializeResult(
-        value=photo_set, metadata=stage_metadata(photo_set, stage, **mean), check_results=[check]
+        value=photo_set,
+        metadata={**stage_metadata(photo_set, stage, **mean), **(routing_metadata(routed) if routed else {})},
+        check_results=[check],
     )
 
 
@@ -56,40 +68,28 @@ def _not_scored(photo: Photo, missing: NoScorer) -> Photo:
     return photo.model_copy(update={"verdicts": (*photo.verdicts, verdict)})
 
 
-def _scored(photos: Sequence[Photo], style: str, scorer: ClipScorer, stage: StageRun) -> list[Photo]:
-    """Score every image that wasn't scored before with the same encoder and caption."""
-    captions = {photo.photo_id: _caption_of(photo, style) for photo in photos}
-    wanted = {
+def _wanted(staged: PhotoSet, scorer: ClipScorer, stage: StageRun) -> dict[str, str]:
+    """Return each photo's fingerprint: image, caption, encoder and threshold."""
+    return {
         photo.photo_id: stage.fingerprint(
             image=photo.image.sha256,
-            caption=captions[photo.photo_id],
+            caption=_caption_of(photo, staged),
             scorer=scorer.identity.model_dump(mode="json"),
             threshold=settings().clip_threshold,
             version=clip.VERSION,
         )
-        for photo in photos
+        for photo in staged.photos
     }
-    verdicts = _earlier_verdicts(wanted, stage)
-    missing = [photo for photo in photos if photo.photo_id not in verdicts]
-    stage.reused += len(photos) - len(missing)
-    for start in range(0, len(missing), PHOTOS_AT_A_TIME):
-        batch = missing[start : start + PHOTOS_AT_A_TIME]
-        verdicts |= _score_batch(batch, captions, scorer, stage)
-        stage.computed += len(batch)
-        stage.progress(stage.reused + stage.computed, len(photos))
-    return [
-        photo.model_copy(
-            update={
-                "verdicts": (*_without_clip(photo.verdicts), _gated(verdicts[photo.photo_id], photo)),
-                "fingerprint": wanted[photo.photo_id],
-            }
-        )
-        for photo in photos
-    ]
 
 
-def _caption_of(photo: Photo, style: str) -> str:
+def _with_verdict(photo: Photo, verdict: Verdict, wanted: Mapping[str, str]) -> Photo:
+    verdicts = (*_without_clip(photo.verdicts), _gated(verdict, photo))
+    return photo.model_copy(update={"verdicts": verdicts, "fingerprint": wanted[photo.photo_id]})
+
+
+def _caption_of(photo: Photo, of: PhotoSet) -> str:
     """Return what should be visible: of a staged room what it was furnished with, of a photograph its room."""
+    style = str(of.parameters.get("style", ""))
     staged = photo.facts.get("staged_as")
     return str(staged["caption"]) if staged else caption_for(photo.room, style or None, photo.is_altered)
 
@@ -106,20 +106,54 @@ def _earlier_verdicts(wanted: dict[str, str], stage: StageRun) -> dict[str, Verd
     }
 
 
-def _score_batch(
-    photos: Sequence[Photo], captions: dict[str, str], scorer: ClipScorer, stage: StageRun
-) -> dict[str, Verdict]:
-    scores = scorer.score(
-        [stage.pixels(photo.image, at_most=448) for photo in photos],
-        [captions[photo.photo_id] for photo in photos],
-        [contrasts_for(photo.room, photo.is_altered) for photo in photos],
+def _score(
+    photos: Sequence[Photo],
+    of: PhotoSet,
+    scorer: ClipScorer,
+    stage: StageRun,
+    context: dg.AssetExecutionContext,
+    router: ModelRouter,
+) -> tuple[dict[str, Verdict], Routed]:
+    """Score the pictures of `photos` where the router lets them be scored."""
+    job, files = _scoring_job(photos, of, scorer, stage)
+    captions = {item.id: item.parameters["caption"] for item in job.items}
+    verdicts: dict[str, Verdict] = {}
+
+    def take(route: str, result: ItemResult, read: Callable[[str], bytes]) -> None:
+        made = result.record
+        verdict = judge(made["score"], settings().clip_threshold, scorer.identity)
+        seen = {"caption": captions[result.item_id], "cosine": made["cosine"], "contrast": made["contrast"]}
+        verdicts[result.item_id] = verdict.model_copy(update={"evidence": {**verdict.evidence, **seen}})
+        stage.tell_made(result.item_id, len(of.photos))
+
+    routed = run_job(router, context, job, files, take, stage, of.listing)
+    return verdicts, routed
+
+
+def _scoring_job(
+    photos: Sequence[Photo], of: PhotoSet, scorer: ClipScorer, stage: StageRun
+) -> tuple[ModelJob, StoredFiles]:
+    files = StoredFiles(stage)
+    items = [
+        Item(
+            id=photo.photo_id,
+            inputs={PICTURE: files.add(photo.photo_id, photo.image)},
+            parameters={
+                "caption": _caption_of(photo, of),
+                "contrasts": list(contrasts_for(photo.room, photo.is_altered)),
+            },
+        )
+        for photo in photos
+    ]
+    job = ModelJob(
+        id="unnamed",
+        kind=WorkKind.SCORE,
+        model=model_ref(scorer.identity),
+        parameters={"version": clip.VERSION},
+        items=tuple(items),
+        needs=Needs(gpu="optional"),
     )
-    verdicts = {}
-    for photo, score in zip(photos, scores, strict=True):
-        verdict = judge(score.score, settings().clip_threshold, scorer.identity)
-        seen = {"caption": captions[photo.photo_id], "cosine": score.cosine, "contrast": score.contrast}
-        verdicts[photo.photo_id] = verdict.model_copy(update={"evidence": {**verdict.evidence, **seen}})
-    return verdicts
+    return named_for(job, stage), files
 
 
 def _without_clip(verdicts: Sequence[Verdict]) -> list[Verdict]:

@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import dagster as dg
 
 from listing_media_dagster.assets.stage_asset import RETRIES
 from listing_media_dagster.assets.stage_run import StageRun
-from listing_media_dagster.gpu.job import ItemResult, ModelJob
+from listing_media_dagster.gpu.job import ItemResult, JobFile, ModelJob, job_file
 from listing_media_dagster.gpu.model_router import ModelRouter
 from listing_media_dagster.gpu.router import Routed
 from listing_media_dagster.gpu.routes.table import UnknownRoute
-from listing_media_dagster.listing import Listing
+from listing_media_dagster.listing import Listing, StoredObject, fingerprint
+
+
+class StoredFiles(Mapping[str, bytes]):
+    """A job's inputs by path; a stored one is read when it is asked for, so a listing needn't fit into memory."""
+
+    def __init__(self, stage: StageRun) -> None:
+        self._stage = stage
+        self._readers: dict[str, Callable[[], bytes]] = {}
+
+    def add(self, name: str, stored: StoredObject) -> JobFile:
+        """Return how the job names `stored`, a JPEG."""
+        file = JobFile(path=f"inputs/{name}.jpg", sha256=stored.sha256, size=stored.size)
+        self._readers[file.path] = lambda: self._stage.media.read_verified(stored)
+        return file
+
+    def add_bytes(self, name: str, data: bytes) -> JobFile:
+        file = job_file(f"inputs/{name}", data)
+        self._readers[file.path] = lambda: data
+        return file
+
+    def __getitem__(self, path: str) -> bytes:
+        return self._readers[path]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+
+def named_for(job: ModelJob, stage: StageRun) -> ModelJob:
+    """Return the job with an id that the same work of the same listing will have again, and no other."""
+    keys = [job.item_key(item) for item in job.items]
+    digest = fingerprint(store=stage.media.url, listing=stage.listing_id, asset=stage.asset, keys=keys)
+    return job.model_copy(update={"id": f"{job.kind.value}-{digest[:24]}"})
 
 
 def run_job(

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from listing_media_dagster.assets import before_after, furnishing
 from listing_media_dagster.assets.clip import find_scorer
+from listing_media_dagster.assets.model_work import StoredFiles, named_for
 from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.assets.staging_plan import StagingPlan
-from listing_media_dagster.gpu.job import Item, ItemResult, JobFile, ModelJob, Needs, WorkKind, job_file
+from listing_media_dagster.gpu.job import Item, ItemResult, JobFile, ModelJob, Needs, WorkKind
 from listing_media_dagster.gpu.work.furniture import PACKED_FURNITURE, pack_furniture
 from listing_media_dagster.gpu.work.pictures import decode_picture
 from listing_media_dagster.gpu.work.stage import BASE, STAGED, BackEndRef, ClipTerms, StagingOrder, StagingTerms
-from listing_media_dagster.listing import Operation, Photo, StoredObject, Verdict, fingerprint
+from listing_media_dagster.listing import Operation, Photo, StoredObject, Verdict
 from listing_media_dagster.settings import settings
 from listing_media_dagster.staging.back_ends import StagingBackEnd
 
 ReadOutput = Callable[[str], bytes]
-
-
-@dataclass(frozen=True)
-class JobFiles(Mapping[str, bytes]):
-    """A job's input files by path, each read when it is asked for: a listing's pictures needn't fit into memory."""
-
-    readers: Mapping[str, Callable[[], bytes]]
-
-    def __getitem__(self, path: str) -> bytes:
-        return self.readers[path]()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.readers)
-
-    def __len__(self) -> int:
-        return len(self.readers)
 
 
 def staging_job(
@@ -43,21 +27,17 @@ def staging_job(
     ends: Sequence[StagingBackEnd],
     seed: int,
     stage: StageRun,
-) -> tuple[ModelJob, JobFiles]:
+) -> tuple[ModelJob, StoredFiles]:
     """Return the job of furnishing `photos` as planned, and its files."""
-    readers: dict[str, Callable[[], bytes]] = {}
+    files = StoredFiles(stage)
     inputs: dict[str, JobFile] = {}
     at = settings()
     if at.furniture:
-        packed = pack_furniture(at.furniture)
-        inputs[PACKED_FURNITURE] = job_file(f"inputs/{PACKED_FURNITURE}", packed)
-        readers[inputs[PACKED_FURNITURE].path] = lambda: packed
+        inputs[PACKED_FURNITURE] = files.add_bytes(PACKED_FURNITURE, pack_furniture(at.furniture))
     kits = furnishing.installed_kits()
     items = []
     for photo in photos:
         plan = plans[photo.photo_id]
-        base = JobFile(path=f"inputs/{photo.photo_id}.jpg", sha256=photo.image.sha256, size=photo.image.size)
-        readers[base.path] = _reader(photo.image, stage)
         order = StagingOrder(
             room=photo.room,
             kit=kits[plan.kit],
@@ -65,6 +45,7 @@ def staging_job(
             focal_length_35mm=photo.facts.get("focal_length_35mm"),
             versions={end.name: end.version_for(plan.kit) for end in ends},
         )
+        base = files.add(photo.photo_id, photo.image)
         items.append(Item(id=photo.photo_id, inputs={BASE: base}, parameters=order.as_parameters(), seed=seed))
     terms = StagingTerms(
         back_ends=tuple(BackEndRef(name=end.name) for end in ends),
@@ -79,18 +60,7 @@ def staging_job(
         items=tuple(items),
         needs=Needs(gpu="none"),
     )
-    return named_for(job, stage), JobFiles(readers)
-
-
-def named_for(job: ModelJob, stage: StageRun) -> ModelJob:
-    """Return the job with an id that the same work of the same listing will have again, and no other."""
-    keys = [job.item_key(item) for item in job.items]
-    digest = fingerprint(store=stage.media.url, listing=stage.listing_id, asset=stage.asset, keys=keys)
-    return job.model_copy(update={"id": f"{job.kind.value}-{digest[:24]}"})
-
-
-def _reader(stored: StoredObject, stage: StageRun) -> Callable[[], bytes]:
-    return lambda: stage.media.read_verified(stored)
+    return named_for(job, stage), files
 
 
 def _clip_terms() -> ClipTerms | None:

@@ -8,7 +8,9 @@ import pytest
 
 from listing_media_dagster.assets import clip, clip_scores, furnishing, rooms
 from listing_media_dagster.assets.clip_scores import clip_check
+from listing_media_dagster.gpu.routes import here
 from listing_media_dagster.gpu.work import stage
+from listing_media_dagster.gpu.work.score import scorer_key
 from listing_media_dagster.listing import Operation, OperationName, RoomType, Verdict
 from listing_media_dagster.models.clip import ClipScorer
 from listing_media_dagster.settings import Settings
@@ -80,6 +82,7 @@ def scoring(monkeypatch, tmp_path):
         folder = save_tiny_clip(tmp_path / "clip", lessons, any_caption=True)
         scorer = ClipScorer.load(folder, allow_test_weights=True)
         monkeypatch.setattr(clip_scores, "load_scorer", lambda: scorer)
+        here.models_here().get(scorer_key(clip.model_ref(scorer.identity)), lambda: scorer)
         monkeypatch.setattr(rooms, "load_scorer", lambda: clip.NoScorer("rooms are named in these tests"))
 
     return use
