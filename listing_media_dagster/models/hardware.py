@@ -10,6 +10,7 @@ import platform
 import sys
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,8 +65,9 @@ def best(devices: tuple[Hardware, ...]) -> Hardware:
     sound = [gpu for gpu in gpus if gpu.fault is None]
     if sound:
         return max(sound, key=lambda gpu: gpu.free_vram_gb)
+    cpu = next(device for device in devices if device.device == "cpu")
     faults = "; ".join(f"{gpu.name}: {gpu.fault}" for gpu in gpus)
-    return replace(next(device for device in devices if device.device == "cpu"), fault=faults or None)
+    return replace(cpu, fault=faults or cpu.fault)
 
 
 def probe_devices(torch: Any = None) -> tuple[Hardware, ...]:
@@ -77,7 +79,10 @@ def probe_devices(torch: Any = None) -> tuple[Hardware, ...]:
     if torch is None:
         if importlib.util.find_spec("torch") is None:
             return (cpu,)
-        import torch
+        try:
+            torch = import_module("torch")
+        except (ImportError, OSError) as broken:  # OSError: a library of CUDA's that isn't there
+            return (replace(cpu, fault=f"torch can't be imported: {str(broken).splitlines()[0][:200]}"),)
     if not torch.cuda.is_available():
         return (cpu,)
     return (*(_look_at_gpu(torch, index, cpu.memory_gb) for index in range(torch.cuda.device_count())), cpu)

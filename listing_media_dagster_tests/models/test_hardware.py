@@ -126,6 +126,15 @@ def test_without_torch_there_is_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None
     assert cpu.device == "cpu" and cpu.memory_gb > 0 and cpu.name and cpu.fault is None
 
 
+def test_a_torch_that_cant_be_imported_leaves_the_cpu_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        raise OSError("libcudart.so.13: cannot open shared object file")
+
+    monkeypatch.setattr(hardware, "import_module", fail)
+    chosen = best(probe_devices())
+    assert chosen.device == "cpu" and "libcudart.so.13" in str(chosen.fault)
+
+
 def test_this_machine_can_be_probed_once_and_described() -> None:
     here = probe()
     assert here is probe()
