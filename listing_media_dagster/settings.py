@@ -19,9 +19,9 @@ class Settings(BaseSettings):
         description="where browsers reach the store's files; `make ui` serves them there",
     )
     s3_endpoint: str | None = Field(None, description="of an S3 server that isn't AWS, such as http://127.0.0.1:8333")
-    s3_region: str = "us-east-1"
+    s3_region: str = Field("us-east-1", description="region of the bucket")
     s3_access_key_id: str | None = Field(None, description="default: the usual AWS credential chain")
-    s3_secret_access_key: SecretStr | None = None
+    s3_secret_access_key: SecretStr | None = Field(None, description="goes with the access key id")
 
     # Intake: what may become a photo.
     max_file_mb: int = Field(200, gt=0, description="larger files are rejected")
@@ -97,7 +97,7 @@ class Settings(BaseSettings):
         "tool", description="through Google's command line tool, or by a notebook that a person runs"
     )
     colab_command: str = Field("colab", description="the tool's program, found on PATH")
-    colab_gpu: Literal["T4", "L4", "G4", "A100", "H100"] = "T4"
+    colab_gpu: Literal["T4", "L4", "G4", "A100", "H100"] = Field("T4", description="the GPU to ask Colab for")
     colab_minutes: int = Field(120, gt=0, le=1380, description="how long a job may take there")
 
     # ComfyUI, where `routes` names it.
@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     comfyui_animate: str = Field("wan22_i2v", description="workflow that sets a photo in motion")
     comfyui_present: str = Field("infinitetalk_presenter", description="workflow in which a person speaks a script")
     comfyui_lora: str | None = Field(None, description="LoRA file on the server, for workflows with a place for one")
-    comfyui_lora_strength: float = Field(1.0, ge=-2, le=2)
+    comfyui_lora_strength: float = Field(1.0, ge=-2, le=2, description="how much the LoRA counts")
 
     # Automation.
     quiet_seconds: int = Field(120, ge=0, description="a drop without _READY is taken once unchanged for so long")
