@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import SecretStr
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from listing_media_dagster.settings import Settings, settings
 
@@ -29,7 +29,7 @@ def show_settings(
         typer.echo(settings_page(), nl=False)
         return
     here = settings()
-    table = Table("variable", "here", "meaning")
+    table = Table(Column("variable", no_wrap=True), "here", "meaning")
     for name, field in Settings.model_fields.items():
         value = getattr(here, name)
         chosen = value != field.get_default()
