@@ -37,6 +37,7 @@ from listing_media_dagster.gpu.choice import RUN_TAG, Policy, choose_route, deci
 from listing_media_dagster.gpu.job import Needs
 from listing_media_dagster.gpu.model_router import route_here
 from listing_media_dagster.gpu.routes.table import REMOTE, UnknownRoute
+from listing_media_dagster.gpu.run_watch import ended_with_its_owner
 from listing_media_dagster.gpu.stopping import stoppable
 from listing_media_dagster.settings import settings
 
@@ -99,6 +100,7 @@ class GpuRoutingExecutor(Executor):
 
 def _execute_steps(job_context: PlanExecutionContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
     with ExitStack() as stack:
+        stack.enter_context(ended_with_its_owner(job_context.instance, job_context.run_id))
         slots = stack.enter_context(InstanceConcurrencyContext(job_context.instance, job_context.dagster_run))
         active = stack.enter_context(
             execution_plan.start(

@@ -12,13 +12,13 @@ from multiprocessing.connection import wait
 
 import dagster as dg
 
-from listing_media_dagster.gpu.children import kill_descendants
+from listing_media_dagster.gpu.children import RUN_ID, kill_descendants
 
 _SECONDS_TO_SAY_SO = 15.0
 
 
 @contextmanager
-def ended_with_its_owner(instance: dg.DagsterInstance, run_id: str, *, look_every: float = 10.0) -> Iterator[None]:
+def ended_with_its_owner(instance: dg.DagsterInstance, run_id: str, *, look_every: float = 5.0) -> Iterator[None]:
     """End this process, with all that it started, once its code server is gone or its run was ended by others.
 
     A run is a child of the code server. Without it nobody can cancel the run, and run monitoring takes it for lost and
@@ -26,17 +26,21 @@ def ended_with_its_owner(instance: dg.DagsterInstance, run_id: str, *, look_ever
     ended, which is looked for every `look_every` seconds. A run that no code server started (`listing-media run`) is
     left alone.
     """
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        yield
-        return
     over = threading.Event()
-    watched = (instance, run_id, parent.sentinel, look_every, over)
-    threading.Thread(target=_watch, args=watched, name="run-watch", daemon=True).start()
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        watched = (instance, run_id, parent.sentinel, look_every, over)
+        threading.Thread(target=_watch, args=watched, name="run-watch", daemon=True).start()
+    before = os.environ.get(RUN_ID)
+    os.environ[RUN_ID] = run_id  # what the run starts is known by it
     try:
         yield
     finally:
         over.set()
+        if before is None:
+            del os.environ[RUN_ID]
+        else:
+            os.environ[RUN_ID] = before
 
 
 def _watch(instance: dg.DagsterInstance, run_id: str, parent: int, look_every: float, over: threading.Event) -> None:

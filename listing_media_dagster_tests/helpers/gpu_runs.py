@@ -16,8 +16,8 @@ import psutil
 
 from listing_media_dagster.gpu.children import child_environment
 from listing_media_dagster.gpu.devices import DeviceSlots
+from listing_media_dagster.gpu.executor import gpu_routing_executor
 from listing_media_dagster.gpu.run_launcher import CudaRunLauncher, device_slots
-from listing_media_dagster.gpu.run_watch import ended_with_its_owner
 from listing_media_dagster_tests.helpers.servers import free_port
 
 WHERE = "LISTING_MEDIA_TEST_WHERE"
@@ -40,10 +40,7 @@ def journal(line: str) -> None:
 @dg.op(config_schema={"hold": bool})
 def hold_a_gpu(context: dg.OpExecutionContext) -> None:
     """Hold a device, with a child process working on it, until the test lets go; write down when that was."""
-    with (
-        ended_with_its_owner(context.instance, context.run_id, look_every=1.0),
-        device_slots(context.instance).claimed(context.run_id, say=context.log.info) as device,
-    ):
+    with device_slots(context.instance).claimed(context.run_id, say=context.log.info) as device:
         code = "from listing_media_dagster.gpu.children import die_with_parent as d; d(); import time; time.sleep(120)"
         environment = child_environment(context.run_id, device)
         child = subprocess.Popen([sys.executable, "-c", code], env=environment)
@@ -62,12 +59,12 @@ def need_no_gpu(context: dg.OpExecutionContext) -> None:
     journal(f"{context.run_id} needed none")
 
 
-@dg.job(executor_def=dg.in_process_executor)
+@dg.job(executor_def=gpu_routing_executor)
 def gpu_job() -> None:
     hold_a_gpu()
 
 
-@dg.job(executor_def=dg.in_process_executor)
+@dg.job(executor_def=gpu_routing_executor)
 def cpu_job() -> None:
     need_no_gpu()
 

@@ -13,8 +13,8 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from listing_media_dagster.gpu.children import visible_to_cuda
-from listing_media_dagster.gpu.devices import DeviceSlots, NoDevice, find_devices, slots_here
+from listing_media_dagster.gpu.children import RUN_ID, visible_to_cuda
+from listing_media_dagster.gpu.devices import Claim, NoDevice, find_devices, slots_here
 from listing_media_dagster.gpu.job import JobFolder, ModelJob, Needs
 from listing_media_dagster.gpu.routes.here import work_here
 from listing_media_dagster.gpu.routes.route import Listener, RouteFailed, RouteReport
@@ -50,7 +50,7 @@ class CudaRoute:
 
     def __init__(self, at: Settings) -> None:
         self._at = at
-        self._ours: str | None = None
+        self._claim: Claim | None = None
 
     def refusal(self, needs: Needs, job: ModelJob | None = None) -> str | None:
         if needs.gpu == "none":
@@ -62,27 +62,26 @@ class CudaRoute:
 
     def run(self, folder: JobFolder, listener: Listener, known: dict[str, Any] | None = None) -> RouteReport:
         began = time.monotonic()
-        needs = folder.job.needs
+        if self._claim is None:
+            self._claim = self._claim_one(folder.job, listener)
+        queued = time.monotonic() - began
+        return replace(work_here(folder, listener, "cuda:0", self._at), queue_seconds=queued)
+
+    def _claim_one(self, job: ModelJob, listener: Listener) -> Claim:
+        """Wait for a GPU and keep it to the end of this process: its models stay in that one's memory."""
+        slots = slots_here(self._at)
+        seen = zip(slots.devices, look_at_gpus(slots.devices), strict=False)
+        fitting = tuple(device for device, gpu in seen if refusal_of(job.needs, (gpu,)) is None)
+        owner = os.environ.get(RUN_ID) or job.id
         try:
-            with self._slots(needs).claimed(
-                folder.job.id, say=listener.say, stop_if_cancelled=listener.stop_if_cancelled
-            ) as device:
-                queued = time.monotonic() - began
-                self._ours = device
-                # Counts until CUDA is first used here; from then on this process keeps to that device.
-                os.environ.update(visible_to_cuda(device))
-                report = work_here(folder, listener, "cuda:0", self._at)
+            claim = replace(slots, devices=fitting).claim(
+                owner, say=listener.say, stop_if_cancelled=listener.stop_if_cancelled
+            )
         except NoDevice as none:
             raise RouteFailed(str(none), may_succeed_later=False) from None
-        return replace(report, queue_seconds=queued)
-
-    def _slots(self, needs: Needs) -> DeviceSlots:
-        slots = slots_here(self._at)
-        if self._ours is not None:
-            return replace(slots, devices=(self._ours,), problem_of=lambda device: None)
-        seen = zip(slots.devices, look_at_gpus(slots.devices), strict=False)
-        fitting = tuple(device for device, gpu in seen if refusal_of(needs, (gpu,)) is None)
-        return replace(slots, devices=fitting)
+        # Counts until CUDA is first used here; from then on this process sees that device only.
+        os.environ.update(visible_to_cuda(claim.device))
+        return claim
 
 
 @cache
