@@ -100,7 +100,7 @@ class _Process:
         os.environ.update(visible_to_cuda(None if worker.on_cpu else claim.device))
         from listing_media_dagster.models.warm import WarmModels
 
-        models = WarmModels(keep_seconds=worker.warm_seconds)
+        models = WarmModels(keep_seconds=worker.warm_seconds, free_gb=None if worker.on_cpu else _free_vram_gb)
         bench = Bench("cpu" if worker.on_cpu else "cuda:0", models, worker.models_dir, worker.own_weights)
         board = Board(worker.broker, worker.lease_seconds)
         card = WorkerCard(_name(), claim.device, worker.vram_gb)
@@ -118,6 +118,12 @@ class _Process:
             self._desk.release_dead_holder(ticket.name)
         for left in self._desk.work_off(ticket):
             keep_trying(partial(send_ticket, self._app, left), _SECONDS_TO_FIND_THE_BROKER)
+
+
+def _free_vram_gb() -> float:
+    import torch
+
+    return float(torch.cuda.mem_get_info(0)[0]) / 2**30
 
 
 def _name() -> str:
