@@ -37,14 +37,14 @@ def setup(
 ) -> None:
     """Say who is signed in and how much GPU time is left; upload what sessions shall find attached."""
     from listing_media_dagster.gpu.kaggle.client import KaggleError
-    from listing_media_dagster.gpu.routes.kaggle import HOW_TO_SIGN_IN, has_credentials, kaggle_jobs
+    from listing_media_dagster.gpu.routes.kaggle import HOW_TO_SIGN_IN, has_credentials, sessions_of
 
     if importlib.util.find_spec("kaggle") is None:
         _give_up("The client isn't installed: pip install 'listing-media-dagster[kaggle]'")
     if not has_credentials(os.environ):
         _give_up(HOW_TO_SIGN_IN[0].upper() + HOW_TO_SIGN_IN[1:])
     try:
-        with kaggle_jobs(settings()).client(say=_tell) as client:
+        with sessions_of(settings()).client(say=_tell) as client:
             account, quota = client.who_am_i(), client.quota()
             _tell(f"Signed in as {account.user} ({account.method.lower().replace('_', ' ')}, client {account.version})")
             _tell(f"{quota.left_seconds / 3600:.1f} of {quota.allowed_seconds / 3600:.0f} GPU hours left this week")

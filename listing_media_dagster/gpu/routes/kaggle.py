@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from listing_media_dagster.gpu.job import JobFolder, ModelJob, Needs
-from listing_media_dagster.gpu.kaggle.jobs import KaggleJobs
 from listing_media_dagster.gpu.kaggle.outbox import Outbox
+from listing_media_dagster.gpu.kaggle.shared_sessions import SharedSessions
 from listing_media_dagster.gpu.kaggle.shipment import DATASET, MODEL_VERSION, Limits, why_too_big
-from listing_media_dagster.gpu.routes.route import Listener, Route, RouteReport
+from listing_media_dagster.gpu.routes.route import Listener, RouteReport
 from listing_media_dagster.models.catalogue import catalogue_entry
 from listing_media_dagster.settings import Settings
 
@@ -25,7 +25,7 @@ HOW_TO_SIGN_IN = (
 
 @dataclass(frozen=True)
 class KaggleRoute:
-    jobs: KaggleJobs
+    sessions: SharedSessions
     environment: Mapping[str, str]
     name: str = "kaggle"
     is_remote: bool = True
@@ -36,14 +36,14 @@ class KaggleRoute:
             return "the client isn't installed: pip install 'listing-media-dagster[kaggle]'"
         if not has_credentials(self.environment):
             return HOW_TO_SIGN_IN
-        return why_too_big(needs) or self._weights_missing(job) or self.jobs.refusal(needs, job)
+        return why_too_big(needs) or self._weights_missing(job) or self.sessions.refusal(needs, job)
 
     def run(self, folder: JobFolder, listener: Listener, known: dict[str, Any] | None = None) -> RouteReport:
-        return self.jobs.run(folder, listener, known)
+        return self.sessions.run(folder, listener, known)
 
     def _weights_missing(self, job: ModelJob | None) -> str | None:
         """Return how to attach weights if none are and the job's model needs some; which ones are is seen there."""
-        limits = self.jobs.limits
+        limits = self.sessions.limits
         if job is None or job.model is None:
             return None
         try:
@@ -71,7 +71,7 @@ def has_credentials(environment: Mapping[str, str]) -> bool:
     return any(path.is_file() for path in [*places, own / "kaggle.json", settings / "kaggle" / "kaggle.json"])
 
 
-def kaggle_jobs(at: Settings, environment: Mapping[str, str] | None = None) -> KaggleJobs:
+def sessions_of(at: Settings, environment: Mapping[str, str] | None = None) -> SharedSessions:
     """Return Kaggle as the settings have it. Raises `ValueError` naming the setting that can't be."""
     limits = Limits(
         session_seconds=at.kaggle_session_minutes * 60,
@@ -81,11 +81,11 @@ def kaggle_jobs(at: Settings, environment: Mapping[str, str] | None = None) -> K
         datasets=_references(at.kaggle_datasets, DATASET, "LISTING_MEDIA_KAGGLE_DATASETS"),
         models=_references(at.kaggle_models, MODEL_VERSION, "LISTING_MEDIA_KAGGLE_MODELS"),
     )
-    return KaggleJobs(Outbox(at.kaggle_dir.expanduser()), limits, environment=environment)
+    return SharedSessions(Outbox(at.kaggle_dir.expanduser()), limits, environment=environment)
 
 
-def open_route(at: Settings) -> Route:
-    return KaggleRoute(kaggle_jobs(at), os.environ)
+def open_route(at: Settings) -> KaggleRoute:
+    return KaggleRoute(sessions_of(at), os.environ)
 
 
 def _references(said: str, form: re.Pattern[str], setting: str) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ import pytest
 from listing_media_dagster.gpu.job import JobFolder, Needs
 from listing_media_dagster.gpu.kaggle.client import BackOff, KaggleClient
 from listing_media_dagster.gpu.kaggle.drive import Patience
-from listing_media_dagster.gpu.kaggle.jobs import KaggleJobs
 from listing_media_dagster.gpu.kaggle.outbox import Outbox
+from listing_media_dagster.gpu.kaggle.shared_sessions import SharedSessions
 from listing_media_dagster.gpu.kaggle.shipment import Limits
 from listing_media_dagster.gpu.routes.route import Listener
 from listing_media_dagster_tests.helpers.fake_kaggle import FakeKaggle, running_kaggle
@@ -43,9 +43,9 @@ def client(kaggle: FakeKaggle, tmp_path: Path) -> Iterator[KaggleClient]:
 
 
 @pytest.fixture
-def jobs(kaggle: FakeKaggle, tmp_path: Path) -> KaggleJobs:
+def sessions(kaggle: FakeKaggle, tmp_path: Path) -> SharedSessions:
     limits = Limits(collect_seconds=0)
-    return KaggleJobs(Outbox(tmp_path / "outbox"), limits, IMPATIENT, AT_ONCE, kaggle.client_environment(tmp_path))
+    return SharedSessions(Outbox(tmp_path / "outbox"), limits, IMPATIENT, AT_ONCE, kaggle.client_environment(tmp_path))
 
 
 @dataclass

@@ -12,8 +12,8 @@ from pathlib import Path
 from listing_media_dagster.gpu.job import JobFolder
 from listing_media_dagster.gpu.kaggle.client import BackOff
 from listing_media_dagster.gpu.kaggle.drive import Patience
-from listing_media_dagster.gpu.kaggle.jobs import KaggleJobs
 from listing_media_dagster.gpu.kaggle.outbox import Outbox
+from listing_media_dagster.gpu.kaggle.shared_sessions import SharedSessions
 from listing_media_dagster.gpu.kaggle.shipment import Limits
 from listing_media_dagster.gpu.routes.route import Listener
 
@@ -31,4 +31,4 @@ if __name__ == "__main__":
     listener = Listener(say=say, item_done=lambda item: say(f"done {item}"), remember=remember)
     patience = Patience(tick=0.05, poll=0.2, poll_dataset=0.1, lost_push=0.5)
     limits, at_once = Limits(collect_seconds=0), BackOff(tries=5, first=0.02, longest=0.1)
-    KaggleJobs(Outbox(outbox), limits, patience, at_once).run(JobFolder(folder), listener, known)
+    SharedSessions(Outbox(outbox), limits, patience, at_once).run(JobFolder(folder), listener, known)

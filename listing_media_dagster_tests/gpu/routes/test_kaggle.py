@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from listing_media_dagster.gpu.job import Item, ModelJob, ModelRef, Needs, WorkKind
-from listing_media_dagster.gpu.kaggle.jobs import KaggleJobs
 from listing_media_dagster.gpu.kaggle.outbox import Outbox
+from listing_media_dagster.gpu.kaggle.shared_sessions import SharedSessions
 from listing_media_dagster.gpu.kaggle.shipment import Limits, Shipment, Ticket
-from listing_media_dagster.gpu.routes.kaggle import KaggleRoute, has_credentials, kaggle_jobs, open_route
+from listing_media_dagster.gpu.routes.kaggle import KaggleRoute, has_credentials, open_route, sessions_of
 from listing_media_dagster.gpu.routes.table import open_route as open_by_name
 from listing_media_dagster.settings import Settings
 
@@ -27,10 +27,10 @@ def route(
     tmp_path: Path, hours_left: float = 20, environment: dict[str, str] = SIGNED_IN, **limits: Any
 ) -> KaggleRoute:
     """A route to an account that was just asked for its GPU time."""
-    jobs = KaggleJobs(Outbox(tmp_path), Limits(**limits), environment=environment)
+    sessions = SharedSessions(Outbox(tmp_path), Limits(**limits), environment=environment)
     quota = {"used_seconds": (30 - hours_left) * HOUR, "allowed_seconds": 30 * HOUR, "refreshes_at": None}
-    jobs.outbox.keep_quota({"asked_at": time.time(), "quota": quota})
-    return KaggleRoute(jobs, environment)
+    sessions.outbox.keep_quota({"asked_at": time.time(), "quota": quota})
+    return KaggleRoute(sessions, environment)
 
 
 def job(model: str | None = None, items: int = 2) -> ModelJob:
@@ -65,10 +65,10 @@ def test_without_the_client_it_says_how_to_install_it(tmp_path: Path, monkeypatc
 
 def test_a_full_next_session_refuses_work_that_can_do_without_a_gpu(tmp_path: Path) -> None:
     full = route(tmp_path, session_seconds=3600, sessions=1)
-    outbox = full.jobs.outbox
+    outbox = full.sessions.outbox
     big = Ticket(id="b" * 8, job_id="big", kind=WorkKind.STAGE, items=200, submitted_at=0)
     outbox.record(Shipment(id="0" * 8, owner="alice", tickets=(big,), timeout_seconds=3600, created_at=0))
-    waiting = replace(full, jobs=replace(full.jobs, outbox=_Waiting(outbox.root)))
+    waiting = replace(full, sessions=replace(full.sessions, outbox=_Waiting(outbox.root)))
     said = waiting.refusal(Needs(gpu="optional"))
     assert said == "1 of 1 sessions are running and the next one is full"
     assert waiting.refusal(REQUIRED) is None
@@ -92,11 +92,11 @@ def test_settings_become_limits_and_wrong_ones_are_named(tmp_path: Path) -> None
         kaggle_dir=tmp_path, kaggle_session_minutes=120, kaggle_datasets="alice/w-one, alice/w-two",
         kaggle_models="google/gemma/pytorch/2b/3", _env_file=None,
     )  # fmt: skip
-    limits = kaggle_jobs(at).limits
+    limits = sessions_of(at).limits
     assert (limits.session_seconds, limits.datasets) == (7200, ("alice/w-one", "alice/w-two"))
     assert limits.models == ("google/gemma/pytorch/2b/3",) and not limits.internet
     with pytest.raises(ValueError, match="LISTING_MEDIA_KAGGLE_DATASETS names 'w-one'"):
-        kaggle_jobs(Settings(kaggle_datasets="w-one", _env_file=None))
+        sessions_of(Settings(kaggle_datasets="w-one", _env_file=None))
 
 
 def test_the_route_opens_by_its_name(tmp_path: Path) -> None:

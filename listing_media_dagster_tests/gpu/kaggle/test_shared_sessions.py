@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from listing_media_dagster.gpu.job import JobFolder
-from listing_media_dagster.gpu.kaggle.jobs import KaggleJobs
 from listing_media_dagster.gpu.kaggle.outbox import Outbox
+from listing_media_dagster.gpu.kaggle.shared_sessions import SharedSessions
 from listing_media_dagster.gpu.kaggle.shipment import Limits
 from listing_media_dagster.gpu.routes.route import JobCancelled, RouteFailed
 from listing_media_dagster_tests.gpu.kaggle.conftest import IMPATIENT, Died, Hearing
@@ -49,13 +49,13 @@ def in_background(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]
 
 
 def test_a_backfill_of_ten_listings_travels_as_one_kernel_and_leaves_no_secret_and_nothing_behind(
-    kaggle: FakeKaggle, jobs: KaggleJobs, make_job: MakeJob
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
 ) -> None:
-    jobs.limits = Limits(collect_seconds=0.5)
+    sessions.limits = Limits(collect_seconds=0.5)
     folders = [make_job(f"home-{number}", items=1) for number in range(9)] + [make_job("home-9", items=3)]
     heard = [Hearing() for _ in folders]
     threads = [
-        in_background(lambda folder=folder, hearing=hearing: jobs.run(folder, hearing.listener))
+        in_background(lambda folder=folder, hearing=hearing: sessions.run(folder, hearing.listener))
         for folder, hearing in zip(folders, heard, strict=True)
     ]
     arguments: set[str] = set()
@@ -82,7 +82,7 @@ def test_a_backfill_of_ten_listings_travels_as_one_kernel_and_leaves_no_secret_a
     )
     assert request.get("enableInternet", False) is False
     assert not kaggle.kernels and not kaggle.datasets
-    assert not jobs.outbox.shipments() and not list((jobs.outbox.root / "tickets").iterdir())
+    assert not sessions.outbox.shipments() and not list((sessions.outbox.root / "tickets").iterdir())
 
     with zipfile.ZipFile(kaggle.uploaded[0]) as bundle:
         travelled = b"".join(bundle.read(name) for name in bundle.namelist())
@@ -95,12 +95,12 @@ def test_a_backfill_of_ten_listings_travels_as_one_kernel_and_leaves_no_secret_a
 
 
 def test_what_a_broken_gpu_left_undone_goes_with_the_next_session(
-    kaggle: FakeKaggle, jobs: KaggleJobs, make_job: MakeJob
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
 ) -> None:
     kaggle.faults.broken_second_gpus = 1
     kaggle.faults.mount, kaggle.faults.unpack_archives = "old", False
     folder, hearing = make_job(items=2, spoilt=0), Hearing()
-    report = jobs.run(folder, hearing.listener)
+    report = sessions.run(folder, hearing.listener)
     assert [(item.outcome, item.reason) for item in folder.result().items] == [
         ("failed", "an input is no picture"),
         ("ok", ""),
@@ -111,13 +111,13 @@ def test_what_a_broken_gpu_left_undone_goes_with_the_next_session(
 
 
 def test_cut_tampered_and_missing_outputs_are_fetched_again(
-    kaggle: FakeKaggle, jobs: KaggleJobs, make_job: MakeJob
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
 ) -> None:
     kaggle.faults.error_page_downloads = 1
     kaggle.faults.truncated_downloads = 1
     kaggle.faults.tampered_downloads = 1
     folder, hearing = make_job(items=1), Hearing()
-    jobs.run(folder, hearing.listener)
+    sessions.run(folder, hearing.listener)
     assert folder.result().items[0].outcome == "ok"
     assert "results.json was answered with status 503" in hearing.text
     assert re.search(r"results.zip (broke off after|couldn't be fetched)", hearing.text)
@@ -126,36 +126,36 @@ def test_cut_tampered_and_missing_outputs_are_fetched_again(
 
 
 def test_a_session_that_fails_is_told_with_the_end_of_its_log(
-    kaggle: FakeKaggle, jobs: KaggleJobs, make_job: MakeJob
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
 ) -> None:
     kaggle.faults.gpus = 0
     with pytest.raises(
         RouteFailed, match=r"(?s)ended with an error: exit code 2.*has no GPU; nothing was done"
     ) as failed:
-        jobs.run(make_job(), Hearing().listener)
+        sessions.run(make_job(), Hearing().listener)
     assert not failed.value.may_succeed_later
     assert not kaggle.kernels and not kaggle.datasets
 
 
 def test_a_kernel_may_be_invisible_at_first_but_not_stay_away(
-    kaggle: FakeKaggle, jobs: KaggleJobs, make_job: MakeJob
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
 ) -> None:
     kaggle.faults.gpus = 0
     kaggle.faults.polls_until_visible = 2
     with pytest.raises(RouteFailed, match="no GPU"):
-        jobs.run(make_job("seen"), Hearing().listener)
+        sessions.run(make_job("seen"), Hearing().listener)
     kaggle.faults.polls_until_visible = 999
     with pytest.raises(RouteFailed, match="was deleted on Kaggle"):
-        jobs.run(make_job("unseen"), Hearing().listener)
+        sessions.run(make_job("unseen"), Hearing().listener)
 
 
 def test_a_session_that_runs_into_its_limit_may_be_tried_again(
-    kaggle: FakeKaggle, jobs: KaggleJobs, make_job: MakeJob
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
 ) -> None:
     kaggle.faults.session_seconds = 0.1
     kaggle.faults.failure_message = "Your notebook was stopped because it exceeded the maximum execution duration."
     with pytest.raises(RouteFailed, match="ran into its time limit of 20 minutes") as failed:
-        jobs.run(make_job(), Hearing().listener)
+        sessions.run(make_job(), Hearing().listener)
     assert failed.value.may_succeed_later
 
 
@@ -171,54 +171,58 @@ def test_a_session_that_runs_into_its_limit_may_be_tried_again(
     ],
 )
 def test_a_shipment_that_cannot_start_fails_with_its_reason_and_is_cleared_away(
-    kaggle: FakeKaggle, jobs: KaggleJobs, make_job: MakeJob, fault: str, value: Any, reason: str
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob, fault: str, value: Any, reason: str
 ) -> None:
     setattr(kaggle.faults, fault, value)
-    jobs.patience = replace(IMPATIENT, free_session=0.3, dataset_ready=0.4)
+    sessions.patience = replace(IMPATIENT, free_session=0.3, dataset_ready=0.4)
     kaggle.may_start.clear()
     with pytest.raises(RouteFailed, match=reason):
-        jobs.run(make_job(items=1), Hearing().listener)
-    assert not kaggle.kernels and not kaggle.datasets and not jobs.outbox.shipments()
+        sessions.run(make_job(items=1), Hearing().listener)
+    assert not kaggle.kernels and not kaggle.datasets and not sessions.outbox.shipments()
 
 
 def test_spent_gpu_time_fails_a_job_before_anything_is_uploaded(
-    kaggle: FakeKaggle, jobs: KaggleJobs, make_job: MakeJob
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
 ) -> None:
     kaggle.gpu_seconds_used = 29.8 * 3600
     with pytest.raises(RouteFailed, match=r"0.2 of 30 GPU hours left"):
-        jobs.run(make_job(), Hearing().listener)
+        sessions.run(make_job(), Hearing().listener)
     assert not kaggle.count("StartBlobUpload")
 
 
-def test_a_job_cancelled_while_it_waits_leaves_nothing(kaggle: FakeKaggle, jobs: KaggleJobs, make_job: MakeJob) -> None:
-    jobs.limits = Limits(collect_seconds=600)
+def test_a_job_cancelled_while_it_waits_leaves_nothing(
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
+) -> None:
+    sessions.limits = Limits(collect_seconds=600)
     hearing = Hearing(cancel_at="wait for a session")
     with pytest.raises(JobCancelled):
-        jobs.run(make_job(), hearing.listener)
-    assert not kaggle.calls and not list((jobs.outbox.root / "tickets").iterdir())
+        sessions.run(make_job(), hearing.listener)
+    assert not kaggle.calls and not list((sessions.outbox.root / "tickets").iterdir())
 
 
 def test_a_job_cancelled_in_the_middle_of_its_upload_stops_it(
-    kaggle: FakeKaggle, jobs: KaggleJobs, make_job: MakeJob
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
 ) -> None:
     kaggle.held.add("PUT")
     hearing = Hearing()
-    thread, ended = in_background(lambda: jobs.run(make_job(), hearing.listener))
+    thread, ended = in_background(lambda: sessions.run(make_job(), hearing.listener))
     wait_until(lambda: kaggle.count("PUT"))
     hearing.is_cancelled = True
     thread.join(10)
     kaggle.held.clear()
     assert isinstance(ended[0], JobCancelled)
-    assert not kaggle.datasets and not kaggle.sessions and not jobs.outbox.shipments()
+    assert not kaggle.datasets and not kaggle.sessions and not sessions.outbox.shipments()
 
 
 def test_the_last_one_to_cancel_ends_the_session_and_the_others_are_told_what_that_means(
-    kaggle: FakeKaggle, jobs: KaggleJobs, make_job: MakeJob
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
 ) -> None:
-    jobs.limits = Limits(collect_seconds=0.3)
+    sessions.limits = Limits(collect_seconds=0.3)
     kaggle.may_start.clear()
     heard = [Hearing(), Hearing()]
-    running = [in_background(lambda n=n: jobs.run(make_job(f"home-{n}", items=1), heard[n].listener)) for n in range(2)]
+    running = [
+        in_background(lambda n=n: sessions.run(make_job(f"home-{n}", items=1), heard[n].listener)) for n in range(2)
+    ]
     wait_until(lambda: all("kernel pushed" in hearing.text for hearing in heard))
     heard[0].is_cancelled = True
     running[0][0].join(10)
@@ -229,68 +233,68 @@ def test_the_last_one_to_cancel_ends_the_session_and_the_others_are_told_what_th
     running[1][0].join(10)
     assert isinstance(running[1][1][0], JobCancelled)
     assert "Kaggle has no call that stops a session" in heard[1].text
-    assert not kaggle.kernels and not kaggle.datasets and not jobs.outbox.shipments()
+    assert not kaggle.kernels and not kaggle.datasets and not sessions.outbox.shipments()
 
 
 def test_a_session_is_found_again_without_the_outbox_from_what_the_run_remembered(
-    kaggle: FakeKaggle, jobs: KaggleJobs, make_job: MakeJob
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
 ) -> None:
     kaggle.may_start.clear()
     folder, first = make_job(items=1), Hearing(die_at="kernel pushed")
     with pytest.raises(Died):
-        jobs.run(folder, first.listener)
+        sessions.run(folder, first.listener)
     known = first.remembered[-1]
     assert known["kernel"] == known["dataset"] == kaggle.sessions[0].ref and known["attempt"] == 1
-    shutil.rmtree(jobs.outbox.root)
+    shutil.rmtree(sessions.outbox.root)
     kaggle.may_start.set()
     again = Hearing()
-    jobs.run(folder, again.listener, known)
+    sessions.run(folder, again.listener, known)
     assert folder.result().items[0].outcome == "ok"
     assert len(kaggle.sessions) == 1 and "which an earlier attempt started" in again.text
 
 
 def test_a_place_held_by_the_dead_is_freed_by_those_who_wait(
-    kaggle: FakeKaggle, jobs: KaggleJobs, make_job: MakeJob
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
 ) -> None:
-    jobs.limits = Limits(collect_seconds=0, sessions=1)
+    sessions.limits = Limits(collect_seconds=0, sessions=1)
     kaggle.faults.gpus = 0
     with pytest.raises(Died):
-        jobs.run(make_job("left"), Hearing(die_at="kernel pushed").listener)
-    assert len(jobs.running()) == 1
+        sessions.run(make_job("left"), Hearing(die_at="kernel pushed").listener)
+    assert len(sessions.running()) == 1
     with pytest.raises(RouteFailed, match="no GPU"):
-        jobs.run(make_job("next"), Hearing().listener)
-    assert not jobs.running() and not kaggle.kernels
+        sessions.run(make_job("next"), Hearing().listener)
+    assert not sessions.running() and not kaggle.kernels
 
 
 def test_what_could_not_be_deleted_is_deleted_by_the_next_driver(
-    kaggle: FakeKaggle, jobs: KaggleJobs, make_job: MakeJob
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
 ) -> None:
     kaggle.faults.save_error = "No."
     kaggle.faults.answer_503["DeleteDataset"] = 5
     hearing = Hearing()
     for name in ("one", "two"):
         with pytest.raises(RouteFailed):
-            jobs.run(make_job(name), hearing.listener)
+            sessions.run(make_job(name), hearing.listener)
     assert "couldn't be deleted yet" in hearing.text
-    assert not kaggle.datasets and not jobs.outbox.shipments()
+    assert not kaggle.datasets and not sessions.outbox.shipments()
 
 
-def test_jobs_of_a_dead_run_are_not_shipped(jobs: KaggleJobs, make_job: MakeJob) -> None:
-    jobs.limits = Limits(collect_seconds=600)
+def test_jobs_of_a_dead_run_are_not_shipped(sessions: SharedSessions, make_job: MakeJob) -> None:
+    sessions.limits = Limits(collect_seconds=600)
     with pytest.raises(Died):
-        jobs.run(make_job("left"), Hearing(die_at="wait for a session").listener)
-    assert len(list((jobs.outbox.root / "tickets").iterdir())) == 1
-    assert jobs.outbox.waiting() == []
+        sessions.run(make_job("left"), Hearing(die_at="wait for a session").listener)
+    assert len(list((sessions.outbox.root / "tickets").iterdir())) == 1
+    assert sessions.outbox.waiting() == []
 
 
-def test_what_nobody_came_back_for_is_thrown_away_in_the_end(jobs: KaggleJobs, make_job: MakeJob) -> None:
-    jobs.limits = Limits(collect_seconds=600)
+def test_what_nobody_came_back_for_is_thrown_away_in_the_end(sessions: SharedSessions, make_job: MakeJob) -> None:
+    sessions.limits = Limits(collect_seconds=600)
     with pytest.raises(Died):
-        jobs.run(make_job("left"), Hearing(die_at="wait for a session").listener)
-    jobs.outbox.discard_abandoned(before=time.time() - 60)
-    assert len(list((jobs.outbox.root / "tickets").iterdir())) == 1
-    jobs.outbox.discard_abandoned(before=time.time() + 60)
-    assert not list((jobs.outbox.root / "tickets").iterdir())
+        sessions.run(make_job("left"), Hearing(die_at="wait for a session").listener)
+    sessions.outbox.discard_abandoned(before=time.time() - 60)
+    assert len(list((sessions.outbox.root / "tickets").iterdir())) == 1
+    sessions.outbox.discard_abandoned(before=time.time() + 60)
+    assert not list((sessions.outbox.root / "tickets").iterdir())
 
 
 def test_an_outbox_is_made_where_it_is_wanted(tmp_path: Path) -> None:

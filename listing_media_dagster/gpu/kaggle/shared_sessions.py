@@ -41,7 +41,7 @@ ABANDONED_SECONDS = 14 * 86400.0
 
 
 @dataclass
-class KaggleJobs:
+class SharedSessions:
     """Kaggle as a place to have model jobs done. `environment` is the client's, with the credentials in it."""
 
     outbox: Outbox
@@ -161,7 +161,7 @@ class KaggleJobs:
 class _Errand:
     """One job's way through one session: hand it in, see it shipped, take its results."""
 
-    jobs: KaggleJobs
+    sessions: SharedSessions
     folder: JobFolder
     listener: Listener
     attempt: int
@@ -172,7 +172,7 @@ class _Errand:
 
     @property
     def _outbox(self) -> Outbox:
-        return self.jobs.outbox
+        return self.sessions.outbox
 
     def run(self, known: dict[str, Any] | None) -> Outcome:
         """Return the outcome, the results being in the folder. Raises `RouteFailed`, `JobCancelled`."""
@@ -198,7 +198,7 @@ class _Errand:
         left = set(items_left(self.folder.job, self.folder))
         with tempfile.TemporaryDirectory(prefix="listing-media-kaggle-") as scratch:
             rest = _part(self.folder, left, Path(scratch) / "job")
-            ticket = Ticket.of(rest.job, ticket_id, self.jobs.now(), self.attempt)
+            ticket = Ticket.of(rest.job, ticket_id, self.sessions.now(), self.attempt)
             self._outbox.submit(ticket, rest)
         self.listener.say(f"Kaggle: {len(left)} items wait for a session")
         return ticket_id
@@ -224,36 +224,36 @@ class _Errand:
 
         Other jobs of the session are left to those who wait for them; it is cleared away when ours is done.
         """
-        with self.jobs.client() as client:
+        with self.sessions.client() as client:
             state = client.kernel_state(shipment.ref)
             if state is None:
                 client.delete_dataset(shipment.ref)
                 return None
         self._outbox.submit(ticket, self.folder)
         own = shipment.model_copy(update={"tickets": (ticket,), "stage": Stage.RUNNING, "log_lines": 0})
-        self._outbox.record(own.model_copy(update={"pushed_at": own.pushed_at or self.jobs.now()}))
+        self._outbox.record(own.model_copy(update={"pushed_at": own.pushed_at or self.sessions.now()}))
         self._remember(ticket=ticket.id, shipment=own.model_dump(mode="json"))
         self.listener.say(f"Kaggle: going on with session {shipment.ref}, which an earlier attempt started")
         return ticket.id
 
     def _await(self) -> Outcome:
-        with self.jobs.client(say=self._say_client, while_waiting=self._tick) as client:
+        with self.sessions.client(say=self._say_client, while_waiting=self._tick) as client:
             while (outcome := self._outbox.outcome(self._ticket)) is None:
                 self._tick()
                 shipment = self._outbox.shipment_of(self._ticket) or self._ship(client)
                 if shipment is not None:
                     self._tell(shipment)
                     self._drive_if_nobody_does(shipment, client)
-                time.sleep(self.jobs.patience.tick)
+                time.sleep(self.sessions.patience.tick)
         self._tick()
         return outcome
 
     def _ship(self, client: KaggleClient) -> Shipment | None:
         """Return the shipment that this job goes with, if it is time to make one."""
-        for other in self.jobs.running() if self.jobs.all_sessions_are_taken() else ():
+        for other in self.sessions.running() if self.sessions.all_sessions_are_taken() else ():
             self._drive_if_nobody_does(other, client)  # or a place stays taken by those who died
         try:
-            shipment = self.jobs.make_shipment(client)
+            shipment = self.sessions.make_shipment(client)
         except KaggleError as error:
             self._outbox.discard(self._ticket)
             later = error.is_passing or error.kind == "quota"
@@ -270,8 +270,8 @@ class _Errand:
                 self._drive(client, current).run()
 
     def _drive(self, client: KaggleClient, shipment: Shipment) -> Drive:
-        jobs = self.jobs
-        return Drive(client, jobs.outbox, shipment, jobs.limits, jobs.patience, self._tick, jobs.now)
+        own = self.sessions
+        return Drive(client, own.outbox, shipment, own.limits, own.patience, self._tick, own.now)
 
     def _tell(self, shipment: Shipment) -> None:
         """Begin to listen to the shipment, and remember it before anything of it is awaited."""
@@ -316,9 +316,9 @@ class _Errand:
                 " it ends, and their results are thrown away"
             )
             return
-        until = time.monotonic() + 10 * self.jobs.patience.tick
+        until = time.monotonic() + 10 * self.sessions.patience.tick
         while not self._abandoned(shipment) and time.monotonic() < until:
-            time.sleep(self.jobs.patience.tick)
+            time.sleep(self.sessions.patience.tick)
 
     def _abandoned(self, shipment: Shipment) -> bool:
         with self._outbox.driving(shipment.id) as mine:
@@ -327,7 +327,7 @@ class _Errand:
                 return True
             if not mine:
                 return False
-            with self.jobs.client() as client:
+            with self.sessions.client() as client:
                 self._drive(client, current).abandon()
             for ticket in shipment.tickets:
                 self._outbox.discard(ticket.id)
