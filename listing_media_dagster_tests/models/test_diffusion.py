@@ -229,6 +229,8 @@ def test_what_is_no_picture_is_a_failure_of_the_model(fresh: Any, bias: float, r
 def test_requests_that_contradict_themselves_are_refused(editor: Editor) -> None:
     with pytest.raises(ValueError, match="`mask` is 10x8 px, the image 32x32"):
         editor("sd15-tile").edit([a_room(0, mask=np.ones((8, 10), np.float32))])
+    with pytest.raises(ValueError, match=r"`image` is float64 \(32, 32, 3\), not uint8"):
+        editor("sd15-tile").edit([a_room(0, image=np.ones((32, 32, 3)))])
     with pytest.raises(ValueError, match=r"strength 0 isn't above 0"):
         editor("sd15-tile").edit([a_room(0, strength=0.0)])
 

@@ -79,12 +79,14 @@ def no_gpu_to_seed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_fewer_pictures_go_together_until_they_fit(cramped: Any) -> None:
     editor, device = cramped(lambda pictures, tiled, offloaded: pictures <= 1)
-    rooms = [a_room(number, strength=0.5) for number in range(3)]
+    rooms = [a_room(number, strength=0.5) for number in range(5)]
     told: list[tuple[int, int]] = []
     pictures = editor.edit(rooms, lambda step, steps: told.append((step, steps)))
-    assert len(pictures) == 3
-    assert device.tried == [(3, False, False), *[(1, False, False)] * 3]
-    assert told == sorted(told) and told[-1] == (6, 6)
+    assert len(pictures) == 5
+    assert [pictures for pictures, *_ in device.tried] == [3, 1, 1, 1, 1, 1], (
+        "five go as three and two, not four and one"
+    )
+    assert told == sorted(told) and told[-1] == (10, 10)
 
 
 def test_then_the_vae_works_in_tiles_and_then_parts_wait_for_their_turn(cramped: Any) -> None:
@@ -112,9 +114,10 @@ def test_where_nothing_fits_it_says_what_was_tried(cramped: Any) -> None:
         editor.edit([a_room(0, strength=0.5), a_room(1, strength=0.5)])
     assert "test GPU at 32x32 px" in str(failed.value)
     assert "one picture at a time, the VAE in tiles, parts offloaded" in str(failed.value)
-    assert len(device.tried) == 4
+    assert device.tried == [(2, False, False), (1, False, False), (1, True, False), (1, True, True)]
     device.fits = lambda *state: True
     assert len(editor.edit([a_room(0, strength=0.5)])) == 1, "once there is memory, it draws again"
+    assert device.tried[-1] == (1, False, True), "only what worked is remembered; what was offloaded stays so"
 
 
 def test_idle_models_are_asked_for_theirs_before_anything_is_given_up(cramped: Any) -> None:

@@ -179,7 +179,8 @@ def test_what_has_no_unload_is_let_go_and_loaded_anew(caches: Callable[..., Warm
     assert warm.get("numbers", lambda: [2]) == [2] and first == [1]
 
 
-def test_keeping_models_needs_no_torch() -> None:
-    asked = "import sys; import listing_media_dagster.models.warm; print('torch' in sys.modules)"
+@pytest.mark.parametrize("module", ["warm", "diffusion"])
+def test_naming_models_needs_no_torch(module: str) -> None:
+    asked = f"import sys; import listing_media_dagster.models.{module}; print('torch' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "False"

@@ -88,6 +88,7 @@ class DiffusionEditor:
     def edit(self, requests: Sequence[EditRequest], progress: Progress | None = None) -> list[Rgb]:
         """Return the pictures redrawn, at their own sizes; what is outside a mask is redrawn as well, if only slightly.
 
+        A picture drawn with others equals its single run but for rounding: a level of 255 in float32, a few in 16 bits.
         `progress` gets (step, steps) over all pictures; what it raises stops the drawing and passes through, and the
         editor can be used again. A model without a mask, a strength or a control goes without.
         Raises `ModelFailed` if there isn't memory for one picture or if what was drawn isn't a picture, `ValueError`
@@ -128,14 +129,16 @@ class DiffusionEditor:
 
     def _draw(self, drawings: Sequence[Future[Drawing]], size: tuple[int, int], steps: _Steps) -> list[Rgb]:
         """Return drawings of one kind as pictures, stepping down the ladder of plans as far as the memory asks for."""
-        device = self._hardware.name
-        plan = self._plan_for(size)
+        first = plan = self._plan_for(size)
         pictures: list[Rgb] = []
         asked_others = False
         while len(pictures) < len(drawings):
-            chunk = drawings[len(pictures) : len(pictures) + self._at_most(plan.batch)]
+            together = _evenly(len(drawings) - len(pictures), self._at_most(plan.batch))
+            chunk = drawings[len(pictures) : len(pictures) + together]
             try:
                 pictures += self._draw_together([drawing.result() for drawing in chunk], plan, steps)
+                if plan != first:
+                    remembered_plans.remember(self.entry.id, self._hardware.name, size, plan)
                 continue
             except Exception as error:
                 if not is_out_of_memory(error):
@@ -146,7 +149,6 @@ class DiffusionEditor:
             asked_others = True
             if not others_gave:
                 plan = self._thriftier(plan, len(chunk), size)
-                remembered_plans.remember(self.entry.id, device, size, plan)
         return pictures
 
     def _draw_together(self, drawings: Sequence[Drawing], plan: MemoryPlan, steps: _Steps) -> list[Rgb]:
@@ -257,6 +259,11 @@ class _Steps:
             self._progress(self._told, self._total)
 
 
+def _evenly(left: int, most: int) -> int:
+    """Return how many of the pictures `left` go next, so that no batch is much smaller than the others."""
+    return math.ceil(left / math.ceil(left / most))
+
+
 def _draws_own_noise(scheduler: Any) -> bool:
     """Say whether `scheduler` adds noise in its steps: from the global generator, if the pipeline passes none on."""
     return type(scheduler).__name__ == "FlowMatchLCMScheduler" or bool(scheduler.config.get("stochastic_sampling"))
@@ -273,6 +280,10 @@ def _seeded_globally(seed: int, hardware: Hardware) -> Iterator[None]:
 
 
 def _check(request: EditRequest) -> None:
+    for name in ("image", "start"):
+        picture = getattr(request, name)
+        if picture is not None and (picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3):
+            raise ValueError(f"`{name}` is {picture.dtype} {picture.shape}, not uint8 (H, W, 3)")
     height, width = request.image.shape[:2]
     for name in ("start", "mask", "depth", "lines"):
         field = getattr(request, name)

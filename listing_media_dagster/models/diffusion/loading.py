@@ -154,26 +154,21 @@ def _melt_in_loras(pipeline: Any, entry: CatalogueEntry, weights: WeightsFolder,
     except ImportError as error:
         raise ModelMissing(entry.title, "its LoRAs need peft: pip install 'listing-media-dagster[models]'") from error
     for lora in loras:
-        _load_lora(pipeline, entry, lora, weights.file(lora.role))
-    names = [lora.role for lora in loras]
-    pipeline.set_adapters(names, [lora.weight for lora in loras])
-    touched = [name for name, adapters in pipeline.get_list_adapters().items() if adapters]
-    pipeline.fuse_lora(components=touched, adapter_names=names)
+        file = weights.file(lora.role)
+        with _readable(file, entry):
+            _melt_in(pipeline, lora, file)
+
+
+def _melt_in(pipeline: Any, lora: Lora, file: Path) -> None:
+    pipeline.load_lora_weights(
+        file.parent, weight_name=file.name, adapter_name=lora.role, use_safetensors=True, local_files_only=True
+    )
+    changed = [name for name, adapters in pipeline.get_list_adapters().items() if lora.role in adapters]
+    # diffusers goes on without a word if no tensor of the file belongs to this pipeline.
+    if not changed:
+        raise ValueError(f"none of its tensors belongs to a {type(pipeline).__name__}")
+    pipeline.fuse_lora(components=changed, lora_scale=lora.weight, adapter_names=[lora.role])
     pipeline.unload_lora_weights()
-
-
-def _load_lora(pipeline: Any, entry: CatalogueEntry, lora: Lora, file: Path) -> None:
-    with _readable(file, entry):
-        pipeline.load_lora_weights(
-            file.parent,
-            weight_name=file.name,
-            adapter_name=lora.role,
-            use_safetensors=True,
-            local_files_only=True,
-        )
-        # diffusers goes on without a word if no tensor of the file belongs to this pipeline.
-        if not any(lora.role in adapters for adapters in pipeline.get_list_adapters().values()):
-            raise ValueError(f"none of its tensors belongs to a {type(pipeline).__name__}")
 
 
 @contextmanager

@@ -33,11 +33,7 @@ class Speedups:
 
 def speedups_for(hardware: Hardware) -> Speedups:
     """Return what pays without a wait: compiling doesn't for the handful of photos of one listing."""
-    if hardware.device != "cuda":
-        return Speedups()
-    is_hopper_or_later = hardware.compute_capability is not None and hardware.compute_capability >= (9, 0)
-    fused = ("CUDNN_ATTENTION", "FLASH_ATTENTION", "EFFICIENT_ATTENTION", "MATH")
-    return Speedups(channels_last=True, attention=fused if is_hopper_or_later else ())
+    return Speedups(channels_last=hardware.device == "cuda")
 
 
 def speed_up(pipeline: Any, speedups: Speedups) -> None:
