@@ -27,7 +27,7 @@ from listing_media_dagster.gpu.routes.route import JobCancelled, Listener
 from listing_media_dagster.gpu.work.bench import Bench, Made, Task
 from listing_media_dagster.gpu.work.kept import Kept
 from listing_media_dagster.gpu.work.meter import Meter
-from listing_media_dagster.gpu.work.table import work_for
+from listing_media_dagster.gpu.work.table import tasks_at_once, work_for
 
 DONE, BAD_JOB, ITEMS_LEFT = 0, 2, 3
 log = logging.getLogger(__name__)
@@ -120,8 +120,7 @@ class _Round:
         if not waiting:
             return []
         together = [work for work in waiting if work.group == waiting[0].group]
-        at_once = work_for(waiting[0].job.kind).at_once
-        return [(work, task) for work in together for task in work.left][:at_once]
+        return [(work, task) for work in together for task in work.left][: tasks_at_once(waiting[0].job)]
 
     def _do(self, batch: Sequence[tuple[_Work, Task]]) -> None:
         """Do the tasks at once; if one of them makes that fail, each by itself, so that only that one fails."""

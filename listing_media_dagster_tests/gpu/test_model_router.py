@@ -145,7 +145,7 @@ def test_without_another_route_the_step_fails_with_every_reason(run, tmp_path):
 
 
 def test_a_result_that_was_tampered_with_is_never_taken(run, tmp_path):
-    result, taken, _ = run(FarAway(tmp_path, spoils=True), routes="kaggle")
+    result, _, _ = run(FarAway(tmp_path, spoils=True), routes="kaggle")
     assert not result.success
     (failure,) = [event for event in result.all_events if event.is_step_failure]
     assert "what came back is damaged" in failure.step_failure_data.user_failure_data.description

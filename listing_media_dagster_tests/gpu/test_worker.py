@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from listing_media_dagster.gpu import worker
 from listing_media_dagster.gpu.job import BadJob, JobFolder, pack
 from listing_media_dagster.gpu.routes.route import Listener
-from listing_media_dagster.gpu.work import table
 from listing_media_dagster.gpu.work.bench import Bench, Made
 from listing_media_dagster.gpu.work.kept import Kept
 from listing_media_dagster.gpu.work.table import Work
@@ -75,7 +75,7 @@ def test_a_failed_item_is_tried_again_and_finished_ones_are_not(tmp_path, calls)
 
 
 def test_tasks_of_several_jobs_that_go_together_are_done_at_once(tmp_path, calls, monkeypatch):
-    monkeypatch.setattr(table, "WORK", {kind: Work("any", at_once=4) for kind in table.WORK})
+    monkeypatch.setattr(worker, "tasks_at_once", lambda job: 4)
     folders = [write_enhance_job(tmp_path / name, 3, job_id=name) for name in ("one", "two")]
     assert work_off([Assignment(folder) for folder in folders], bench(tmp_path)) == set()
     assert calls == [["one/room-0", "one/room-1", "one/room-2", "two/room-0"], ["two/room-1", "two/room-2"]]
@@ -83,7 +83,7 @@ def test_tasks_of_several_jobs_that_go_together_are_done_at_once(tmp_path, calls
 
 
 def test_one_bad_task_in_a_batch_fails_alone(tmp_path, calls, monkeypatch):
-    monkeypatch.setattr(table, "WORK", {kind: Work("any", at_once=4) for kind in table.WORK})
+    monkeypatch.setattr(worker, "tasks_at_once", lambda job: 4)
     folder = write_enhance_job(tmp_path / "job", 4, spoilt=2)
     work_off([Assignment(folder)], bench(tmp_path))
     assert [item.outcome for item in folder.result().items] == ["ok", "ok", "failed", "ok"]
@@ -144,14 +144,14 @@ def test_a_bad_job_is_one_clear_line(tmp_path, what):
 
 def test_sigterm_stops_a_worker_after_the_item_in_hand(tmp_path):
     folder = write_enhance_job(tmp_path / "job", 40)
-    with subprocess.Popen(command(folder.path), stdout=subprocess.PIPE, text=True) as worker:
-        assert worker.stdout
-        for line in worker.stdout:
+    with subprocess.Popen(command(folder.path), stdout=subprocess.PIPE, text=True) as working:
+        assert working.stdout
+        for line in working.stdout:
             if '"item"' in line:
-                os.kill(worker.pid, signal.SIGTERM)
+                os.kill(working.pid, signal.SIGTERM)
                 break
-        rest = worker.stdout.read().splitlines()
-    assert worker.returncode == 3
+        rest = working.stdout.read().splitlines()
+    assert working.returncode == 3
     last = ProgressLine.read(rest[-1])
     assert last and last.event == "stopped" and last.done == len(folder.done()) < 40
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from listing_media_dagster.gpu.job import BadJob, Item, JobFolder, ModelJob
 
 if TYPE_CHECKING:
+    from listing_media_dagster.models.hardware import Hardware
     from listing_media_dagster.models.weights import WeightsFolder
 
 Loaded = TypeVar("Loaded")
@@ -57,12 +59,17 @@ class KeptModels(Protocol):
 
 @dataclass(frozen=True)
 class Bench:
-    """Where the work is done: `device` is "cpu" or "cuda:N"; `own_weights` are folders given for an entry by hand."""
+    """Where the work is done: `device` is "cpu" or "cuda:N"; `own_weights` are folders given for an entry by hand.
+
+    `catalogue` adds models of one's own. Weights made for tests are refused unless a test allows them.
+    """
 
     device: str
     models: KeptModels
     models_dir: Path
     own_weights: Mapping[str, Path] = field(default_factory=dict)
+    catalogue: Path | None = None
+    allow_test_weights: bool = False
     say: Callable[[Task, str], None] = lambda task, what: None
     stop_if_cancelled: Callable[[], None] = lambda: None
 
@@ -75,15 +82,32 @@ class Bench:
 
         return str(torch.cuda.get_device_name(self.device))
 
+    @property
+    def hardware(self) -> Hardware:
+        """Return what the device is, found out by running a kernel on it."""
+        return _look_at(self.device)
+
     def find_weights(self, entry_id: str, sha256: str | None = None) -> WeightsFolder:
         """Return the entry's weights. Raises `ModelMissing`, or `BadWeights` if they aren't those of `sha256`."""
         from listing_media_dagster.models.catalogue import catalogue_entry
         from listing_media_dagster.models.weights import BadWeights, find_weights
 
-        found = find_weights(catalogue_entry(entry_id), self.own_weights.get(entry_id), self.models_dir)
+        found = find_weights(
+            catalogue_entry(entry_id, self.catalogue),
+            self.own_weights.get(entry_id),
+            self.models_dir,
+            allow_test_weights=self.allow_test_weights,
+        )
         if sha256 is not None and found.weights_sha256 != sha256:
             raise BadWeights(f"{found.weights} isn't what the job was made for; pull {entry_id} again on this machine")
         return found
+
+
+@cache
+def _look_at(device: str) -> Hardware:
+    from listing_media_dagster.models.hardware import probe_devices
+
+    return next(seen for seen in probe_devices() if seen.torch_device == device)
 
 
 WorkFunction = Callable[[Sequence[Task], Bench], Iterator[Made]]

@@ -1,4 +1,4 @@
-"""Enhancement: the listing's common look on each photo, as `photo.enhance` makes it.
+"""Enhancement: the listing's common look on each photo, as `photo.enhance` makes it; a model's where one is named.
 
 An item has the input `picture`; `estimate` and `look` (see `photo.look`) are taken from it alone where they aren't
 given, `strength` is 1 and `is_exterior` is judged.
@@ -19,6 +19,11 @@ QUALITY = 95
 
 
 def enhance_pictures(tasks: Sequence[Task], bench: Bench) -> Iterator[Made]:
+    if tasks[0].job.model is not None:
+        from listing_media_dagster.gpu.work.alter import polish_pictures
+
+        yield from polish_pictures(tasks, bench)
+        return
     for task in tasks:
         rgb, asked = decode_picture(task.read(PICTURE)), task.parameters
         estimate = LookEstimate.model_validate(asked["estimate"]) if "estimate" in asked else estimate_look(rgb)

@@ -14,28 +14,34 @@ from pydantic import Field
 from listing_media_dagster.gpu.job import BadJob, ModelRef
 from listing_media_dagster.gpu.work.bench import Bench, Made, Task
 from listing_media_dagster.gpu.work.furniture import designs_of
+from listing_media_dagster.gpu.work.models import find_editors, find_segmenter
 from listing_media_dagster.gpu.work.pictures import decode_picture
 from listing_media_dagster.gpu.work.score import scorer_of
-from listing_media_dagster.listing import Noun, Room
+from listing_media_dagster.listing import Noun, Room, fingerprint
+from listing_media_dagster.models.catalogue import Stage
 from listing_media_dagster.models.model import ModelFailed
 from listing_media_dagster.models.weights import BadWeights, ModelMissing
 from listing_media_dagster.photo.encode import encode_jpeg
 from listing_media_dagster.staging.arrangement import Arrangement
-from listing_media_dagster.staging.back_ends import CannotStage, StagedRoom, StagingBackEnd, StagingRequest
+from listing_media_dagster.staging.back_ends import CannotStage, Progress, StagingBackEnd, StagingRequest
 from listing_media_dagster.staging.caption_judge import STORED_QUALITY, CaptionJudge
+from listing_media_dagster.staging.diffused import VERSION as DIFFUSION_VERSION
+from listing_media_dagster.staging.diffused import DiffusedStaging
 from listing_media_dagster.staging.kits import DesignKit
 from listing_media_dagster.staging.rendered import FurnishableRoom, RenderedStaging
-from listing_media_dagster.staging.seeds import Attempt, Judge, furnish_until_accepted
+from listing_media_dagster.staging.seeds import Attempt, Judge
+from listing_media_dagster.staging.stage_rooms import NotStaged, Staging, stage_rooms
 
 BASE = "base"
 STAGED = "staged.jpg"
 
 
 class BackEndRef(Noun):
-    """A back end that may be asked: what builds it (`BACK_ENDS`), and the model it is to use, if any."""
+    """A back end that may be asked: what builds it (`BACK_ENDS`), and the models it may use, best first."""
 
     name: str
-    model: ModelRef | None = None
+    models: tuple[ModelRef, ...] = ()
+    segmenter: ModelRef | None = None
 
 
 class StagingOrder(Noun):
@@ -72,18 +78,44 @@ class StagingTerms(Noun):
 
 
 BackEndBuilder = Callable[[BackEndRef, StagingOrder, Task, Bench], StagingBackEnd]
+_FAST_TOGETHER = "diffusion"
 
 
 def furnish_rooms(tasks: Sequence[Task], bench: Bench) -> Iterator[Made]:
+    """Yield what became of each room. Those that a model draws together in one go are done together."""
+    terms = StagingTerms.model_validate(tasks[0].job.parameters)
+    if not any(ref.name == _FAST_TOGETHER for ref in terms.back_ends):
+        for task in tasks:
+            yield from _furnish_together([task], terms, bench)
+        return
+    alike: dict[tuple[int, str], list[Task]] = {}
     for task in tasks:
-        yield _furnish(task, bench)
+        alike.setdefault((task.item.seed, fingerprint(kit=task.item.parameters["kit"])), []).append(task)
+    made: dict[int, Made] = {}
+    for group in alike.values():
+        made |= zip(map(id, group), _furnish_together(group, terms, bench), strict=True)
+    yield from (made[id(task)] for task in tasks)
 
 
-def _furnish(task: Task, bench: Bench) -> Made:
-    """Ask one back end after the other; the pictures that the refusing ones made are kept for people to see."""
-    terms = StagingTerms.model_validate(task.job.parameters)
-    order = StagingOrder.model_validate(task.item.parameters)
-    request = StagingRequest(
+def _furnish_together(tasks: Sequence[Task], terms: StagingTerms, bench: Bench) -> list[Made]:
+    """Ask one back end after the other for rooms that share seed and kit."""
+    orders = [StagingOrder.model_validate(task.item.parameters) for task in tasks]
+    requests = [_request(task, order) for task, order in zip(tasks, orders, strict=True)]
+    ends, absent = _back_ends(terms, orders[0], tasks[0], bench)
+    judge = _caption_judge(terms.clip, tasks[0], bench)
+
+    def progress(what: str) -> None:
+        bench.stop_if_cancelled()
+        bench.say(tasks[0], what)
+
+    if orders[0].layout is not None:
+        return [_rendered_again(ends, requests[0], orders[0].layout, progress)]
+    outcomes = stage_rooms(ends, requests, tasks[0].item.seed, progress, judge)
+    return [_made(outcome, absent) for outcome in outcomes]
+
+
+def _request(task: Task, order: StagingOrder) -> StagingRequest:
+    return StagingRequest(
         photo_id=task.item.id,
         base=decode_picture(task.read(BASE)),
         room=order.room,
@@ -91,36 +123,20 @@ def _furnish(task: Task, bench: Bench) -> Made:
         pieces_seed=order.pieces_seed,
         focal_length_35mm=order.focal_length_35mm,
     )
-    judge = _caption_judge(terms.clip, task, bench)
-    refusals: list[str] = []
-    shown: dict[str, bytes] = {}
-    for ref in terms.back_ends:
-        try:
-            end = _back_end(ref, order, task, bench)
-            room, attempts = _furnished(end, request, order, judge, task, bench)
-        except CannotStage as refused:
-            refusals.append(f"{ref.name}: {refused}")
-            shown |= refused.attachments
-        except (ModelFailed, ModelMissing, BadWeights) as failed:
-            refusals.append(f"{ref.name}: {failed}")
-        else:
-            return _made(room, attempts, end.name)
-    return Made(outputs=shown, outcome="refused", reason="; ".join(refusals) or "no staging back end was named")
 
 
-def _furnished(
-    end: StagingBackEnd, request: StagingRequest, order: StagingOrder, judge: Judge | None, task: Task, bench: Bench
-) -> tuple[StagedRoom, tuple[Attempt, ...]]:
-    def progress(what: str) -> None:
-        bench.stop_if_cancelled()
-        bench.say(task, what)
-
-    surveyed = end.survey(request)
-    if order.layout is None:
-        return furnish_until_accepted(surveyed, task.item.seed, progress, judge)
-    if not isinstance(surveyed, FurnishableRoom):
-        raise CannotStage("it can't render a given layout")
-    return surveyed.render(order.layout, progress), (Attempt(seed=order.layout.seed),)
+def _rendered_again(
+    ends: Sequence[StagingBackEnd], request: StagingRequest, layout: Arrangement, progress: Progress
+) -> Made:
+    try:
+        for end in ends:
+            surveyed = end.survey(request)
+            if isinstance(surveyed, FurnishableRoom):
+                room = surveyed.render(layout, progress)
+                return _made(Staging(room, (Attempt(seed=layout.seed),), end.name), ())
+    except CannotStage as refused:
+        return Made(outputs=refused.attachments, outcome="refused", reason=str(refused))
+    return Made(outcome="refused", reason="no back end here renders given layouts")
 
 
 def _caption_judge(terms: ClipTerms | None, task: Task, bench: Bench) -> Judge | None:
@@ -134,32 +150,69 @@ def _caption_judge(terms: ClipTerms | None, task: Task, bench: Bench) -> Judge |
         return None
 
 
-def _back_end(ref: BackEndRef, order: StagingOrder, task: Task, bench: Bench) -> StagingBackEnd:
-    """Return the back end. Raises `BadJob` if this machine's would give other pictures than the order is for."""
-    if ref.name not in BACK_ENDS:
-        raise BadJob(f"this version of the package has no staging back end {ref.name!r}; it has {', '.join(BACK_ENDS)}")
-    end = BACK_ENDS[ref.name](ref, order, task, bench)
-    wanted = order.versions.get(end.name)
-    if wanted is not None and end.version_for(order.kit.id) != wanted:
-        raise BadJob(f"this worker's {end.name} isn't of the version the job was made for; install the same package")
-    return end
+def _back_ends(
+    terms: StagingTerms, order: StagingOrder, task: Task, bench: Bench
+) -> tuple[list[StagingBackEnd], tuple[str, ...]]:
+    """Return the back ends that can be had here, and why the others can't.
+
+    Raises `BadJob` if this machine's would give other pictures than the order is for.
+    """
+    ends: list[StagingBackEnd] = []
+    absent: list[str] = []
+    for ref in terms.back_ends:
+        if ref.name not in BACK_ENDS:
+            raise BadJob(f"this package has no staging back end {ref.name!r}; it has {', '.join(BACK_ENDS)}")
+        try:
+            end = BACK_ENDS[ref.name](ref, order, task, bench)
+        except ModelFailed as none:
+            absent.append(f"{ref.name}: {none}")
+            continue
+        wanted = order.versions.get(ref.name)
+        if wanted is not None and version_of(ref, end, order.kit.id) != wanted:
+            raise BadJob(f"this worker's {ref.name} isn't the version the job was made for; install the same package")
+        ends.append(end)
+    return ends, tuple(absent)
 
 
-def _path_traced(ref: BackEndRef, order: StagingOrder, task: Task, bench: Bench) -> StagingBackEnd:
+def version_of(ref: BackEndRef, end: StagingBackEnd, kit: str) -> str:
+    """Return what goes into fingerprints for a back end that may use `ref`'s models, wherever it runs."""
+    if not isinstance(end, DiffusedStaging):
+        return end.version_for(kit)
+    return diffusion_version(ref, end.rendered, kit)
+
+
+def diffusion_version(ref: BackEndRef, rendered: RenderedStaging, kit: str) -> str:
+    models = [model.model_dump() for model in (*ref.models, *((ref.segmenter,) if ref.segmenter else ()))]
+    return fingerprint(version=DIFFUSION_VERSION, rendered=rendered.version_for(kit), models=models)
+
+
+def _path_traced(ref: BackEndRef, order: StagingOrder, task: Task, bench: Bench) -> RenderedStaging:
     own_furniture = StagingTerms.model_validate(task.job.parameters).own_furniture
     return RenderedStaging({order.kit.id: order.kit}, designs_of(task, bench), own_furniture)
 
 
-BACK_ENDS: dict[str, BackEndBuilder] = {"path-traced": _path_traced}
+def _diffusion(ref: BackEndRef, order: StagingOrder, task: Task, bench: Bench) -> DiffusedStaging:
+    editors = find_editors(ref.models, Stage.STAGING, bench, order.kit.id).any()
+    segmenter = find_segmenter(ref.segmenter, bench)
+    rendered = _path_traced(ref, order, task, bench)
+    return DiffusedStaging(rendered, editors, segmenter, bench.allow_test_weights)
 
 
-def _made(room: StagedRoom, attempts: Sequence[Attempt], back_end: str) -> Made:
+BACK_ENDS: dict[str, BackEndBuilder] = {"path-traced": _path_traced, "diffusion": _diffusion}
+
+
+def _made(outcome: Staging | NotStaged, absent: Sequence[str]) -> Made:
+    if isinstance(outcome, NotStaged):
+        reason = "; ".join((*absent, outcome.reason))
+        return Made(outputs=outcome.attachments, outcome="refused", reason=reason)
+    room = outcome.room
     record = {
-        "back_end": back_end,
+        "back_end": outcome.back_end,
         "room_type": room.room_type.value,
         "caption": room.caption,
         "operations": [operation.model_dump(mode="json") for operation in room.operations],
         "verdicts": [verdict.model_dump(mode="json") for verdict in room.verdicts],
-        "attempts": [attempt.model_dump(mode="json", exclude_none=True) for attempt in attempts],
+        "attempts": [attempt.model_dump(mode="json", exclude_none=True) for attempt in outcome.attempts],
+        "passed_over": [*absent, *outcome.passed_over],
     }
     return Made(outputs={STAGED: encode_jpeg(room.rgb, STORED_QUALITY), **room.attachments}, record=record)

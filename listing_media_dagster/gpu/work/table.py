@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
 
-from listing_media_dagster.gpu.job import BadJob, WorkKind
+from listing_media_dagster.gpu.job import BadJob, ModelJob, WorkKind
 from listing_media_dagster.gpu.work.bench import WorkFunction
 
 
 @dataclass(frozen=True)
 class Work:
-    """`function` is module:name in `gpu.work`; it is given up to `at_once` tasks that share model and parameters."""
+    """`function` is module:name in `gpu.work`; a model is given up to `at_once` tasks that share parameters."""
 
     function: str
     at_once: int = 1
@@ -23,9 +23,12 @@ class Work:
 
 
 WORK = {
-    WorkKind.STAGE: Work("stage:furnish_rooms"),
+    WorkKind.STAGE: Work("stage:furnish_rooms", at_once=16),
     WorkKind.SCORE: Work("score:score_pictures", at_once=16),
     WorkKind.ENHANCE: Work("enhance:enhance_pictures"),
+    WorkKind.DECLUTTER: Work("alter:declutter_rooms"),
+    WorkKind.UPSCALE: Work("alter:enlarge_pictures"),
+    WorkKind.DEPTH: Work("depth:measure_depth", at_once=16),
 }
 
 
@@ -34,3 +37,8 @@ def work_for(kind: WorkKind) -> Work:
     if kind not in WORK:
         raise BadJob(f"this version of the package can't do {kind.value!r}; it does {', '.join(sorted(WORK))}")
     return WORK[kind]
+
+
+def tasks_at_once(job: ModelJob) -> int:
+    """Return how many tasks go together: with an embedded back end each comes by itself, as soon as it is done."""
+    return work_for(job.kind).at_once if job.model else 1

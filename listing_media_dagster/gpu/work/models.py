@@ -1,0 +1,105 @@
+"""The models of a job on the machine that works it off: those of its list that run here, warm if they can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from listing_media_dagster.gpu.job import BadJob, ModelJob, ModelRef
+from listing_media_dagster.gpu.work.bench import Bench
+from listing_media_dagster.models.catalogue import CatalogueEntry, Stage, catalogue_entry
+from listing_media_dagster.models.choose import choose
+from listing_media_dagster.models.hardware import Hardware
+from listing_media_dagster.models.model import ModelFailed
+from listing_media_dagster.models.weights import BadWeights, ModelMissing, WeightsFolder
+
+if TYPE_CHECKING:
+    from listing_media_dagster.models.model import ImageEditor, Segmenter
+
+Wrapped = TypeVar("Wrapped")
+Wrap = Callable[[CatalogueEntry, WeightsFolder, Hardware], Wrapped]
+
+FURTHER_MODELS = "further_models"
+
+
+@dataclass(frozen=True)
+class ModelsFound(Generic[Wrapped]):
+    """The models that run here, best first, and why the others don't."""
+
+    models: tuple[Wrapped, ...]
+    reasons: tuple[str, ...]
+
+    def any(self) -> tuple[Wrapped, ...]:
+        """Return them. Raises `ModelFailed` with the reasons if there is none."""
+        if not self.models:
+            raise ModelFailed("; ".join(self.reasons) or "the job names no model")
+        return self.models
+
+
+def models_of(job: ModelJob) -> tuple[ModelRef, ...]:
+    """Return the models that may do the job: `model`, and those that may where it can't."""
+    further = [ModelRef.model_validate(ref) for ref in job.parameters.get(FURTHER_MODELS, ())]
+    return ((job.model,) if job.model else ()) + tuple(further)
+
+
+def find_models(
+    refs: Sequence[ModelRef], stage: Stage, bench: Bench, wrap: Wrap[Wrapped], variant: str = ""
+) -> ModelsFound[Wrapped]:
+    """Return those of `refs` that this bench can run for `stage`, in the order in which they suit it.
+
+    `wrap` makes the model of an entry; `variant` names what beside the entry makes it another one (a kit's LoRAs).
+    Licences and patience were settled by whoever made the job.
+    """
+    entries = [_entry(ref, bench) for ref in refs]
+    digests = {ref.id: ref.weights_sha256 for ref in refs}
+    hardware = bench.hardware
+    choice = choose(
+        stage,
+        hardware,
+        entries=entries,
+        allowed_licences=list(digests),
+        slow_cpu=True,
+        test_weights=bench.allow_test_weights,
+    )
+    able = {option.entry.id for option in choice.options}
+    reasons = [f"{entry.id}: {choice.reasons[entry.id]}" for entry in entries if entry.id not in able]
+    models: list[Wrapped] = []
+    for option in choice.options:
+        entry = option.entry
+        try:
+            weights = bench.find_weights(entry.id, digests[entry.id])
+            key = f"{entry.id}@{weights.weights_sha256}:{variant}"
+            models.append(bench.models.get(key, lambda: wrap(entry, weights, hardware)))  # noqa: B023 - called at once
+        except (ModelMissing, BadWeights, ModelFailed) as absent:
+            reasons.append(f"{entry.id}: {absent}")
+    return ModelsFound(tuple(models), tuple(reasons))
+
+
+def find_editors(
+    refs: Sequence[ModelRef], stage: Stage, bench: Bench, kit: str | None = None
+) -> ModelsFound[ImageEditor]:
+    """Return the image editors among `refs` that run here, with the LoRAs of the design kit `kit`."""
+    from listing_media_dagster.models.diffusion import editor_for
+
+    def wrap(entry: CatalogueEntry, weights: WeightsFolder, hardware: Hardware) -> ImageEditor:
+        return editor_for(entry, weights, hardware, kit=kit, allow_test_weights=bench.allow_test_weights)
+
+    return find_models(refs, stage, bench, wrap, kit or "")
+
+
+def find_segmenter(named: ModelRef | None, bench: Bench) -> Segmenter | None:
+    """Return the segmenter; None if none is named or it doesn't run here."""
+    from listing_media_dagster.models.segment import AdeSegmenter
+
+    if named is None:
+        return None
+    found = find_models([named], Stage.SEGMENTATION, bench, AdeSegmenter)
+    return found.models[0] if found.models else None
+
+
+def _entry(ref: ModelRef, bench: Bench) -> CatalogueEntry:
+    try:
+        return catalogue_entry(ref.id, bench.catalogue)
+    except LookupError as unknown:
+        raise BadJob(f"this version of the package has no such model: {unknown}") from unknown
