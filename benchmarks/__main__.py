@@ -15,6 +15,7 @@ NAMES = (
     "brackets",
     "tour",
     "orchestration",
+    "warm_worker",
     "incremental",
     "intake",
     "staging",
