@@ -52,6 +52,11 @@ class Settings(BaseSettings):
     model_catalogue: Path | None = Field(
         None, description="YAML file, or folder of them, with models and LoRAs beside those of the built-in catalogue"
     )
+    models: str = Field(
+        "",
+        description="models to use, as STAGE=MODEL, comma-separated; MODEL is an id, none, or auto (default): the best"
+        " pulled one that fits a device; a diffusion model works on a CPU only where it is named here",
+    )
     allow_licences: str = Field(
         "",
         pattern=r"^[a-z0-9, -]*$",

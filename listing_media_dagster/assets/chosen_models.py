@@ -1,0 +1,108 @@
+"""Which models this installation uses for a stage: what a job names and asks of a machine, or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from listing_media_dagster.gpu.devices import find_devices
+from listing_media_dagster.gpu.job import ModelRef, Needs
+from listing_media_dagster.gpu.routes.cuda import look_at_gpus
+from listing_media_dagster.models.catalogue import CatalogueEntry, Stage, catalogue
+from listing_media_dagster.models.hardware import GIB, Hardware, memory_bytes
+from listing_media_dagster.models.shortlist import Shortlist, read_wishes, shortlist
+from listing_media_dagster.models.weights import BadWeights, ModelMissing, find_weights, models_here
+from listing_media_dagster.settings import Settings
+
+# Routes to machines that have weights of their own, and hardware that nobody here can look at.
+_ELSEWHERE = frozenset({"celery", "kaggle", "colab"})
+
+_takes_test_weights = False
+"""Only a test sets this: what weights made for tests draw is noise."""
+
+
+@dataclass(frozen=True)
+class ChosenModels:
+    """The models a job of `stage` names, best first; `refusal` says why there is none and what to do about it.
+
+    `on_cpu`: the work may take minutes a picture on a CPU. `listed` tells how the choice came about.
+    """
+
+    stage: Stage
+    refs: tuple[ModelRef, ...]
+    needs: Needs
+    on_cpu: bool = False
+    refusal: str = ""
+    listed: str = ""
+
+    @property
+    def first(self) -> ModelRef | None:
+        return self.refs[0] if self.refs else None
+
+
+def choose_models(stage: Stage, routes: Sequence[str], at: Settings, *, asked_for: bool = False) -> ChosenModels:
+    """Return the models for `stage` of an installation whose jobs may take `routes`.
+
+    No GPU is looked at unless a model's weights are here, or the work was `asked_for`: then a refusal names one that
+    fits. Raises `BadCatalogue` or `BadWishes`, naming what to correct.
+    """
+    entries = [entry for entry in catalogue(at.model_catalogue).models if stage in entry.stages]
+    wish = read_wishes(at.models, catalogue(at.model_catalogue).models).get(stage, "auto")
+    here = models_here(entries, at.models_dir)
+    found = shortlist(
+        stage,
+        _machines(routes, at) if here or asked_for else (_this_cpu(),),
+        entries=entries,
+        here=here,
+        elsewhere=bool(_ELSEWHERE & set(routes)),
+        wish=wish,
+        allowed_licences=at.allowed_licences,
+        test_weights=_takes_test_weights,
+    )
+    refs, damaged = _verified(found, here, at)
+    refusal = found.refusal or ("" if refs else "; ".join(damaged))
+    listed = "; ".join([found.describe(), *damaged])
+    return ChosenModels(stage, refs, _needs(found.entries), found.on_cpu, refusal, listed)
+
+
+def _verified(found: Shortlist, here: frozenset[str], at: Settings) -> tuple[tuple[ModelRef, ...], list[str]]:
+    """Return the models with the digests of their weights, and what is wrong with the weights of the others."""
+    refs: list[ModelRef] = []
+    damaged: list[str] = []
+    for entry in found.entries:
+        if entry.id not in here:
+            refs.append(ModelRef(id=entry.id))
+            continue
+        try:
+            weights = find_weights(entry, None, at.models_dir, allow_test_weights=_takes_test_weights)
+        except (ModelMissing, BadWeights) as unusable:
+            damaged.append(f"{entry.id}: {unusable}")
+            continue
+        refs.append(ModelRef(id=entry.id, revision=weights.revision, weights_sha256=weights.weights_sha256))
+    return tuple(refs), damaged
+
+
+def _needs(entries: Sequence[CatalogueEntry]) -> Needs:
+    """Return what the least of the models asks of a GPU; a CPU isn't ruled out, for there the embedded back end works.
+
+    What of them doesn't fit where the job ends up, the worker passes over.
+    """
+    if not entries:
+        return Needs()
+    least = [entry.vram_gb.offload or entry.vram_gb.resident for entry in entries if entry.vram_gb]
+    return Needs(gpu="optional", vram_gb=min(least, default=0.0))
+
+
+def _machines(routes: Sequence[str], at: Settings) -> tuple[Hardware, ...]:
+    """Return the devices of this machine that `routes` lead to, in their order."""
+    machines: list[Hardware] = []
+    for route in routes:
+        if route == "cuda":
+            machines += [gpu for gpu in look_at_gpus(find_devices(at.gpu_devices)) if gpu.fault is None]
+        elif route == "cpu":
+            machines.append(_this_cpu())
+    return tuple(machines)
+
+
+def _this_cpu() -> Hardware:
+    return Hardware(device="cpu", name="this machine's CPU", memory_gb=memory_bytes() / GIB)
