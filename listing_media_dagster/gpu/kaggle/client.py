@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import queue
 import random
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-Answer = TypeVar("Answer")
+from listing_media_dagster.gpu.kaggle.client_link import ClientProcess, Request
+
 TAKEN = "already in use"
 UPLOAD_BYTES_PER_SECOND = 50_000
 """A slower upload is taken for a dead one."""
@@ -111,7 +107,7 @@ class KaggleClient:
     say: Callable[[str], None] = lambda line: None
     while_waiting: Callable[[], None] = lambda: None
     """Called every half second of a call; what it raises ends the call, an upload in its middle too."""
-    _process: _ClientProcess | None = field(default=None, init=False)
+    _process: ClientProcess | None = field(default=None, init=False)
 
     def who_am_i(self) -> Account:
         return Account(**self._repeated("who_am_i"))
@@ -163,9 +159,9 @@ class KaggleClient:
         if answer is None:
             return Pushed(url="", version=1)
         if answer["error"]:
-            raise KaggleError(f"Kaggle didn't start the kernel: {answer['error']}", "refused")
+            raise KaggleError(f"the kernel wasn't started: {answer['error']}", "refused")
         if answer["invalid"]:
-            raise KaggleError(f"Kaggle couldn't attach {', '.join(answer['invalid'])} to the kernel", "invalid sources")
+            raise KaggleError(f"it couldn't attach {', '.join(answer['invalid'])} to the kernel", "invalid sources")
         return Pushed(url=answer["url"], version=answer["version"])
 
     def kernel_state(self, ref: str) -> KernelState | None:
@@ -181,7 +177,8 @@ class KaggleClient:
         return Outputs(files=answer["files"], log=_log_lines(answer["log"]))
 
     def follow_log(self, ref: str) -> LogFollower:
-        return LogFollower(_ClientProcess(self.environment), ref)
+        """Begin to read the log of the kernel's session, beside whatever else is asked."""
+        return LogFollower(self._link().ask("log", {"ref": ref}))
 
     def close(self) -> None:
         if self._process is not None:
@@ -219,16 +216,9 @@ class KaggleClient:
         raise AssertionError("unreachable: the last try returns or raises")
 
     def _ask(self, call: str, seconds: float, arguments: dict[str, Any]) -> Any:
-        if self._process is None or not self._process.is_alive:
-            self._process = _ClientProcess(self.environment)
-        self._process.ask(call, arguments)
+        request = self._link().ask(call, arguments)
         until = time.monotonic() + seconds
-        while True:
-            try:
-                return self._process.answer(0.5)["value"]
-            except KaggleError as error:
-                if error.kind != "time":
-                    raise
+        while (answer := request.next_answer(0.5)) is None:
             try:
                 self.while_waiting()
             except BaseException:
@@ -236,89 +226,33 @@ class KaggleClient:
                 raise
             if time.monotonic() > until:
                 self.close()
-                raise KaggleError(f"Kaggle gave no answer within {seconds:.0f} s", "time")
+                raise KaggleError(f"no answer within {seconds:.0f} s", "time")
+        if "error" in answer:
+            raise KaggleError(**answer["error"])
+        return answer["value"]
+
+    def _link(self) -> ClientProcess:
+        if self._process is None or not self._process.is_alive:
+            self._process = ClientProcess(self.environment)
+        return self._process
 
 
+@dataclass
 class LogFollower:
     """The log of a running session, line by line as it comes; a stream that breaks is simply over."""
 
-    def __init__(self, process: _ClientProcess, ref: str) -> None:
-        self._process = process
-        self._process.ask("log", {"ref": ref})
-        self.is_over = False
+    request: Request
+    is_over: bool = False
 
     def new_lines(self) -> list[str]:
         """Return what came since the last call, without waiting."""
         lines: list[str] = []
-        while not self.is_over:
-            try:
-                message = self._process.answer(0.0)
-            except KaggleError as error:
-                self.is_over = error.kind != "time"
-                break
-            if "line" in message:
-                lines.append(message["line"])
+        while not self.is_over and (answer := self.request.next_answer(0)) is not None:
+            if "line" in answer:
+                lines.append(answer["line"])
             else:
                 self.is_over = True
         return lines
-
-    def close(self) -> None:
-        self._process.close()
-
-
-class _ClientProcess:
-    """The process that holds the unmodified client; it ends with this one, whatever ends this one."""
-
-    def __init__(self, environment: Mapping[str, str] | None) -> None:
-        # In its own group, so that a Ctrl-C for the run reaches it through us; no secret is in its arguments.
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "listing_media_dagster.gpu.kaggle.client_process"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=dict(os.environ if environment is None else environment),
-            text=True,
-            start_new_session=True,
-        )
-        if self._process.stdin is None or self._process.stdout is None:
-            raise AssertionError("pipes were asked for")
-        self._asked, self._answered = self._process.stdin, self._process.stdout
-        self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    @property
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
-
-    def ask(self, call: str, arguments: dict[str, Any]) -> None:
-        try:
-            self._asked.write(json.dumps({"call": call, "arguments": arguments}) + "\n")
-            self._asked.flush()
-        except OSError as gone:
-            raise KaggleError("the Kaggle client's process ended", "connection") from gone
-
-    def answer(self, seconds: float) -> dict[str, Any]:
-        """Return the next answer, waiting `seconds` at most. Raises `KaggleError`: kind "time" if none came."""
-        try:
-            line = self._answers.get(timeout=seconds) if seconds else self._answers.get_nowait()
-        except queue.Empty:
-            raise KaggleError("no answer yet", "time") from None
-        if line is None:
-            raise KaggleError("the Kaggle client's process ended", "connection")
-        message: dict[str, Any] = json.loads(line)
-        if "error" in message:
-            error = message["error"]
-            raise KaggleError(error["message"], error["kind"], error.get("status"), error.get("retry_after"))
-        return message
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def _read(self) -> None:
-        for line in self._answered:
-            self._answers.put(line)
-        self._answers.put(None)
 
 
 def _log_lines(stored: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import queue
 import re
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TextIO
 
 SECRETS = ("KAGGLE_API_TOKEN", "KAGGLE_KEY")
 OUTPUTS_PER_PAGE = 200
@@ -185,29 +185,46 @@ def _requests() -> Iterator[dict[str, Any]]:
         yield json.loads(waiting.get())
 
 
-def main() -> None:
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
+class _Desk:
+    """Takes requests and answers them: one after the other, but for logs, which come beside everything else."""
 
-    def answer(**what: Any) -> None:
-        answers.write(json.dumps(what) + "\n")
-        answers.flush()
+    def __init__(self, answers: TextIO) -> None:
+        self._answers, self._turn = answers, threading.Lock()
+        self._client: _Client | None = None
 
-    client: _Client | None = None
-    for request in _requests():
+    def take(self, request: dict[str, Any]) -> None:
+        if request["call"] == "log":
+            threading.Thread(target=self._do, args=(request,), daemon=True).start()
+        else:
+            self._do(request)
+
+    def _do(self, request: dict[str, Any]) -> None:
+        number = request["number"]
         try:
-            client = client or _Client()
-            call: Callable[..., Any] = getattr(client, request["call"])
+            self._client = self._client or _Client()
+            call: Callable[..., Any] = getattr(self._client, request["call"])
             value = call(**request["arguments"])
             if isinstance(value, Iterator):
                 for line in value:
-                    answer(line=line)
+                    self._answer(number=number, line=line)
                 value = None
-            answer(value=value)
+            self._answer(number=number, value=value)
         except (Exception, SystemExit) as error:
-            answer(error=_described(error))
+            self._answer(number=number, error=_described(error))
+
+    def _answer(self, **what: Any) -> None:
+        with self._turn:
+            self._answers.write(json.dumps(what) + "\n")
+            self._answers.flush()
+
+
+def main() -> None:
+    desk = _Desk(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    for request in _requests():
+        desk.take(request)
 
 
 if __name__ == "__main__":

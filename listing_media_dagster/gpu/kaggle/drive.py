@@ -85,9 +85,7 @@ class Drive:
         except ShipmentFailed as failed:
             self._fail(str(failed), may_succeed_later=failed.may_succeed_later)
         except KaggleError as error:
-            self._fail(f"Kaggle: {error} (while {self.shipment.stage})", may_succeed_later=error.is_passing)
-        finally:
-            self._log.close()
+            self._fail(f"{error} (while {self.shipment.stage})", may_succeed_later=error.is_passing)
         self._clear()
 
     def abandon(self) -> None:
@@ -184,7 +182,7 @@ class Drive:
             except KaggleError as error:
                 if not error.is_passing:
                     raise
-                self._say(f"Kaggle: {error}; the session goes on without being watched")
+                self._say(f"no answer ({error}); the session goes on unwatched")
                 state = KernelState(UNWATCHED)
             if state is None:
                 # What is new may not be found for a while; what stays away was deleted.

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from listing_media_dagster.gpu.job import BadJob, ItemResult, JobFile, JobFolder, ModelJob, unpack
+from listing_media_dagster.gpu.job import BadJob, ItemResult, JobFile, JobFolder, unpack
 from listing_media_dagster.gpu.kaggle.session import ARCHIVE, MANIFEST, Returned
 
 LARGEST_MANIFEST = 2**20
@@ -113,11 +113,6 @@ def take_in(returned: Path, folder: JobFolder) -> set[str]:
         folder.finish_item(result, outputs)
         taken.add(item.id)
     return taken
-
-
-def items_left(job: ModelJob, folder: JobFolder) -> list[str]:
-    """Return the ids of the items that have no result yet."""
-    return [item.id for item in job.items if folder.result_of(item.id) is None]
 
 
 def _own_outputs(result: ItemResult) -> dict[str, JobFile]:

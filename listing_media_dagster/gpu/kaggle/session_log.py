@@ -38,11 +38,6 @@ class SessionLog:
     def mend(self) -> None:
         """Begin a stream that broke off again: it comes from the log's beginning."""
         if self._follower is not None and self._follower.is_over:
-            self.close()
-
-    def close(self) -> None:
-        if self._follower is not None:
-            self._follower.close()
             self._follower = None
 
     def _read(self, lines: Sequence[str]) -> list[Event]:

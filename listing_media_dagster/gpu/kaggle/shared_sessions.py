@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from listing_media_dagster.gpu.job import BadJob, JobFolder, ModelJob, Needs
 from listing_media_dagster.gpu.kaggle.client import BackOff, KaggleClient, KaggleError, Quota
 from listing_media_dagster.gpu.kaggle.drive import Drive, Patience, clear_leftovers
-from listing_media_dagster.gpu.kaggle.fetch import items_left, take_in
+from listing_media_dagster.gpu.kaggle.fetch import take_in
 from listing_media_dagster.gpu.kaggle.outbox import EventTail, Outbox, Outcome
 from listing_media_dagster.gpu.kaggle.shipment import (
     SHORTEST_SESSION,
@@ -68,7 +68,7 @@ class SharedSessions:
         try:
             quota = self.quota()
         except KaggleError as error:
-            return str(error)
+            return f"its GPU time can't be asked for: {error}"
         needed = estimate_seconds([ticket], pace) if ticket else 0.0
         longest = min(float(self.limits.session_seconds), needed)
         if spent := why_too_little_time(quota.left_seconds, quota.allowed_seconds, longest):
@@ -85,22 +85,20 @@ class SharedSessions:
 
         What a session left undone goes with the next one. Raises `RouteFailed`, `JobCancelled`.
         """
-        reports: list[Outcome] = []
-        for attempt in range(1, MOST_SESSIONS_A_JOB + 1):
-            before = len(items_left(folder.job, folder))
-            if before == 0:
-                break
-            outcome = _Errand(self, folder, listener, attempt).run(known)
-            known = None
-            reports.append(outcome)
-            left = len(items_left(folder.job, folder))
-            if left == before:
+        outcomes: list[Outcome] = []
+        left = {item.id for item in folder.job.items} - set(folder.done())
+        while left:
+            if len(outcomes) == MOST_SESSIONS_A_JOB:
+                raise RouteFailed(f"Kaggle: unfinished after {len(outcomes)} sessions", may_succeed_later=True)
+            errand = _Errand(self, folder, listener, frozenset(left), attempt=len(outcomes) + 1)
+            outcome, taken = errand.run(None if outcomes else known)
+            outcomes.append(outcome)
+            if not taken:
                 raise RouteFailed(f"Kaggle: {outcome.reason or 'nothing was done'}", may_succeed_later=True)
+            left -= taken
             if left:
-                listener.say(f"Kaggle: {left} of {len(folder.job.items)} items are left ({outcome.reason}); again")
-        if items_left(folder.job, folder):
-            raise RouteFailed(f"Kaggle: unfinished after {MOST_SESSIONS_A_JOB} sessions", may_succeed_later=True)
-        return _report(folder, reports)
+                listener.say(f"Kaggle: {len(left)} of {len(folder.job.items)} items are left ({outcome.reason}); again")
+        return _report(folder, outcomes)
 
     @contextmanager
     def client(
@@ -164,6 +162,7 @@ class _Errand:
     sessions: SharedSessions
     folder: JobFolder
     listener: Listener
+    items: frozenset[str]
     attempt: int
     _tail: EventTail | None = field(default=None, init=False)
     _ticket: str = field(default="", init=False)
@@ -174,8 +173,8 @@ class _Errand:
     def _outbox(self) -> Outbox:
         return self.sessions.outbox
 
-    def run(self, known: dict[str, Any] | None) -> Outcome:
-        """Return the outcome, the results being in the folder. Raises `RouteFailed`, `JobCancelled`."""
+    def run(self, known: dict[str, Any] | None) -> tuple[Outcome, set[str]]:
+        """Return the outcome and the items that have results now. Raises `RouteFailed`, `JobCancelled`."""
         self._ticket = self._taken_up(known or {}) or self._handed_in()
         try:
             with self._outbox.waiting_for(self._ticket):
@@ -187,20 +186,19 @@ class _Errand:
         if outcome.outcome == "failed":
             self._outbox.discard(self._ticket)
             raise RouteFailed(f"Kaggle: {outcome.reason}", may_succeed_later=outcome.may_succeed_later)
-        take_in(self._outbox.ticket_folder(self._ticket) / "returned", self.folder)
+        taken = take_in(self._outbox.ticket_folder(self._ticket) / "returned", self.folder)
         self._outbox.discard(self._ticket)
-        return outcome
+        return outcome, taken
 
     def _handed_in(self) -> str:
         """Put what is left of the job into the outbox, having remembered under which ticket."""
         ticket_id = uuid.uuid4().hex[:16]
         self._remember(ticket=ticket_id)
-        left = set(items_left(self.folder.job, self.folder))
         with tempfile.TemporaryDirectory(prefix="listing-media-kaggle-") as scratch:
-            rest = _part(self.folder, left, Path(scratch) / "job")
+            rest = _part(self.folder, self.items, Path(scratch) / "job")
             ticket = Ticket.of(rest.job, ticket_id, self.sessions.now(), self.attempt)
             self._outbox.submit(ticket, rest)
-        self.listener.say(f"Kaggle: {len(left)} items wait for a session")
+        self.listener.say(f"Kaggle: {len(self.items)} items wait for a session")
         return ticket_id
 
     def _taken_up(self, known: dict[str, Any]) -> str | None:
@@ -222,7 +220,7 @@ class _Errand:
     def _adopted(self, shipment: Shipment, ticket: Ticket) -> str | None:
         """Take up a session that this machine's outbox knows nothing of, from what the run remembered of it.
 
-        Other jobs of the session are left to those who wait for them; it is cleared away when ours is done.
+        Other runs may do the same for their jobs in it.
         """
         with self.sessions.client() as client:
             state = client.kernel_state(shipment.ref)
@@ -230,9 +228,11 @@ class _Errand:
                 client.delete_dataset(shipment.ref)
                 return None
         self._outbox.submit(ticket, self.folder)
-        own = shipment.model_copy(update={"tickets": (ticket,), "stage": Stage.RUNNING, "log_lines": 0})
-        self._outbox.record(own.model_copy(update={"pushed_at": own.pushed_at or self.sessions.now()}))
-        self._remember(ticket=ticket.id, shipment=own.model_dump(mode="json"))
+        if self._outbox.shipment(shipment.id) is None:
+            pushed_at = shipment.pushed_at or self.sessions.now()
+            found = {"stage": Stage.RUNNING, "pushed_at": pushed_at, "log_lines": 0}
+            self._outbox.record(shipment.model_copy(update=found))
+        self._remember(ticket=ticket.id, shipment=shipment.model_dump(mode="json"))
         self.listener.say(f"Kaggle: going on with session {shipment.ref}, which an earlier attempt started")
         return ticket.id
 
@@ -334,7 +334,7 @@ class _Errand:
             return True
 
 
-def _part(folder: JobFolder, items: set[str], into: Path) -> JobFolder:
+def _part(folder: JobFolder, items: frozenset[str], into: Path) -> JobFolder:
     """Write a job with only some of its items, and the inputs they need, to the folder `into`."""
     job = folder.job
     part = job.model_copy(update={"items": tuple(item for item in job.items if item.id in items)})

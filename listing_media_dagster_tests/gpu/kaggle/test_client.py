@@ -111,8 +111,9 @@ def test_refusals_that_come_with_status_200_are_errors(
 def test_a_server_that_never_answers_is_given_up_and_a_stopped_call_ends_at_once(
     kaggle: FakeKaggle, tmp_path: Path
 ) -> None:
-    client = KaggleClient(kaggle.client_environment(tmp_path), back_off=BackOff(tries=1), seconds_a_call=1.0)
+    client = KaggleClient(kaggle.client_environment(tmp_path), back_off=BackOff(tries=1))
     client.who_am_i()
+    client.seconds_a_call = 1.0
     kaggle.held.add("GetAcceleratorQuotaStatistics")
     with pytest.raises(KaggleError, match="no answer within 1 s"):
         client.quota()
@@ -140,7 +141,6 @@ def test_a_log_is_followed_while_the_session_runs(
     while not log.is_over:
         lines += log.new_lines()
         threading.Event().wait(0.02)
-    log.close()
     assert "".join(lines).split() == ["one", "two"]
     assert client.outputs(KERNEL).log == ("one", "two")
 
