@@ -185,6 +185,7 @@ class OperationName(StrEnum):
     VIRTUAL_RENOVATION = "virtual_renovation"
     DIFFUSION_ENHANCEMENT = "diffusion_enhancement"
     DIFFUSION_UPSCALE = "diffusion_upscale"
+    ANIMATION = "animation"
     RESIZE = "resize"
     LABEL = "label"
 
@@ -278,6 +279,10 @@ class Photo(Noun):
     @property
     def is_altered(self) -> bool:
         return self.base is not None
+
+    @property
+    def is_staged(self) -> bool:
+        return any(operation.name is OperationName.VIRTUAL_STAGING for operation in self.operations)
 
     @property
     def failed(self) -> bool:
@@ -376,11 +381,14 @@ class GenerativeChoice(Noun):
     upscale: Annotated[tuple[FileName, ...], BeforeValidator(_files_or_all)] = Field(
         default=(), description="photos that are enlarged, with invented fine detail"
     )
+    animate: Annotated[tuple[FileName, ...], BeforeValidator(_files_or_all)] = Field(
+        default=(), description="photos that an image-to-video model sets in motion in the film"
+    )
 
     @property
     def names(self) -> frozenset[str]:
         """Every file that is named."""
-        return frozenset((*self.declutter, *self.enhance, *self.upscale)) - frozenset(ALL_FILES)
+        return frozenset((*self.declutter, *self.enhance, *self.upscale, *self.animate)) - frozenset(ALL_FILES)
 
 
 class Listing(Noun):

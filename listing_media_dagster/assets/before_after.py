@@ -32,7 +32,7 @@ def before_after_metadata(photos: Sequence[Photo], stage: StageRun) -> dict[str,
     shown = [
         f"{_title(photo)}\n\n![before and after]({stage.media.link(photo.attachments[ROLE].key, settings().media_url)})"
         for photo in photos
-        if photo.is_altered and ROLE in photo.attachments
+        if photo.is_staged and ROLE in photo.attachments
     ]
     return {"before_and_after": dg.MetadataValue.md("\n\n".join(shown))} if shown else {}
 

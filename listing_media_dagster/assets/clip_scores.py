@@ -91,7 +91,7 @@ def _caption_of(photo: Photo, of: PhotoSet) -> str:
     """Return what should be visible: of a staged room what it was furnished with, of a photograph its room."""
     style = str(of.parameters.get("style", ""))
     staged = photo.facts.get("staged_as")
-    return str(staged["caption"]) if staged else caption_for(photo.room, style or None, photo.is_altered)
+    return str(staged["caption"]) if staged else caption_for(photo.room, style or None, photo.is_staged)
 
 
 def _earlier_verdicts(wanted: dict[str, str], stage: StageRun) -> dict[str, Verdict]:
@@ -140,7 +140,7 @@ def _scoring_job(
             inputs={PICTURE: files.add(photo.photo_id, photo.image)},
             parameters={
                 "caption": _caption_of(photo, of),
-                "contrasts": list(contrasts_for(photo.room, photo.is_altered)),
+                "contrasts": list(contrasts_for(photo.room, photo.is_staged)),
             },
         )
         for photo in photos

@@ -57,7 +57,7 @@ def _caption(photo: Photo) -> str:
 
 
 def _badges(photo: Photo) -> tuple[Badge, ...]:
-    badges = [Badge("staged")] if photo.is_altered else []
+    badges = [Badge("staged" if photo.is_staged else "altered")] if photo.is_altered else []
     if photo.failed:
         badges.append(Badge("rejected", "problem"))
     if photo.notes:

@@ -70,7 +70,7 @@ def staged_photos(
     parameters = {"style": kit, "same_room": dict(plan.compared)}
     photo_set = PhotoSet(listing=listing, asset=stage.asset, photos=tuple(photos), parameters=parameters)
     photo_set = stage.finish(with_contact_sheet(photo_set, stage))
-    staged = sum(photo.is_altered for photo in photos)
+    staged = sum(photo.is_staged for photo in photos)
     shown = stage_metadata(photo_set, stage, staged=staged, passed_on=len(photos) - staged)
     how = routing_metadata(routed) if routed else {}
     return dg.MaterializeResult(
