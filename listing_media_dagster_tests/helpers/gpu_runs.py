@@ -55,6 +55,13 @@ def hold_a_gpu(context: dg.OpExecutionContext) -> None:
 
 
 @dg.op
+def hold_no_gpu(context: dg.OpExecutionContext) -> None:
+    journal(f"{context.run_id} took none {os.getpid()} 0")
+    while not Path(os.environ[WHERE], f"{context.run_id}.go").exists():
+        time.sleep(0.05)
+
+
+@dg.op
 def need_no_gpu(context: dg.OpExecutionContext) -> None:
     journal(f"{context.run_id} needed none")
 
@@ -69,7 +76,12 @@ def cpu_job() -> None:
     need_no_gpu()
 
 
-defs = dg.Definitions(jobs=[gpu_job, cpu_job])
+@dg.job(executor_def=gpu_routing_executor)
+def holding_cpu_job() -> None:
+    hold_no_gpu()
+
+
+defs = dg.Definitions(jobs=[gpu_job, cpu_job, holding_cpu_job])
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
