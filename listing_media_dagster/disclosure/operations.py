@@ -166,6 +166,9 @@ TABLE: Mapping[OperationName, Row] = {
         ("c2pa.enhanced", "c2pa.resized"),
         _said("Enlarged by a generative model, which may have invented fine detail"),
     ),
+    OperationName.ANIMATION: Row(
+        True, MediaAlteration.OTHER, _COMPOSITE, ("c2pa.edited",), _said("Set in motion by a generative model")
+    ),
     OperationName.RESIZE: Row(False, _NONE, None, ("c2pa.resized",), _said("Resized")),
     OperationName.LABEL: Row(False, _NONE, None, ("c2pa.addedText",), _said("A disclosure label was added")),
 }

@@ -22,7 +22,7 @@ Plane = NDArray[np.uint8]
 OVERSAMPLING = 2.0
 
 # ITU-R BT.709-6, table 3, 8-bit limited range, from full-range R'G'B'.
-_TO_YCBCR = np.array(
+TO_YCBCR = np.array(
     [
         [0.2126 * 219 / 255, 0.7152 * 219 / 255, 0.0722 * 219 / 255, 16.0],
         [-0.2126 / 1.8556 * 224 / 255, -0.7152 / 1.8556 * 224 / 255, 0.9278 / 1.8556 * 224 / 255, 128.0],
@@ -71,7 +71,7 @@ def prepare_plate(rgb: NDArray[np.uint8], path: CameraPath, mat: Mat) -> Plate:
     scale = mat.width / math.sqrt(path.start.width * path.end.width)  # frame px per photo px, halfway through a zoom
     if scale < 1.0:
         part = _reduced(part, (max(2, round(width * scale)), max(2, round(height * scale))))
-    planes = [np.asarray(plane, dtype=np.uint8) for plane in cv2.split(cv2.transform(part, _TO_YCBCR))]
+    planes = [np.asarray(plane, dtype=np.uint8) for plane in cv2.split(cv2.transform(part, TO_YCBCR))]
     density = OVERSAMPLING * max(scale, 1.0)
     # What linear sampling and enlargement take from the finest detail is given back here, gently.
     luma = _sharpened(_enlarged(planes[0], density), sigma=0.9 * density, amount=0.35 if scale < 1.0 else 0.5)
@@ -117,8 +117,8 @@ def rgb_of(frame: Frame) -> NDArray[np.uint8]:
     """Return the frame as uint8 (H, W, 3), sRGB."""
     height, width = frame.y.shape
     chroma = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in (frame.cb, frame.cr)]
-    back = np.linalg.inv(_TO_YCBCR[:, :3])
-    offset = -back @ _TO_YCBCR[:, 3]
+    back = np.linalg.inv(TO_YCBCR[:, :3])
+    offset = -back @ TO_YCBCR[:, 3]
     return np.asarray(cv2.transform(cv2.merge([frame.y, *chroma]), np.column_stack([back, offset])), dtype=np.uint8)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listing_media_dagster.tour.camera import Mat, ease
+from listing_media_dagster.tour.clips import ClipPlayer, read_clip
 from listing_media_dagster.tour.encode import (
     BadSegment,
     Sound,
@@ -48,6 +49,7 @@ from listing_media_dagster.tour.titles import TextLayer, lay_out_card, lay_out_l
 
 LoadImage = Callable[[str], NDArray[np.uint8]]
 LoadNearness = Callable[[str], NDArray[np.floating]]
+FindClip = Callable[[str], Path]
 Draw = Callable[[int, Frame], None]
 """Draws a clip's frame of that number over whatever the frame holds."""
 
@@ -84,6 +86,7 @@ def render_tour(
     workers: int = 2,
     sound: Sound = silence,
     load_nearness: LoadNearness | None = None,
+    find_clip: FindClip | None = None,
 ) -> TourResult:
     """Make the film of `storyboard` at `output` (MP4: H.264 High yuv420p BT.709, AAC); an existing file is replaced
     whole.
@@ -93,7 +96,8 @@ def render_tour(
     made again); `keep_segment(fingerprint, path)` gets each new one and must copy or link it, not move it.
     `progress(done, total)` counts frames. The last three are called from this thread. `load_nearness(photo_id)` gives
     the map of a shot that has one (h, w), 0 farthest to 1 nearest; one that tells too little leaves the move flat.
-    Raises what `load_image` raises, ValueError for an image of another size.
+    `find_clip(photo_id)` gives the file of a shot that has a generated clip.
+    Raises what `load_image` raises, ValueError for an image of another size, `BadClip` for a clip that can't be read.
     """
     segments = storyboard.segments
     with TemporaryDirectory(prefix=".tour-", dir=output.parent) as folder:
@@ -103,7 +107,7 @@ def render_tour(
         wanted = {segment.fingerprint: segment for segment in segments if segment.fingerprint not in paths}
         done = storyboard.frames - sum(segment.frames for segment in wanted.values())
         _report(progress, done, storyboard.frames)
-        plates = _Plates(load_image, workers + 1, load_nearness)
+        plates = _Plates(load_image, workers + 1, load_nearness, find_clip)
         with closing(_encode_all(list(wanted.values()), plates, scratch, workers)) as encoded:
             for fingerprint, path in encoded:
                 keep_segment(fingerprint, path)
@@ -118,20 +122,28 @@ def render_tour(
 
 
 def poster(
-    storyboard: Storyboard, load_image: LoadImage, load_nearness: LoadNearness | None = None
+    storyboard: Storyboard,
+    load_image: LoadImage,
+    load_nearness: LoadNearness | None = None,
+    find_clip: FindClip | None = None,
 ) -> NDArray[np.uint8]:
     """Return the film's still: the middle of its first photo's shot, uint8 (H, W, 3), sRGB."""
     clip = storyboard.photo_clips[0]
     frame = new_frame(storyboard.size)
-    _drawing(clip, storyboard.size, storyboard.fps, _Plates(load_image, 1, load_nearness))(clip.frames // 2, frame)
+    _drawing(clip, storyboard.size, storyboard.fps, _Plates(load_image, 1, load_nearness, find_clip))(
+        clip.frames // 2, frame
+    )
     return rgb_of(frame)
 
 
 def draw_segment(
-    segment: Segment, load_image: LoadImage, load_nearness: LoadNearness | None = None
+    segment: Segment,
+    load_image: LoadImage,
+    load_nearness: LoadNearness | None = None,
+    find_clip: FindClip | None = None,
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the segment's frames, packed yuv420p, uint8 (H * 3 / 2, W), BT.709 limited range, in one reused array."""
-    yield from _draw_segment(segment, _Plates(load_image, 2, load_nearness))
+    yield from _draw_segment(segment, _Plates(load_image, 2, load_nearness, find_clip))
 
 
 def _report(progress: Callable[[int, int], None] | None, done: int, total: int) -> None:
@@ -187,10 +199,11 @@ def _until(stop: threading.Event, pictures: Iterator[NDArray[np.uint8]]) -> Iter
 
 @dataclass(frozen=True)
 class ReadyPhoto:
-    """A photo as its clip needs it; without `relief` it moves as a flat picture."""
+    """A photo as its clip needs it; without `relief` it moves as a flat picture. `generated` frames replace both."""
 
     plate: Plate
     relief: Relief | None
+    generated: tuple[Frame, ...] = ()
 
 
 class _Plates:
@@ -199,8 +212,11 @@ class _Plates:
     At most one full-resolution photo a worker is in memory.
     """
 
-    def __init__(self, load_image: LoadImage, capacity: int, load_nearness: LoadNearness | None) -> None:
-        self._load_image, self._capacity, self._load_nearness = load_image, capacity, load_nearness
+    def __init__(
+        self, load_image: LoadImage, capacity: int, load_nearness: LoadNearness | None, find_clip: FindClip | None
+    ) -> None:
+        self._load_image, self._capacity = load_image, capacity
+        self._load_nearness, self._find_clip = load_nearness, find_clip
         self._guard = threading.Lock()
         self._plates: OrderedDict[PhotoClip, Future[ReadyPhoto]] = OrderedDict()
 
@@ -228,6 +244,9 @@ class _Plates:
             raise ValueError(
                 f"photo {shot.photo_id} is {rgb.shape}, the storyboard was told {shot.width}x{shot.height}"
             )
+        if shot.clip_sha256 and self._find_clip:
+            generated = read_clip(self._find_clip(shot.photo_id))
+            return ReadyPhoto(prepare_plate(rgb, clip.path, clip.mat), None, generated)
         relief = None
         if shot.nearness_sha256 and self._load_nearness:
             relief = relief_of(self._load_nearness(shot.photo_id), rgb, clip.path)
@@ -270,12 +289,15 @@ def _photo_drawing(clip: PhotoClip, size: tuple[int, int], ready: ReadyPhoto) ->
     plate, relief, middle = ready.plate, ready.relief, clip.path.at(0.5)
     surround = None if (clip.mat.width, clip.mat.height) == size else _surround(clip, size, plate)
     label = lay_out_label(clip.shot.label, size) if clip.shot.label else None
+    player = ClipPlayer(ready.generated) if ready.generated else None
 
     def draw(index: int, frame: Frame) -> None:
         if surround is not None:
             np.copyto(frame.packed, surround.packed)
         crop = clip.path.at(index / (clip.frames - 1))
-        if relief is None:
+        if player is not None:
+            player.draw(index / (clip.frames - 1), frame, clip.mat)
+        elif relief is None:
             sample(plate, crop, frame, clip.mat)
         else:
             sample_in_relief(plate, relief, crop, middle, frame, clip.mat)

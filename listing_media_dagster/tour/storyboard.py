@@ -29,6 +29,7 @@ from listing_media_dagster.tour.camera import (
 
 PICTURE_VERSION = "2"  # bump when the same storyboard gives other pixels or another encoding
 PARALLAX_VERSION = "1"  # bump when the same nearness map gives other pixels
+CLIP_VERSION = "1"  # bump when the same generated clip gives other pixels
 DISSOLVE_SECONDS = 0.8  # between any two clips, from and to black as well: no photo changes by becoming the last
 LONGEST_SEGMENT_SECONDS = 2.0  # an encoder sets a key frame by then anyway; halves of a shot are encoded side by side
 SHORTEST_PACE = 1.2  # s a photo; below it nothing stands still between two dissolves
@@ -44,6 +45,7 @@ class Shot:
 
     `label` is stated on the picture while it shows, such as "Virtually staged". `nearness_sha256` names a map of how
     near its parts are, which gives the camera's move depth; without one the photo moves as a flat picture.
+    `clip_sha256` names a generated clip that is shown in place of a camera's move.
     """
 
     photo_id: str
@@ -53,6 +55,7 @@ class Shot:
     room: RoomType = RoomType.UNKNOWN
     label: str = ""
     nearness_sha256: str = ""
+    clip_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class PhotoClip:
             "frames": self.frames,
             **({"label": shot.label} if shot.label else {}),
             **({"nearness": [shot.nearness_sha256, PARALLAX_VERSION]} if shot.nearness_sha256 else {}),
+            **({"clip": [shot.clip_sha256, CLIP_VERSION]} if shot.clip_sha256 else {}),
         }
 
 

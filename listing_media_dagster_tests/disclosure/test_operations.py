@@ -17,6 +17,7 @@ ALTERING = {
     OperationName.VIRTUAL_RENOVATION,
     OperationName.DIFFUSION_ENHANCEMENT,
     OperationName.DIFFUSION_UPSCALE,
+    OperationName.ANIMATION,
 }
 
 

@@ -28,6 +28,7 @@ WORK = {
     WorkKind.ENHANCE: Work("enhance:enhance_pictures"),
     WorkKind.DECLUTTER: Work("alter:declutter_rooms"),
     WorkKind.UPSCALE: Work("alter:enlarge_pictures"),
+    WorkKind.ANIMATE: Work("animate:animate_pictures"),
     WorkKind.DEPTH: Work("depth:measure_depth", at_once=16),
 }
 

@@ -35,7 +35,7 @@ class VideoDiffusion:
     def __init__(self, entry: CatalogueEntry, folder: WeightsFolder, hardware: Hardware) -> None:
         if entry.family not in FAMILIES or entry.film is None or entry.sampling is None:
             raise ValueError(f"{entry.id} ({entry.family}) is no image-to-video model of {', '.join(FAMILIES)}")
-        self.entry, self._hardware = entry, hardware
+        self.entry, self.weights_sha256, self._hardware = entry, folder.weights_sha256, hardware
         self._film: Film = entry.film
         self._sampling: Sampling = entry.sampling
         self._path = folder.part(entry.parts[0].role)
@@ -46,6 +46,11 @@ class VideoDiffusion:
     @property
     def fps(self) -> int:
         return self._film.fps
+
+    @property
+    def frames(self) -> int:
+        """How many it makes at most, which is what it makes best."""
+        return self._film.frames
 
     def load(self) -> None:
         import diffusers
