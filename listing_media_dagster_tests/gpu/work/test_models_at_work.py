@@ -1,0 +1,150 @@
+"""Jobs done by models: tiny ones of the real classes, through the catalogue, the choice and the worker."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from listing_media_dagster.gpu.job import Item, JobFolder, ModelJob, ModelRef, WorkKind, job_file
+from listing_media_dagster.gpu.work import stage
+from listing_media_dagster.gpu.work.bench import Bench, Task
+from listing_media_dagster.gpu.work.kept import Kept
+from listing_media_dagster.gpu.work.stage import BASE, BackEndRef, StagingOrder, StagingTerms
+from listing_media_dagster.gpu.worker import Assignment, work_off
+from listing_media_dagster.listing import Room, RoomType
+from listing_media_dagster.models.catalogue import catalogue
+from listing_media_dagster.photo.encode import encode_jpeg
+from listing_media_dagster.staging.kits import load_kits
+from listing_media_dagster_tests.helpers import tiny_pipelines, tiny_vision
+
+EMPTY_ROOM = Path(__file__).parents[2] / "staging" / "rendered_rooms" / "sunless.jpg"
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+one_torch_thread = tiny_pipelines.one_torch_thread
+tiny = tiny_pipelines.tiny
+
+
+@pytest.fixture
+def at_bench(tmp_path):
+    """Give a bench whose catalogue also has these entries, with their weights in these folders."""
+
+    def make(*entries, allow=True, **folders):
+        own = tmp_path / "models.yaml"
+        own.write_text(yaml.safe_dump({"models": [entry.model_dump(mode="json") for entry in entries]}))
+        return Bench("cpu", Kept(), tmp_path / "models", folders, own, allow_test_weights=allow)
+
+    return make
+
+
+def a_picture(seed=0, size=(96, 64)):
+    return (
+        np.random.default_rng(seed)
+        .integers(0, 255, (size[1] // 8, size[0] // 8, 3), np.uint8)
+        .repeat(8, 0)
+        .repeat(8, 1)
+    )
+
+
+def job_of(path, kind, model, count=1, picture=None, role="picture", parameters=None, item=None):
+    files = {f"inputs/p{n}.jpg": picture or encode_jpeg(a_picture(n), 95) for n in range(count)}
+    items = tuple(
+        Item(id=f"p{n}", inputs={role: job_file(file, data)}, parameters=item or {}, seed=n)
+        for n, (file, data) in enumerate(files.items())
+    )
+    ref = ModelRef(id=model) if model else None
+    return JobFolder.create(
+        path, ModelJob(id="job", kind=kind, model=ref, items=items, parameters=parameters or {}), files
+    )
+
+
+def done(folder, bench):
+    assert work_off([Assignment(folder)], bench) == set()
+    return folder.result().items
+
+
+def decoded(folder, file, flag=cv2.IMREAD_COLOR):
+    return cv2.imdecode(np.frombuffer(folder.read(file), np.uint8), flag)
+
+
+def test_depth_is_measured_of_several_pictures_at_once(tmp_path, at_bench):
+    entry = tiny_vision.tiny_entry(
+        "Tiny depth", tiny_vision.save_tiny_depth(tmp_path / "depth"), "transformers.DepthAnythingForDepthEstimation"
+    )
+    folder = job_of(tmp_path / "job", WorkKind.DEPTH, "tiny", count=2)
+    for item in done(folder, at_bench(entry)):
+        assert item.outcome == "ok", item.reason
+        nearness = decoded(folder, item.outputs["nearness.png"], cv2.IMREAD_UNCHANGED)
+        assert nearness.dtype == np.uint16 and nearness.shape == (64, 96)
+        assert item.record["model"] == "tiny"
+
+
+def test_a_picture_is_enlarged_and_its_ledger_says_by_what(tmp_path, at_bench):
+    entry = tiny_vision.tiny_entry(
+        "Tiny Swin2SR",
+        tiny_vision.save_tiny_swin2sr(tmp_path / "swin"),
+        "transformers.Swin2SRForImageSuperResolution",
+        stages=("upscale",),
+    )
+    folder = job_of(tmp_path / "job", WorkKind.UPSCALE, "tiny")
+    (item,) = done(folder, at_bench(entry))
+    assert item.outcome == "ok", item.reason
+    assert decoded(folder, item.outputs["altered.jpg"]).shape[:2] > (64, 96)
+    (operation,) = item.record["operations"]
+    assert operation["generative"] and operation["weights_sha256"]
+
+
+def test_weights_made_for_tests_do_no_work_elsewhere(tmp_path, at_bench):
+    entry = tiny_vision.tiny_entry(
+        "Tiny depth", tiny_vision.save_tiny_depth(tmp_path / "depth"), "transformers.DepthAnythingForDepthEstimation"
+    )
+    (item,) = done(job_of(tmp_path / "job", WorkKind.DEPTH, "tiny"), at_bench(entry, allow=False))
+    assert item.outcome == "failed" and "made for tests" in item.reason
+
+
+def test_a_model_that_is_not_here_is_named_with_the_command_that_fetches_it(tmp_path, at_bench):
+    (item,) = done(job_of(tmp_path / "job", WorkKind.DEPTH, "depth-anything-v2-small"), at_bench())
+    assert item.outcome == "failed" and "listing-media models pull depth-anything-v2-small" in item.reason
+
+
+def staging_job(path, models):
+    terms = StagingTerms(back_ends=(BackEndRef(name="diffusion", models=models), BackEndRef(name="path-traced")))
+    order = StagingOrder(room=Room(type=RoomType.LIVING_ROOM), kit=load_kits()["scandinavian"])
+    folder = job_of(
+        path,
+        WorkKind.STAGE,
+        models[0].id,
+        picture=EMPTY_ROOM.read_bytes(),
+        role=BASE,
+        parameters=terms.model_dump(mode="json"),
+        item=order.as_parameters(),
+    )
+    return folder, terms, order
+
+
+def test_where_no_diffusion_model_runs_the_embedded_back_end_stages_and_says_why(tmp_path, at_bench):
+    folder, _, _ = staging_job(tmp_path / "job", (ModelRef(id="sd15-inpaint"),))
+    (item,) = done(folder, at_bench())
+    assert item.outcome == "ok", item.reason
+    assert item.record["back_end"] == "path-traced" and item.record["operations"]
+    (why,) = item.record["passed_over"]
+    assert why.startswith("diffusion: sd15-inpaint: ") and "listing-media models pull sd15-inpaint" in why
+    assert {"staged.jpg", "layout.json", "depth.png"} <= set(item.outputs)
+
+
+def test_diffusion_comes_first_with_the_models_that_run_here_and_stays_warm(tmp_path, at_bench, tiny):
+    entry, weights = tiny_sd15(tiny)
+    bench = at_bench(entry, **{entry.id: weights})
+    folder, terms, order = staging_job(tmp_path / "job", (ModelRef(id="sdxl-union"), ModelRef(id=entry.id)))
+    task = Task(folder.job, folder.job.items[0], folder)
+    (diffusion, traced), absent = stage._back_ends(terms, order, task, bench)
+    assert (diffusion.name, traced.name, absent) == ("diffusion", "path-traced", ())
+    assert [editor.entry.id for editor in diffusion.editors] == [entry.id]
+    (again, _), _ = stage._back_ends(terms, order, task, bench)
+    assert again.editors[0] is diffusion.editors[0]
+
+
+def tiny_sd15(tiny):
+    shipped, folder = next(tiny(entry.id) for entry in catalogue().models if entry.family == "sd15-controlnet-inpaint")
+    changes = {"id": "tiny-sd15", "vram_gb": None, "cpu_seconds": 1.0}
+    return shipped.model_copy(update=changes), folder.part("base").parent
