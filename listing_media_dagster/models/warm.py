@@ -1,7 +1,8 @@
 """Loaded models kept from one piece of work to the next: within a budget of memory, and not for ever.
 
-A model that was unloaded stays a shell which loads again when it is used, so nobody who holds one is left with a broken
-model. `unload` of a model in the middle of its work does nothing or waits; either way that work ends well.
+A model that says `is_loaded` loads when it is used and then asks for room (`make_room_for`): one that is only at hand
+takes none. Unloaded it stays a shell which loads again, so nobody who holds one is left with a broken model. `unload`
+of a model in the middle of its work does nothing or waits; either way that work ends well.
 """
 
 from __future__ import annotations
@@ -27,9 +28,14 @@ class _Place:
     last_used: float = 0.0
 
     @property
+    def is_lazy(self) -> bool:
+        """True of a model that loads when it is used."""
+        return hasattr(self.model, "is_loaded")
+
+    @property
     def is_warm(self) -> bool:
-        """True for what was given to be used, and for what loaded again in the hands of somebody who held it."""
-        return self.was_given or bool(getattr(self.model, "is_loaded", False))
+        """True of what takes memory: as it says itself, or because it was given to be used."""
+        return bool(self.model.is_loaded) if self.is_lazy else self.was_given
 
 
 class WarmModels:
@@ -58,8 +64,9 @@ class WarmModels:
     def get(self, key: str, load: Callable[[], Loaded], needs_gb: float | None = None) -> Loaded:
         """Return the model kept under `key`, or what `load` gives, with room made for it.
 
-        `needs_gb` is what it will take on the device (default: what its catalogue entry says). Where the other models
-        are all in use, it is given nevertheless: it is then up to the model to get by with less.
+        `needs_gb` is what `load` takes on the device. Without it room is made for what the model's catalogue entry says,
+        and only when it loads, if `load` returned it unloaded. Where the other models are all in use, it is given
+        nevertheless: it is then up to the model to get by with less.
         """
         with self._lock:
             place = self._places.setdefault(key, _Place())
@@ -69,12 +76,22 @@ class WarmModels:
                 place.model = load()
             if not place.was_given:
                 place.needs_gb = _needs_gb(place.model) if needs_gb is None else needs_gb
-                self._make_room(place.needs_gb, place)
+                if not place.is_lazy:
+                    self._make_room(place.needs_gb, place)
                 place.was_given = True
             place.last_used = self._clock()
             model: Loaded = place.model
         self._look_again_in(self._keep_seconds)
         return model
+
+    def make_room_for(self, model: object) -> None:
+        """Unload others, the longest unused first, until `model` should fit, if it is kept here."""
+        with self._lock:
+            kept = [place for place in self._places.values() if place.model is model]
+        for place in kept:
+            place.last_used = self._clock()
+            self._make_room(place.needs_gb, place)
+            self._look_again_in(self._keep_seconds)
 
     def unload_expired(self) -> None:
         """Unload what has been idle for too long."""
@@ -129,6 +146,12 @@ class WarmModels:
                 self._timer.start()
 
 
+def make_room_for(model: object) -> None:
+    """Have the caches that keep `model` make room for it: what a lazy model asks for before it loads."""
+    for cache in list(_caches):
+        cache.make_room_for(model)
+
+
 def give_back_idle_models() -> bool:
     """Unload every kept model of this process that isn't in use, and say whether that gave anything back."""
     return sum(cache.unload_all() for cache in list(_caches)) > 0
@@ -149,9 +172,8 @@ def _unload(place: _Place) -> bool:
             place.model = None
         else:
             unload()
-        # A model at work stays as it is, and says so.
-        place.was_given = bool(getattr(place.model, "is_loaded", False))
-        return not place.was_given
+        place.was_given = place.is_lazy
+        return not place.is_warm  # a model at work stays as it is, and says so
     finally:
         place.turn.release()
 

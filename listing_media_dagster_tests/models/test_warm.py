@@ -8,10 +8,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 
-from listing_media_dagster.models.warm import WarmModels, give_back_idle_models
+from listing_media_dagster.models.warm import WarmModels, give_back_idle_models, make_room_for
 
 
 class Model:
@@ -25,6 +26,20 @@ class Model:
         if not self.at_work:
             self.is_loaded = False
             self.log.append(f"unload {self.name}")
+
+
+class LazyModel(Model):
+    """Loads when it is used, after it asked for room, as the editors do."""
+
+    def __init__(self, log: list[str], name: str, resident_gb: float) -> None:
+        self.log, self.name, self.is_loaded, self.at_work = log, name, False, False
+        self.entry = SimpleNamespace(vram_gb=SimpleNamespace(resident=resident_gb))
+
+    def use(self) -> None:
+        if not self.is_loaded:
+            make_room_for(self)
+            self.log.append(f"load {self.name}")
+            self.is_loaded = True
 
 
 class Clock:
@@ -74,15 +89,27 @@ def test_the_longest_unused_goes_before_a_load_that_does_not_fit(
     assert warm.warm_keys == ("a", "c")
 
 
-def test_a_model_that_was_unloaded_is_warmed_again_as_the_same_one(
+def test_a_model_that_is_only_at_hand_takes_no_room(caches: Callable[..., WarmModels], log: list[str]) -> None:
+    warm = caches(budget_gb=10.0)
+    first = warm.get("first choice", lambda: LazyModel(log, "first choice", 8))
+    first.use()
+    second = warm.get("second choice", lambda: LazyModel(log, "second choice", 6))
+    assert warm.warm_keys == ("first choice",)
+    second.use()
+    assert log == ["load first choice", "unload first choice", "load second choice"]
+
+
+def test_whoever_holds_an_unloaded_model_uses_it_again_and_there_is_no_second_copy(
     caches: Callable[..., WarmModels], log: list[str]
 ) -> None:
     warm = caches(budget_gb=5.0)
-    first = warm.get("a", lambda: Model(log, "a"), needs_gb=4)
-    warm.get("b", lambda: Model(log, "b"), needs_gb=4)
+    held = warm.get("a", lambda: LazyModel(log, "a", 4))
+    held.use()
+    warm.get("b", lambda: LazyModel(log, "b", 4)).use()
     assert warm.warm_keys == ("b",)
-    assert warm.get("a", lambda: Model(log, "a"), needs_gb=4) is first, "whoever held it doesn't hold a second copy"
-    assert warm.warm_keys == ("a",) and log == ["load a", "unload a", "load b", "unload b"]
+    held.use()
+    assert warm.warm_keys == ("a",) and log == ["load a", "unload a", "load b", "unload b", "load a"]
+    assert warm.get("a", lambda: LazyModel(log, "a", 4)) is held
 
 
 def test_a_model_that_loaded_again_in_somebodys_hands_is_unloaded_with_the_others(

@@ -22,7 +22,7 @@ from listing_media_dagster.models.diffusion.speedups import Speedups, preferred_
 from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.memory import is_out_of_memory, release_cached_memory
 from listing_media_dagster.models.model import EditRequest, ModelFailed, Rgb
-from listing_media_dagster.models.warm import give_back_idle_models
+from listing_media_dagster.models.warm import give_back_idle_models, make_room_for
 
 Progress = Callable[[int, int], None]
 
@@ -210,6 +210,7 @@ class DiffusionEditor:
     def _load(self) -> None:
         if self._pipeline is not None:
             return
+        make_room_for(self)
         is_tight = first_plan(self.entry, self._hardware, self._sampling.megapixels).offloaded
         device = self._hardware.torch_device
         self._pipeline, where = self._loaded_on(["cpu"] if is_tight else [device, device, "cpu"])
