@@ -21,6 +21,8 @@ NAMES = (
     "staging",
     "room_geometry",
     "structure_gate",
+    "clip",
+    "gpu",
 )
 RESULTS = Path(__file__).parent / "results"
 
@@ -34,7 +36,7 @@ def main() -> None:
     for name in NAMES if asked.name == "all" else (asked.name,):
         result = {"name": name, **importlib.import_module(f"benchmarks.{name}").run()}
         print(json.dumps(result) if asked.json else _readable(result), flush=True)
-        if asked.keep:
+        if asked.keep and "not_run" not in result:
             _keep(name, result)
 
 
