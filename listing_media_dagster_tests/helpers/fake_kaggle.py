@@ -305,7 +305,10 @@ class FakeKaggle:
             name: value for name, value in os.environ.items() if not name.startswith(("KAGGLE_", "LISTING_"))
         }
         environment["PATH"] = f"{self._make_believe_gpus(session)}{os.pathsep}{environment['PATH']}"
-        environment["PYTHONPATH"] = str(self._make_believe_torch(session))
+        # What a session installs goes where its Python finds it, and never to where the tests run.
+        installed = str(session.folder / "installed")
+        environment |= {"PIP_TARGET": installed, "PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        environment["PYTHONPATH"] = os.pathsep.join([str(self._make_believe_torch(session)), installed])
         environment |= {"KAGGLE_KERNEL_RUN_TYPE": "Batch", "PYTHONUNBUFFERED": "1", "TMPDIR": str(session.folder)}
         self.may_start.wait(60)
         if session.status != "QUEUED":

@@ -97,6 +97,8 @@ class Drive:
                 "cancelled: the kernel is deleted. Kaggle has no call that stops a session, and whether deleting its"
                 f" kernel does isn't documented; at the latest it ends at {_clock(at_latest)} by its time limit"
             )
+        if was in (Stage.UPLOADING, Stage.PUSHING):
+            self.pause(self.patience.lost_push)  # the last request may still be on its way
         self._clear()
 
     # --- stages

@@ -51,7 +51,7 @@ def unpack_package(folder, order, scratch):
     return scratch / "package"
 
 
-def install_missing(order, scratch):
+def install_missing(order):
     """Install what the jobs import and this image lacks: from wheels among the inputs, or the index if allowed."""
     wanted = []
     for module, requirement in order["requirements"].items():
@@ -69,7 +69,7 @@ def install_missing(order, scratch):
         if wanted:
             print(f"listing-media: not as asked for in this image: {', '.join(wanted)}", flush=True)
         return
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--target", str(scratch / "extra")]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input"]
     source = [] if order["internet"] else ["--no-index"]
     found = [word for folder in sorted(wheels) for word in ("--find-links", folder)]
     if subprocess.run([*pip, *source, *found, *wanted], check=False).returncode:  # noqa: S603
@@ -83,8 +83,8 @@ def main():
         shipment = find_shipment(scratch)
         order = json.loads((shipment / "shipment.json").read_text())
         package = unpack_package(shipment, order, scratch)
-        install_missing(order, scratch)
-        paths = [str(package), str(scratch / "extra"), os.environ.get("PYTHONPATH", "")]
+        install_missing(order)
+        paths = [str(package), os.environ.get("PYTHONPATH", "")]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
         session = [sys.executable, "-m", "listing_media_dagster.gpu.kaggle.session"]
         told = [str(shipment), str(INPUT), str(WORKING), str(scratch / "work")]

@@ -41,11 +41,12 @@ class SessionLog:
             self._follower = None
 
     def _read(self, lines: Sequence[str]) -> list[Event]:
-        new = lines[max(0, self.told - self._seen) :]
+        events = [read_line(line) for line in lines]
+        new = events[max(0, self.told - self._seen) :]
         self._seen += len(lines)
         self.told = max(self.told, self._seen)
-        self.tail = [*self.tail, *(line for line in lines if line.strip())][-TAIL_LINES:]
-        return [event for line in new if (event := read_line(line))]
+        self.tail = [*self.tail, *(event.line for event in events if event and event.line)][-TAIL_LINES:]
+        return [event for event in new if event]
 
 
 def read_line(line: str) -> Event | None:

@@ -16,12 +16,13 @@ import psutil
 import pytest
 
 from listing_media_dagster.gpu.job import JobFolder
+from listing_media_dagster.gpu.kaggle import cargo
 from listing_media_dagster.gpu.kaggle.outbox import Outbox
 from listing_media_dagster.gpu.kaggle.shared_sessions import SharedSessions
 from listing_media_dagster.gpu.kaggle.shipment import Limits
 from listing_media_dagster.gpu.routes.route import JobCancelled, RouteFailed
 from listing_media_dagster_tests.gpu.kaggle.conftest import IMPATIENT, Died, Hearing
-from listing_media_dagster_tests.helpers.fake_kaggle import KEY, TOKEN, FakeKaggle
+from listing_media_dagster_tests.helpers.fake_kaggle import KEY, TOKEN, Dataset, FakeKaggle
 
 MakeJob = Callable[..., JobFolder]
 
@@ -108,6 +109,30 @@ def test_what_a_broken_gpu_left_undone_goes_with_the_next_session(
     assert "1 of 2 items are left (the worker ended with 134: CUDA error: the GPU fell off the bus)" in hearing.text
     assert len(kaggle.sessions) == 2 and kaggle.sessions[0].ref != kaggle.sessions[1].ref
     assert report.used["kaggle_session"] == kaggle.sessions[1].ref
+
+
+def test_a_session_installs_what_its_image_lacks_from_attached_wheels(
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    about = "Metadata-Version: 2.1\nName: lacking-thing\nVersion: 2\n"
+    with zipfile.ZipFile(wheels / "lacking_thing-2-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("lacking_thing.py", "")
+        wheel.writestr("lacking_thing-2.dist-info/METADATA", about)
+        wheel.writestr(
+            "lacking_thing-2.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr("lacking_thing-2.dist-info/RECORD", "")
+    kaggle.datasets["alice/some-wheels"] = Dataset("some wheels", wheels, private=True, polls_left=0)
+    sessions.limits = Limits(collect_seconds=0, datasets=("alice/some-wheels",))
+    wanted = {"numpy": "numpy", "lacking_thing": "lacking-thing==2"}
+    monkeypatch.setattr(cargo, "requirements", lambda tickets: wanted)
+    hearing = Hearing()
+    sessions.run(make_job(items=1), hearing.listener)
+    assert (kaggle.sessions[0].folder / "installed" / "lacking_thing.py").exists()
+    assert "couldn't install" not in hearing.text
+    assert list(kaggle.datasets) == ["alice/some-wheels"]
 
 
 def test_cut_tampered_and_missing_outputs_are_fetched_again(
@@ -212,6 +237,16 @@ def test_a_job_cancelled_in_the_middle_of_its_upload_stops_it(
     kaggle.held.clear()
     assert isinstance(ended[0], JobCancelled)
     assert not kaggle.datasets and not kaggle.sessions and not sessions.outbox.shipments()
+
+
+@pytest.mark.parametrize("moment", ["session running", "done in"])
+def test_a_job_cancelled_while_running_or_downloading_clears_its_session_away(
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob, moment: str
+) -> None:
+    with pytest.raises(JobCancelled):
+        sessions.run(make_job(items=1), Hearing(cancel_at=moment).listener)
+    assert not kaggle.kernels and not kaggle.datasets and not sessions.outbox.shipments()
+    wait_until(lambda: kaggle.sessions[0].process is not None and kaggle.sessions[0].process.poll() is not None)
 
 
 def test_the_last_one_to_cancel_ends_the_session_and_the_others_are_told_what_that_means(
