@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from listing_media_dagster.gpu.devices import find_devices
 from listing_media_dagster.gpu.job import ModelRef, Needs
 from listing_media_dagster.gpu.routes.cuda import look_at_gpus
-from listing_media_dagster.models.catalogue import CatalogueEntry, Stage, catalogue
+from listing_media_dagster.gpu.work.models import FURTHER_MODELS
+from listing_media_dagster.models.catalogue import Stage, catalogue
 from listing_media_dagster.models.hardware import GIB, Hardware, memory_bytes
 from listing_media_dagster.models.shortlist import Shortlist, read_wishes, shortlist
 from listing_media_dagster.models.weights import BadWeights, ModelMissing, find_weights, models_here
@@ -16,6 +18,8 @@ from listing_media_dagster.settings import Settings
 
 # Routes to machines that have weights of their own, and hardware that nobody here can look at.
 _ELSEWHERE = frozenset({"celery", "kaggle", "colab"})
+
+_UNASKED = frozenset({Stage.STAGING, Stage.DEPTH, Stage.SEGMENTATION})
 
 _takes_test_weights = False
 """Only a test sets this: what weights made for tests draw is noise."""
@@ -25,13 +29,12 @@ _takes_test_weights = False
 class ChosenModels:
     """The models a job of `stage` names, best first; `refusal` says why there is none and what to do about it.
 
-    `on_cpu`: the work may take minutes a picture on a CPU. `listed` tells how the choice came about.
+    `listed` tells how the choice came about.
     """
 
     stage: Stage
     refs: tuple[ModelRef, ...]
     needs: Needs
-    on_cpu: bool = False
     refusal: str = ""
     listed: str = ""
 
@@ -39,19 +42,23 @@ class ChosenModels:
     def first(self) -> ModelRef | None:
         return self.refs[0] if self.refs else None
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What of a job's parameters names the models after the first."""
+        return {FURTHER_MODELS: [ref.model_dump(mode="json") for ref in self.refs[1:]]}
 
-def choose_models(stage: Stage, routes: Sequence[str], at: Settings, *, asked_for: bool = False) -> ChosenModels:
+
+def choose_models(stage: Stage, routes: Sequence[str], at: Settings) -> ChosenModels:
     """Return the models for `stage` of an installation whose jobs may take `routes`.
 
-    No GPU is looked at unless a model's weights are here, or the work was `asked_for`: then a refusal names one that
-    fits. Raises `BadCatalogue` or `BadWishes`, naming what to correct.
+    For what is done unasked where there is a model, no GPU is looked at before a model's weights are here. Raises `BadCatalogue` or `BadWishes`, naming what to correct.
     """
     entries = [entry for entry in catalogue(at.model_catalogue).models if stage in entry.stages]
     wish = read_wishes(at.models, catalogue(at.model_catalogue).models).get(stage, "auto")
     here = models_here(entries, at.models_dir)
     found = shortlist(
         stage,
-        _machines(routes, at) if here or asked_for else (_this_cpu(),),
+        _machines(routes, at) if here or stage not in _UNASKED else (_this_cpu(),),
         entries=entries,
         here=here,
         elsewhere=bool(_ELSEWHERE & set(routes)),
@@ -62,7 +69,7 @@ def choose_models(stage: Stage, routes: Sequence[str], at: Settings, *, asked_fo
     refs, damaged = _verified(found, here, at)
     refusal = found.refusal or ("" if refs else "; ".join(damaged))
     listed = "; ".join([found.describe(), *damaged])
-    return ChosenModels(stage, refs, _needs(found.entries), found.on_cpu, refusal, listed)
+    return ChosenModels(stage, refs, _needs(found), refusal, listed)
 
 
 def _verified(found: Shortlist, here: frozenset[str], at: Settings) -> tuple[tuple[ModelRef, ...], list[str]]:
@@ -82,15 +89,15 @@ def _verified(found: Shortlist, here: frozenset[str], at: Settings) -> tuple[tup
     return tuple(refs), damaged
 
 
-def _needs(entries: Sequence[CatalogueEntry]) -> Needs:
+def _needs(found: Shortlist) -> Needs:
     """Return what the least of the models asks of a GPU; a CPU isn't ruled out, for there the embedded back end works.
 
     What of them doesn't fit where the job ends up, the worker passes over.
     """
-    if not entries:
+    if not found.entries:
         return Needs()
-    least = [entry.vram_gb.offload or entry.vram_gb.resident for entry in entries if entry.vram_gb]
-    return Needs(gpu="optional", vram_gb=min(least, default=0.0))
+    least = [entry.vram_gb.offload or entry.vram_gb.resident for entry in found.entries if entry.vram_gb]
+    return Needs(gpu="optional" if least else "none", vram_gb=min(least, default=0.0), slow_cpu=found.on_cpu)
 
 
 def _machines(routes: Sequence[str], at: Settings) -> tuple[Hardware, ...]:

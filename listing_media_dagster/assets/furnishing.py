@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from listing_media_dagster.assets.models_wanted import staging_models
+from listing_media_dagster.gpu.work.stage import BackEndRef, diffusion_version
 from listing_media_dagster.listing import BadListing, Listing
 from listing_media_dagster.settings import Settings, settings
-from listing_media_dagster.staging.back_ends import StagingBackEnd
 from listing_media_dagster.staging.furniture.designs import library
 from listing_media_dagster.staging.furniture.own_furniture import BadFurniture, load_own_furniture
 from listing_media_dagster.staging.kits import BadKit, DesignKit, find_kit, load_kits
@@ -21,9 +23,23 @@ if TYPE_CHECKING:
 DEFAULT_KIT = "scandinavian"
 
 
-def installed_back_ends() -> tuple[StagingBackEnd, ...]:
-    """Return the back ends that can stage here, best first."""
-    return (rendered_staging(settings()),)
+@dataclass(frozen=True)
+class PlannedBackEnd:
+    """A back end as a job asks for it; the machine that works the job off has it. `version_for` takes a kit's id."""
+
+    ref: BackEndRef
+    version_for: Callable[[str], str]
+
+
+def installed_back_ends() -> tuple[PlannedBackEnd, ...]:
+    """Return the back ends that may stage, best first."""
+    rendered = rendered_staging(settings())
+    embedded = PlannedBackEnd(BackEndRef(name=rendered.name), rendered.version_for)
+    models = staging_models(settings())
+    if not models:
+        return (embedded,)
+    ref = BackEndRef(name="diffusion", models=models)
+    return (PlannedBackEnd(ref, lambda kit: diffusion_version(ref, rendered, kit)), embedded)
 
 
 def installed_kits() -> Mapping[str, DesignKit]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import dagster as dg
 
+from listing_media_dagster.assets.chosen_models import ChosenModels, choose_models
 from listing_media_dagster.assets.stage_asset import RETRIES
 from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.gpu.job import ItemResult, JobFile, ModelJob, job_file
@@ -13,6 +15,36 @@ from listing_media_dagster.gpu.model_router import ModelRouter
 from listing_media_dagster.gpu.router import Routed
 from listing_media_dagster.gpu.routes.table import UnknownRoute
 from listing_media_dagster.listing import Listing, StoredObject, fingerprint
+from listing_media_dagster.models.catalogue import BadCatalogue, Stage
+from listing_media_dagster.models.shortlist import BadWishes
+from listing_media_dagster.settings import settings
+
+
+@dataclass(frozen=True)
+class ModelWork:
+    """How a stage comes to the models of its listing: which there are, and jobs done by them."""
+
+    router: ModelRouter
+    context: dg.AssetExecutionContext
+    stage: StageRun
+    listing: Listing
+
+    def choose(self, models: Stage) -> ChosenModels:
+        """Return the models for the listing's work. Raises `dg.Failure` for settings that name none there is."""
+        try:
+            policy = self.router.policy(self.context, self.listing.routes)
+            return choose_models(models, policy.routes, settings())
+        except (BadCatalogue, BadWishes, UnknownRoute) as bad:
+            raise dg.Failure(str(bad), allow_retries=False) from None
+
+    def send(
+        self,
+        job: ModelJob,
+        files: Mapping[str, bytes],
+        take: Callable[[str, ItemResult, Callable[[str], bytes]], None],
+    ) -> Routed:
+        """Have the job done, as `run_job` does."""
+        return run_job(self.router, self.context, job, files, take, self.stage, self.listing)
 
 
 class StoredFiles(Mapping[str, bytes]):

@@ -8,6 +8,7 @@ from pydantic import Field
 from listing_media_dagster.assets import before_after, furnishing
 from listing_media_dagster.assets.contact import with_contact_sheet
 from listing_media_dagster.assets.model_work import run_job
+from listing_media_dagster.assets.models_wanted import ModelRefused
 from listing_media_dagster.assets.shown import stage_metadata
 from listing_media_dagster.assets.stage_asset import stage_asset
 from listing_media_dagster.assets.stage_run import StageRun
@@ -17,7 +18,6 @@ from listing_media_dagster.gpu.job import ItemResult
 from listing_media_dagster.gpu.model_router import ModelRouter, routing_metadata
 from listing_media_dagster.gpu.router import Routed
 from listing_media_dagster.listing import BadListing, Listing, Photo, PhotoSet, StageChoice
-from listing_media_dagster.staging.back_ends import StagingBackEnd
 from listing_media_dagster.staging.furniture.own_furniture import BadFurniture
 from listing_media_dagster.staging.kits import BadKit
 from listing_media_dagster.store.photo_sets import MediaStoreResource
@@ -47,7 +47,7 @@ def staged_photos(
     try:
         listing = furnishing.with_known_kits(_as_configured(enhanced_photos.listing, config))
         ends = furnishing.installed_back_ends()
-    except (BadListing, BadKit, BadFurniture) as bad:
+    except (BadListing, BadKit, BadFurniture, ModelRefused) as bad:
         raise dg.Failure(str(bad), allow_retries=False) from None
     kit = listing.style or furnishing.DEFAULT_KIT
     bases = {photo.photo_id: photo for photo in enhanced_photos.photos}
@@ -60,7 +60,7 @@ def staged_photos(
             kit=plan.photos[photo_id].kit,
             pieces_seed=plan.photos[photo_id].pieces_seed,
             seed=config.seed,
-            back_ends=[(end.name, end.version_for(plan.photos[photo_id].kit)) for end in ends],
+            back_ends=[(end.ref.name, end.version_for(plan.photos[photo_id].kit)) for end in ends],
         )
         for photo_id, photo in bases.items()
     }
@@ -91,7 +91,7 @@ def _as_configured(listing: Listing, config: StagingConfig) -> Listing:
 def _furnish(
     bases: Mapping[str, Photo],
     plan: ListingPlan,
-    ends: Sequence[StagingBackEnd],
+    ends: Sequence[furnishing.PlannedBackEnd],
     wanted: Mapping[str, str],
     seed: int,
     listing: Listing,

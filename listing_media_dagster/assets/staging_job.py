@@ -7,16 +7,17 @@ from typing import Any
 
 from listing_media_dagster.assets import before_after, furnishing
 from listing_media_dagster.assets.clip import find_scorer
+from listing_media_dagster.assets.furnishing import PlannedBackEnd
 from listing_media_dagster.assets.model_work import StoredFiles, named_for
+from listing_media_dagster.assets.models_wanted import needs_of
 from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.assets.staging_plan import StagingPlan
-from listing_media_dagster.gpu.job import Item, ItemResult, JobFile, ModelJob, Needs, WorkKind
+from listing_media_dagster.gpu.job import Item, ItemResult, JobFile, ModelJob, WorkKind
 from listing_media_dagster.gpu.work.furniture import PACKED_FURNITURE, pack_furniture
 from listing_media_dagster.gpu.work.pictures import decode_picture
-from listing_media_dagster.gpu.work.stage import BASE, STAGED, BackEndRef, ClipTerms, StagingOrder, StagingTerms
+from listing_media_dagster.gpu.work.stage import BASE, STAGED, ClipTerms, StagingOrder, StagingTerms
 from listing_media_dagster.listing import Operation, Photo, StoredObject, Verdict
 from listing_media_dagster.settings import settings
-from listing_media_dagster.staging.back_ends import StagingBackEnd
 
 ReadOutput = Callable[[str], bytes]
 
@@ -24,7 +25,7 @@ ReadOutput = Callable[[str], bytes]
 def staging_job(
     photos: Sequence[Photo],
     plans: Mapping[str, StagingPlan],
-    ends: Sequence[StagingBackEnd],
+    ends: Sequence[PlannedBackEnd],
     seed: int,
     stage: StageRun,
 ) -> tuple[ModelJob, StoredFiles]:
@@ -43,22 +44,24 @@ def staging_job(
             kit=kits[plan.kit],
             pieces_seed=plan.pieces_seed,
             focal_length_35mm=photo.facts.get("focal_length_35mm"),
-            versions={end.name: end.version_for(plan.kit) for end in ends},
+            versions={end.ref.name: end.version_for(plan.kit) for end in ends},
         )
         base = files.add(photo.photo_id, photo.image)
         items.append(Item(id=photo.photo_id, inputs={BASE: base}, parameters=order.as_parameters(), seed=seed))
     terms = StagingTerms(
-        back_ends=tuple(BackEndRef(name=end.name) for end in ends),
+        back_ends=tuple(end.ref for end in ends),
         own_furniture=furnishing.own_furniture_digest(at),
         clip=_clip_terms(),
     )
+    models = [model for end in ends for model in end.ref.models]
     job = ModelJob(
         id="unnamed",
         kind=WorkKind.STAGE,
+        model=models[0] if models else None,
         parameters=terms.model_dump(mode="json"),
         inputs=inputs,
         items=tuple(items),
-        needs=Needs(gpu="none"),
+        needs=needs_of(models),
     )
     return named_for(job, stage), files
 

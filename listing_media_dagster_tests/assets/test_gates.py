@@ -67,7 +67,8 @@ class Painted:
 @pytest.fixture
 def staging(monkeypatch):
     def use(*ends):
-        monkeypatch.setattr(furnishing, "installed_back_ends", lambda: ends)
+        planned = tuple(furnishing.PlannedBackEnd(stage.BackEndRef(name=end.name), end.version_for) for end in ends)
+        monkeypatch.setattr(furnishing, "installed_back_ends", lambda: planned)
         for end in ends:
             monkeypatch.setitem(stage.BACK_ENDS, end.name, lambda *asked, end=end: end)
 

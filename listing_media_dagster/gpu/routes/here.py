@@ -8,22 +8,22 @@ from functools import cache
 from listing_media_dagster.gpu.job import JobFolder
 from listing_media_dagster.gpu.routes.route import Listener, RouteFailed, RouteReport
 from listing_media_dagster.gpu.work.bench import Bench, KeptModels
-from listing_media_dagster.gpu.work.kept import Kept
 from listing_media_dagster.gpu.worker import Assignment, work_off
+from listing_media_dagster.models.warm import WarmModels
 from listing_media_dagster.settings import Settings
 
 
 @cache
 def models_here() -> KeptModels:
-    """Return the models of this process."""
-    return Kept()
+    """Return the models of this process, which give their memory back when others need it or nobody asks for them."""
+    return WarmModels()
 
 
 def bench_here(device: str, at: Settings) -> Bench:
     from listing_media_dagster.models.clip import CLIP_MODEL_ID
 
     own = {CLIP_MODEL_ID: at.clip_weights} if at.clip_weights else {}
-    return Bench(device, models_here(), at.models_dir, own)
+    return Bench(device, models_here(), at.models_dir, own, at.model_catalogue)
 
 
 def work_here(folder: JobFolder, listener: Listener, device: str, at: Settings) -> RouteReport:
