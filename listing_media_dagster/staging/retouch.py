@@ -23,6 +23,7 @@ Mask = NDArray[np.bool_]
 CONTEXT = 0.15  # of the mask's box, shown to the model on every side
 PROPORTIONS = (2.0, 1.5, 1.0, 2 / 3, 0.5)  # width over height of what a model is shown, if it isn't the whole photo
 FEATHER = 0.004  # of the window's long side
+DETAIL_MOST = 1.35  # factor by which detail too fine for the model may lighten or darken what it drew
 LIGHT_REACH = 0.012  # of the long side: the model's light on the floor is taken no finer
 DARKER, BRIGHTER = 0.6, 1.05  # factors that light on the floor is kept between: no furnishing brightens a floor
 
@@ -89,7 +90,12 @@ def furnished(start: Rgb, cutting: Cutting, drawn: Rgb, valid: Mask, furniture: 
     alpha = np.where(seen, furniture[place], 0)
     lit = _inner(floor[place], 3 * FEATHER * max(cutting.window.size)) * seen * (1 - furniture[place])
     own = start[place].astype(np.float32) + DARKEST
-    made = own * np.exp(alpha[..., None] * cutting.enlarged(_recolouring(drawn, given, covered)))
+    recolouring, sure = _recolouring(drawn, given, covered)
+    made = own * np.exp(alpha[..., None] * cutting.enlarged(recolouring))
+    # What the model's size can't hold is the render's fabric, but also its edges, which the model may have moved.
+    fine = own / np.maximum(cutting.enlarged(given) + DARKEST, 1)
+    faint = np.clip(fine, 1 / DETAIL_MOST, DETAIL_MOST) / np.maximum(fine, 1e-3)
+    made *= 1 + (cutting.enlarged(sure) * alpha)[..., None] * (faint - 1)
     made *= (1 + lit * (cutting.enlarged(_light(drawn, given, covered)) - 1))[..., None]
     touched = (alpha > 0) | (lit > 0)
     result, changed = start.copy(), np.zeros(start.shape[:2], bool)
@@ -98,14 +104,16 @@ def furnished(start: Rgb, cutting: Cutting, drawn: Rgb, valid: Mask, furniture: 
     return result, changed
 
 
-def _recolouring(drawn: Rgb, given: Rgb, covered: Image) -> Image:
+def _recolouring(drawn: Rgb, given: Rgb, covered: Image) -> tuple[Image, Image]:
     """Return the natural log (h, w, 3) by which the model changed the colours of furniture, carried to its outline.
 
-    Along the outline itself the model may have drawn the wall behind: there what it did further inside counts.
+    Along the outline itself the model may have drawn the wall behind: there what it did further inside counts. The
+    second image (h, w), 0..1, is how far inside a piece the model is taken by its word.
     """
     change = np.log(drawn.astype(np.float32) + DARKEST) - np.log(given.astype(np.float32) + DARKEST)
     rim = max(1.5, FEATHER * max(covered.shape))
-    return carried_over(change, _inner(covered > 0.98, rim), (rim, 3 * rim, 9 * rim))
+    sure = _inner(covered > 0.98, rim)
+    return carried_over(change, sure, (rim, 3 * rim, 9 * rim)), sure
 
 
 def painted_over(base: Rgb, cutting: Cutting, drawn: Rgb, valid: Mask, mask: Mask) -> Rgb:

@@ -86,3 +86,14 @@ def test_furniture_takes_the_models_colours_up_to_its_outline_and_keeps_the_rend
     assert rim[..., 0].mean() > 1.15 and rim[..., 2].mean() < 0.85  # not the wall's tone
     inside = np.s_[250:350, 400:500]
     assert np.std(result[inside][..., 1]) > 0.8 * np.std(start[inside][..., 1])
+
+
+def test_an_edge_of_the_render_that_the_model_has_moved_leaves_no_more_than_a_trace() -> None:
+    start = np.full((600, 900, 3), 120, np.uint8)
+    start[300:304, 320:580] = 20  # a dark seam, as thin as a px of the model's
+    alpha = masked((300, 200, 600, 400)).astype(np.float32)
+    cutting = Cutting(Window(200, 100, 700, 500), (125, 100))
+    drawn = np.full((100, 125, 3), 120, np.uint8)  # drawn without it
+    everywhere, no_floor = np.ones((100, 125), bool), np.zeros((600, 900), bool)
+    result, _ = furnished(start, cutting, drawn, everywhere, alpha, no_floor)
+    assert result[290:315, 400:500].min() > 75
