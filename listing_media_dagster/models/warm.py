@@ -64,8 +64,8 @@ class WarmModels:
     def get(self, key: str, load: Callable[[], Loaded], needs_gb: float | None = None) -> Loaded:
         """Return the model kept under `key`, or what `load` gives, with room made for it.
 
-        `needs_gb` is what `load` takes on the device. Without it room is made for what the model's catalogue entry says,
-        and only when it loads, if `load` returned it unloaded. Where the other models are all in use, it is given
+        `needs_gb` is what `load` takes on the device. Without it room is made for what the model's entry says, at once
+        or, if `load` returned a lazy model, when it loads. Where the other models are all in use it is given
         nevertheless: it is then up to the model to get by with less.
         """
         with self._lock:
