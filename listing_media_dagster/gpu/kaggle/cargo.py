@@ -23,9 +23,12 @@ EVERY_JOB = {
     "numpy": "numpy",
     "cv2": "opencv-python-headless",
     "PIL": "pillow",
+    "psutil": "psutil",
+    "simplejpeg": "simplejpeg",
 }
 EMBEDDED_STAGING = {"mitsuba": "mitsuba", "trimesh": "trimesh", "pyoidn": "pyoidn"}
 DIFFUSION = {"torch": "torch", "safetensors": "safetensors", "accelerate": "accelerate", "peft": "peft"}
+FILM = {"av": "av"}
 SCORING = {"torch": "torch", "open_clip": "open-clip-torch"}
 SAME_AS_HERE = ("diffusers", "transformers")
 """Their pipelines change with every release: the session is given the versions that run here."""
@@ -91,6 +94,7 @@ def requirements(tickets: Iterable[Ticket]) -> dict[str, str]:
             wanted |= SCORING
         elif ticket.model is not None:
             wanted |= DIFFUSION | {name: _as_here(name) for name in SAME_AS_HERE}
+            wanted |= FILM if ticket.kind is WorkKind.ANIMATE else {}
         elif ticket.kind is WorkKind.STAGE:
             wanted |= EMBEDDED_STAGING
     return wanted

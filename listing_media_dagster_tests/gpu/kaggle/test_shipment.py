@@ -88,3 +88,5 @@ def test_a_session_is_given_what_its_jobs_import() -> None:
     assert "open_clip" in scoring and "diffusers" not in scoring
     assert requirements([ticket("a")])["diffusers"].startswith("diffusers==")
     assert "mitsuba" in requirements([ticket("a", model=None)])
+    assert "av" in requirements([ticket("a", kind=WorkKind.ANIMATE)])
+    assert all("simplejpeg" in requirements([ticket("a", kind=kind)]) for kind in WorkKind)
