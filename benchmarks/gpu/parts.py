@@ -98,6 +98,7 @@ class Bench:
             warm = time.perf_counter() - began
         warm /= per_call
         count = per_call if self.tiny else max(per_call, min(JOB, int(0.3 * self.left / warm)))
+        count -= count % per_call  # whole batches: one of another size would be compiled in the midst of it
         with watch_gpu(self.hardware.index) as busy:
             began = time.perf_counter()
             job(count)
