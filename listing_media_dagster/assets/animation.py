@@ -71,9 +71,7 @@ def animate_as_asked(
     for name in asked:
         if name in records and "refused" in records[name]:
             stage.say(f"{name}: asked to animate, not done: {records[name]['refused']}")
-    files = {
-        name: StoredObject.model_validate(record["clip"]) for name, record in records.items() if "clip" in record
-    }
+    files = {name: StoredObject.model_validate(record["clip"]) for name, record in records.items() if "clip" in record}
     return Clips(files, records, routed)
 
 
@@ -130,8 +128,7 @@ def _animated(
             made[result.item_id] = {**record, "clip": clip.model_dump()}
 
     try:
-        routed = (send(named_for(job, stage), files, take),)
+        return made, (send(named_for(job, stage), files, take),)
     except dg.Failure as failed:
         stage.say(f"asked to animate, not done: {failed.description}")
-        routed = ()
-    return made, routed
+        return made, ()

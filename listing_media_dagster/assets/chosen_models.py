@@ -51,7 +51,8 @@ class ChosenModels:
 def choose_models(stage: Stage, routes: Sequence[str], at: Settings) -> ChosenModels:
     """Return the models for `stage` of an installation whose jobs may take `routes`.
 
-    For what is done unasked where there is a model, no GPU is looked at before a model's weights are here. Raises `BadCatalogue` or `BadWishes`, naming what to correct.
+    For what is done unasked where there is a model, no GPU is looked at before its weights are here. Raises
+    `BadCatalogue` or `BadWishes`, naming what to correct.
     """
     entries = [entry for entry in catalogue(at.model_catalogue).models if stage in entry.stages]
     wish = read_wishes(at.models, catalogue(at.model_catalogue).models).get(stage, "auto")

@@ -65,9 +65,7 @@ def find_nearness(
         return NearnessMaps(metric)
     roles = {name: f"{_ROLE} {shown[name].sha256} {models.first.weights_sha256 or models.first.id}" for name in others}
     kept = stage.previous.companions if stage.previous else {}
-    maps = {
-        name: kept[role] for name, role in roles.items() if role in kept and not stage.media.verify([kept[role]])
-    }
+    maps = {name: kept[role] for name, role in roles.items() if role in kept and not stage.media.verify([kept[role]])}
     missing = [name for name in others if name not in maps]
     routed: tuple[Routed, ...] = ()
     if missing:

@@ -60,10 +60,14 @@ class ModelRef(Noun):
 
 
 class Needs(Noun):
-    """What a job wants of the machine it runs on: `optional` runs on a GPU if one is to be had."""
+    """What a job wants of the machine it runs on: `optional` runs on a GPU if one is to be had.
+
+    `slow_cpu`: its model may take minutes a picture on a CPU, where there is no GPU.
+    """
 
     gpu: Literal["none", "optional", "required"] = "none"
     vram_gb: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    slow_cpu: bool = False
 
 
 class JobFile(Noun):

@@ -12,7 +12,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import EngineEventData
 from pydantic import Field
 
-from listing_media_dagster.gpu.choice import RUN_TAG, Decision, decide_policy
+from listing_media_dagster.gpu.choice import RUN_TAG, Decision, Policy, decide_policy
 from listing_media_dagster.gpu.handles import known_handle, remember_handle
 from listing_media_dagster.gpu.job import ItemResult, ModelJob
 from listing_media_dagster.gpu.job_folders import JobFolders
@@ -36,6 +36,10 @@ class ModelRouter(dg.ConfigurableResource):
 
     routes: str = Field(default="", description="overrides LISTING_MEDIA_ROUTES")
 
+    def policy(self, context: dg.AssetExecutionContext, listing_routes: tuple[str, ...] | None = None) -> Policy:
+        """Return which routes the run's work may take, best first. Raises `UnknownRoute`."""
+        return decide_policy(self.routes or settings().routes, context.run.tags.get(RUN_TAG), listing_routes)
+
     def run(
         self,
         context: dg.AssetExecutionContext,
@@ -52,7 +56,7 @@ class ModelRouter(dg.ConfigurableResource):
         `take` gets each finished item as soon as it is here: the route's name, the result, and what reads an output by
         role. Raises `RouteFailed`, `UnknownRoute`, or Dagster's interruption when the run is being cancelled.
         """
-        policy = decide_policy(self.routes or settings().routes, context.run.tags.get(RUN_TAG), listing_routes)
+        policy = self.policy(context, listing_routes)
         step_key = context.get_step_execution_context().step.key
 
         def is_cancelled() -> bool:

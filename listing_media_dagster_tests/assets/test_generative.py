@@ -85,12 +85,12 @@ def models(monkeypatch: pytest.MonkeyPatch) -> dict[Stage, Callable[[EditRequest
     """What the worker's editors draw for each stage; tests change it."""
     draws = {Stage.DECLUTTER: filled_in, Stage.ENHANCEMENT: finer}
 
-    def editors(refs: object, stage: Stage, bench: Bench, kit: str | None = None) -> ModelsFound[Any]:
+    def editors(refs: object, stage: Stage, bench: Bench, *, slow_cpu: bool) -> ModelsFound[Any]:
         return ModelsFound((StandIn(draws[stage]),), ())
 
     monkeypatch.setattr(alter, "find_editors", editors)
     monkeypatch.setattr(alter, "find_segmenter", lambda named, bench: Seeing([]) if named else None)
-    monkeypatch.setattr(alter, "find_models", lambda *asked: ModelsFound((Doubling(),), ()))
+    monkeypatch.setattr(alter, "find_models", lambda *asked, **how: ModelsFound((Doubling(),), ()))
     return draws
 
 

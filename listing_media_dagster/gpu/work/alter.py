@@ -13,6 +13,7 @@ from listing_media_dagster.gpu.work.bench import Bench, Made, Task
 from listing_media_dagster.gpu.work.models import find_editors, find_models, find_segmenter, models_of
 from listing_media_dagster.gpu.work.pictures import decode_picture
 from listing_media_dagster.models.catalogue import Stage
+from listing_media_dagster.models.model import Upscaler
 from listing_media_dagster.photo.encode import encode_jpeg
 from listing_media_dagster.staging.altered import AlteredPicture, CannotAlter
 from listing_media_dagster.staging.declutter import Decluttering
@@ -28,7 +29,7 @@ def declutter_rooms(tasks: Sequence[Task], bench: Bench) -> Iterator[Made]:
     job = tasks[0].job
     named = job.parameters.get(SEGMENTER)
     segmenter = find_segmenter(ModelRef.model_validate(named) if named else None, bench)
-    editors = find_editors(models_of(job), Stage.DECLUTTER, bench).any()
+    editors = find_editors(models_of(job), Stage.DECLUTTER, bench, slow_cpu=job.needs.slow_cpu).any()
     tidying = Decluttering(editors, segmenter, bench.allow_test_weights)
     return _altered(
         tasks, bench, lambda task, say: tidying.declutter(decode_picture(task.read(PICTURE)), task.item.seed, say)
@@ -36,7 +37,8 @@ def declutter_rooms(tasks: Sequence[Task], bench: Bench) -> Iterator[Made]:
 
 
 def polish_pictures(tasks: Sequence[Task], bench: Bench) -> Iterator[Made]:
-    editors = find_editors(models_of(tasks[0].job), Stage.ENHANCEMENT, bench).any()
+    job = tasks[0].job
+    editors = find_editors(models_of(job), Stage.ENHANCEMENT, bench, slow_cpu=job.needs.slow_cpu).any()
     polishing = Polishing(editors, bench.allow_test_weights)
     return _altered(
         tasks,
@@ -50,7 +52,9 @@ def polish_pictures(tasks: Sequence[Task], bench: Bench) -> Iterator[Made]:
 def enlarge_pictures(tasks: Sequence[Task], bench: Bench) -> Iterator[Made]:
     from listing_media_dagster.models.upscale import Swin2SR
 
-    upscalers = find_models(models_of(tasks[0].job), Stage.UPSCALE, bench, Swin2SR).any()
+    upscalers: tuple[Upscaler, ...] = find_models(
+        models_of(tasks[0].job), Stage.UPSCALE, bench, Swin2SR, slow_cpu=True
+    ).any()
     enlarging = Enlarging(upscalers, bench.allow_test_weights)
     return _altered(tasks, bench, lambda task, say: (enlarging.enlarge(decode_picture(task.read(PICTURE))), ()))
 

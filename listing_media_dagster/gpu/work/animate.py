@@ -37,7 +37,8 @@ class _Film:
 
 
 def animate_pictures(tasks: Sequence[Task], bench: Bench) -> Iterator[Made]:
-    animators = find_models(models_of(tasks[0].job), Stage.ANIMATION, bench, _animator).any()
+    job = tasks[0].job
+    animators = find_models(models_of(job), Stage.ANIMATION, bench, _animator, slow_cpu=job.needs.slow_cpu).any()
     refuse_test_models(animators, allowed=bench.allow_test_weights)
     for task in tasks:
         yield _animated(task, animators, bench)

@@ -21,7 +21,7 @@ PICTURE, NEARNESS = "picture", "nearness.png"
 def measure_depth(tasks: Sequence[Task], bench: Bench) -> Iterator[Made]:
     from listing_media_dagster.models.depth import DepthAnything
 
-    estimator, *_ = find_models(models_of(tasks[0].job), Stage.DEPTH, bench, DepthAnything).any()
+    estimator, *_ = find_models(models_of(tasks[0].job), Stage.DEPTH, bench, DepthAnything, slow_cpu=True).any()
     for nearness in estimator.nearness([decode_picture(task.read(PICTURE)) for task in tasks]):
         levels = np.rint(np.clip(nearness, 0, 1) * 65535).astype(np.uint16)
         yield Made(

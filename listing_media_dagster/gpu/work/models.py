@@ -44,12 +44,12 @@ def models_of(job: ModelJob) -> tuple[ModelRef, ...]:
 
 
 def find_models(
-    refs: Sequence[ModelRef], stage: Stage, bench: Bench, wrap: Wrap[Wrapped], variant: str = ""
+    refs: Sequence[ModelRef], stage: Stage, bench: Bench, wrap: Wrap[Wrapped], variant: str = "", *, slow_cpu: bool
 ) -> ModelsFound[Wrapped]:
     """Return those of `refs` that this bench can run for `stage`, in the order in which they suit it.
 
-    `wrap` makes the model of an entry; `variant` names what beside the entry makes it another one (a kit's LoRAs).
-    Licences and patience were settled by whoever made the job.
+    `wrap` makes the model of an entry; `variant` names what beside the entry makes it another one (a kit's LoRAs);
+    `slow_cpu` allows minutes a picture on a CPU. Licences were settled by whoever made the job.
     """
     entries = [_entry(ref, bench) for ref in refs]
     digests = {ref.id: ref.weights_sha256 for ref in refs}
@@ -59,7 +59,7 @@ def find_models(
         hardware,
         entries=entries,
         allowed_licences=list(digests),
-        slow_cpu=True,
+        slow_cpu=slow_cpu,
         test_weights=bench.allow_test_weights,
     )
     able = {option.entry.id for option in choice.options}
@@ -77,7 +77,7 @@ def find_models(
 
 
 def find_editors(
-    refs: Sequence[ModelRef], stage: Stage, bench: Bench, kit: str | None = None
+    refs: Sequence[ModelRef], stage: Stage, bench: Bench, kit: str | None = None, *, slow_cpu: bool
 ) -> ModelsFound[ImageEditor]:
     """Return the image editors among `refs` that run here, with the LoRAs of the design kit `kit`."""
     from listing_media_dagster.models.diffusion import editor_for
@@ -85,7 +85,7 @@ def find_editors(
     def wrap(entry: CatalogueEntry, weights: WeightsFolder, hardware: Hardware) -> ImageEditor:
         return editor_for(entry, weights, hardware, kit=kit, allow_test_weights=bench.allow_test_weights)
 
-    return find_models(refs, stage, bench, wrap, kit or "")
+    return find_models(refs, stage, bench, wrap, kit or "", slow_cpu=slow_cpu)
 
 
 def find_segmenter(named: ModelRef | None, bench: Bench) -> Segmenter | None:
@@ -94,7 +94,7 @@ def find_segmenter(named: ModelRef | None, bench: Bench) -> Segmenter | None:
 
     if named is None:
         return None
-    found = find_models([named], Stage.SEGMENTATION, bench, AdeSegmenter)
+    found = find_models([named], Stage.SEGMENTATION, bench, AdeSegmenter, slow_cpu=True)
     return found.models[0] if found.models else None
 
 

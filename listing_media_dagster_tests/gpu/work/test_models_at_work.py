@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import yaml
 
-from listing_media_dagster.gpu.job import Item, JobFolder, ModelJob, ModelRef, WorkKind, job_file
+from listing_media_dagster.gpu.job import Item, JobFolder, ModelJob, ModelRef, Needs, WorkKind, job_file
 from listing_media_dagster.gpu.work import stage
 from listing_media_dagster.gpu.work.bench import Bench, Task
 from listing_media_dagster.gpu.work.kept import Kept
-from listing_media_dagster.gpu.work.stage import BASE, BackEndRef, StagingOrder, StagingTerms
+from listing_media_dagster.gpu.work.staging_order import BASE, BackEndRef, StagingOrder, StagingTerms
 from listing_media_dagster.gpu.worker import Assignment, work_off
 from listing_media_dagster.listing import Room, RoomType
 from listing_media_dagster.models.catalogue import catalogue
@@ -46,7 +46,7 @@ def a_picture(seed=0, size=(96, 64)):
     )
 
 
-def job_of(path, kind, model, count=1, picture=None, role="picture", parameters=None, item=None):
+def job_of(path, kind, model, count=1, picture=None, role="picture", parameters=None, item=None, needs=None):
     files = {f"inputs/p{n}.jpg": picture or encode_jpeg(a_picture(n), 95) for n in range(count)}
     items = tuple(
         Item(id=f"p{n}", inputs={role: job_file(file, data)}, parameters=item or {}, seed=n)
@@ -54,7 +54,9 @@ def job_of(path, kind, model, count=1, picture=None, role="picture", parameters=
     )
     ref = ModelRef(id=model) if model else None
     return JobFolder.create(
-        path, ModelJob(id="job", kind=kind, model=ref, items=items, parameters=parameters or {}), files
+        path,
+        ModelJob(id="job", kind=kind, model=ref, items=items, parameters=parameters or {}, needs=needs or Needs()),
+        files,
     )
 
 
@@ -118,6 +120,7 @@ def staging_job(path, models):
         role=BASE,
         parameters=terms.model_dump(mode="json"),
         item=order.as_parameters(),
+        needs=Needs(slow_cpu=True),
     )
     return folder, terms, order
 
