@@ -81,7 +81,7 @@ class Died(BaseException):
 
 @pytest.fixture
 def make_job(tmp_path: Path) -> Callable[..., JobFolder]:
-    def make(name: str = "home", items: int = 2, **options: Any) -> JobFolder:
-        return write_enhance_job(tmp_path / name, items, job_id=name, needs=Needs(gpu="required"), **options)
+    def make(name: str = "home", items: int = 2, gpu: Any = "required", **options: Any) -> JobFolder:
+        return write_enhance_job(tmp_path / name, items, job_id=name, needs=Needs(gpu=gpu), **options)
 
     return make

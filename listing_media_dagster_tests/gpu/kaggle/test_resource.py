@@ -6,11 +6,15 @@ import dagster as dg
 import pytest
 
 from listing_media_dagster.gpu import kaggle_jobs
+from listing_media_dagster.gpu.choice import Policy
 from listing_media_dagster.gpu.job import JobFolder
 from listing_media_dagster.gpu.kaggle.drive import Drive
 from listing_media_dagster.gpu.kaggle.shared_sessions import SharedSessions
 from listing_media_dagster.gpu.kaggle_jobs import KaggleJobs
+from listing_media_dagster.gpu.router import Dispatcher, dispatch
 from listing_media_dagster.gpu.routes.kaggle import KaggleRoute
+from listing_media_dagster.gpu.routes.table import open_route
+from listing_media_dagster.settings import Settings
 from listing_media_dagster_tests.helpers.fake_kaggle import TOKEN, FakeKaggle
 
 
@@ -64,3 +68,36 @@ def test_a_refusal_fails_the_step_with_its_reason(
     (failure,) = result.get_step_failure_events()
     assert "0.1 of 30 GPU hours left" in str(failure.step_failure_data.error)
     assert not kaggle.count("StartBlobUpload")
+
+
+def test_the_router_takes_the_next_route_where_kaggle_fails_for_good(
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: Callable[..., JobFolder]
+) -> None:
+    assert sessions.environment is not None
+    kaggle.faults.save_error = "Phone verification is required."
+    routes = {"kaggle": KaggleRoute(sessions, sessions.environment), "cpu": open_route("cpu", Settings(_env_file=None))}
+    folder = make_job(items=1, gpu="optional")
+    told: list[str] = []
+    routed = dispatch(folder, Policy(("kaggle", "cpu")), routes.__getitem__, Dispatcher(say=told.append))
+    assert routed.route == "cpu" and routed.result.items[0].outcome == "ok"
+    assert "Phone verification is required" in routed.decision.refusals["kaggle"]
+    assert any("uploading" in line for line in told)
+
+
+def test_the_router_gets_its_results_from_kaggle(
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: Callable[..., JobFolder]
+) -> None:
+    assert sessions.environment is not None
+    route, remembered, taken = KaggleRoute(sessions, sessions.environment), [], []
+    folder = make_job(items=1)
+    owner = Dispatcher(
+        remember=lambda name, handle: remembered.append((name, handle)),
+        take=lambda name, result: taken.append((name, result.item_id)),
+    )
+    routed = dispatch(folder, Policy(("kaggle",)), lambda name: route, owner)
+    assert (routed.route, taken) == ("kaggle", [("kaggle", "room-0")])
+    assert (
+        routed.report.device == "Kaggle, 2 x Tesla T4"
+        and routed.report.used["kaggle_session"] == kaggle.sessions[0].ref
+    )
+    assert [name for name, _ in remembered] == ["kaggle", "kaggle"]
