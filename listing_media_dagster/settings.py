@@ -35,12 +35,6 @@ class Settings(BaseSettings):
     stage: Literal["empty_rooms", "named"] = Field(
         "empty_rooms", description="rooms to stage: every empty one, or only those a listing or a run names"
     )
-    staging_models: str = Field(
-        "auto",
-        pattern=r"^[a-z0-9, -]*$",
-        description="diffusion models that may stage before the embedded back end: ids, comma-separated, best first;"
-        ' "auto": those pulled here that a GPU of this machine runs; "none"',
-    )
     design_kits: Path | None = Field(None, description="folder of design kits (*.yaml) beside the built-in ones")
     furniture: Path | None = Field(None, description="folder of glTF, GLB or OBJ pieces, each with its YAML")
 

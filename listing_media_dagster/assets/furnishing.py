@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from listing_media_dagster.assets.models_wanted import staging_models
-from listing_media_dagster.gpu.work.stage import BackEndRef, diffusion_version
+from listing_media_dagster.gpu.job import ModelRef
+from listing_media_dagster.gpu.work.staging_order import BackEndRef, diffusion_version
 from listing_media_dagster.listing import BadListing, Listing
 from listing_media_dagster.settings import Settings, settings
 from listing_media_dagster.staging.furniture.designs import library
@@ -31,14 +31,15 @@ class PlannedBackEnd:
     version_for: Callable[[str], str]
 
 
-def installed_back_ends() -> tuple[PlannedBackEnd, ...]:
-    """Return the back ends that may stage, best first."""
+def installed_back_ends(
+    models: tuple[ModelRef, ...] = (), segmenter: ModelRef | None = None
+) -> tuple[PlannedBackEnd, ...]:
+    """Return the back ends that may stage, best first: diffusion with these `models` if any, then the embedded one."""
     rendered = rendered_staging(settings())
     embedded = PlannedBackEnd(BackEndRef(name=rendered.name), rendered.version_for)
-    models = staging_models(settings())
     if not models:
         return (embedded,)
-    ref = BackEndRef(name="diffusion", models=models)
+    ref = BackEndRef(name="diffusion", models=models, segmenter=segmenter)
     return (PlannedBackEnd(ref, lambda kit: diffusion_version(ref, rendered, kit)), embedded)
 
 

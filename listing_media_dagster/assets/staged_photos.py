@@ -7,17 +7,17 @@ from pydantic import Field
 
 from listing_media_dagster.assets import before_after, furnishing
 from listing_media_dagster.assets.contact import with_contact_sheet
-from listing_media_dagster.assets.model_work import run_job
-from listing_media_dagster.assets.models_wanted import ModelRefused
+from listing_media_dagster.assets.model_work import ModelWork
 from listing_media_dagster.assets.shown import stage_metadata
 from listing_media_dagster.assets.stage_asset import stage_asset
 from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.assets.staging_job import ReadOutput, as_photo, looked_at, passed_on_because, staging_job
 from listing_media_dagster.assets.staging_plan import ListingPlan, plan_staging
-from listing_media_dagster.gpu.job import ItemResult
+from listing_media_dagster.gpu.job import ItemResult, Needs
 from listing_media_dagster.gpu.model_router import ModelRouter, routing_metadata
 from listing_media_dagster.gpu.router import Routed
 from listing_media_dagster.listing import BadListing, Listing, Photo, PhotoSet, StageChoice
+from listing_media_dagster.models.catalogue import Stage
 from listing_media_dagster.staging.furniture.own_furniture import BadFurniture
 from listing_media_dagster.staging.kits import BadKit
 from listing_media_dagster.store.photo_sets import MediaStoreResource
@@ -46,8 +46,11 @@ def staged_photos(
     stage = StageRun.begin(context, media, keeps_each=True)
     try:
         listing = furnishing.with_known_kits(_as_configured(enhanced_photos.listing, config))
-        ends = furnishing.installed_back_ends()
-    except (BadListing, BadKit, BadFurniture, ModelRefused) as bad:
+        work = ModelWork(router, context, stage, listing)
+        models = work.choose(Stage.STAGING)
+        segmenter = work.choose(Stage.SEGMENTATION).first if models.refs else None
+        ends = furnishing.installed_back_ends(models.refs, segmenter)
+    except (BadListing, BadKit, BadFurniture) as bad:
         raise dg.Failure(str(bad), allow_retries=False) from None
     kit = listing.style or furnishing.DEFAULT_KIT
     bases = {photo.photo_id: photo for photo in enhanced_photos.photos}
@@ -65,7 +68,7 @@ def staged_photos(
         for photo_id, photo in bases.items()
     }
 
-    made, routed = _furnish(bases, plan, ends, wanted, config.seed, listing, stage, context, router)
+    made, routed = _furnish(bases, plan, ends, wanted, config.seed, models.needs, work)
     photos = [photo.described_as(bases[photo_id]) for photo_id, photo in made.items()]
     parameters = {"style": kit, "same_room": dict(plan.compared)}
     photo_set = PhotoSet(listing=listing, asset=stage.asset, photos=tuple(photos), parameters=parameters)
@@ -94,12 +97,11 @@ def _furnish(
     ends: Sequence[furnishing.PlannedBackEnd],
     wanted: Mapping[str, str],
     seed: int,
-    listing: Listing,
-    stage: StageRun,
-    context: dg.AssetExecutionContext,
-    router: ModelRouter,
+    needs: Needs,
+    work: ModelWork,
 ) -> tuple[dict[str, Photo], Routed | None]:
     """Return every photo, staged or passed on, and how the model work went if there was any."""
+    stage = work.stage
     done = stage.reuse(wanted)
     to_furnish = []
     for photo_id, photo in bases.items():
@@ -121,6 +123,5 @@ def _furnish(
 
     routed = None
     if to_furnish:
-        job, files = staging_job(to_furnish, plan.photos, ends, seed, stage)
-        routed = run_job(router, context, job, files, take, stage, listing)
+        routed = work.send(*staging_job(to_furnish, plan.photos, ends, seed, needs, stage), take)
     return {photo_id: done[photo_id] for photo_id in wanted}, routed

@@ -9,13 +9,12 @@ from listing_media_dagster.assets import before_after, furnishing
 from listing_media_dagster.assets.clip import find_scorer
 from listing_media_dagster.assets.furnishing import PlannedBackEnd
 from listing_media_dagster.assets.model_work import StoredFiles, named_for
-from listing_media_dagster.assets.models_wanted import needs_of
 from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.assets.staging_plan import StagingPlan
-from listing_media_dagster.gpu.job import Item, ItemResult, JobFile, ModelJob, WorkKind
+from listing_media_dagster.gpu.job import Item, ItemResult, JobFile, ModelJob, Needs, WorkKind
 from listing_media_dagster.gpu.work.furniture import PACKED_FURNITURE, pack_furniture
 from listing_media_dagster.gpu.work.pictures import decode_picture
-from listing_media_dagster.gpu.work.stage import BASE, STAGED, ClipTerms, StagingOrder, StagingTerms
+from listing_media_dagster.gpu.work.staging_order import BASE, STAGED, ClipTerms, StagingOrder, StagingTerms
 from listing_media_dagster.listing import Operation, Photo, StoredObject, Verdict
 from listing_media_dagster.settings import settings
 
@@ -27,9 +26,10 @@ def staging_job(
     plans: Mapping[str, StagingPlan],
     ends: Sequence[PlannedBackEnd],
     seed: int,
+    needs: Needs,
     stage: StageRun,
 ) -> tuple[ModelJob, StoredFiles]:
-    """Return the job of furnishing `photos` as planned, and its files."""
+    """Return the job of furnishing `photos` as planned on a machine with what it `needs`, and its files."""
     files = StoredFiles(stage)
     inputs: dict[str, JobFile] = {}
     at = settings()
@@ -61,7 +61,7 @@ def staging_job(
         parameters=terms.model_dump(mode="json"),
         inputs=inputs,
         items=tuple(items),
-        needs=needs_of(models),
+        needs=needs,
     )
     return named_for(job, stage), files
 

@@ -11,6 +11,7 @@ from listing_media_dagster.assets.clip_scores import clip_check
 from listing_media_dagster.gpu.routes import here
 from listing_media_dagster.gpu.work import stage
 from listing_media_dagster.gpu.work.score import scorer_key
+from listing_media_dagster.gpu.work.staging_order import BackEndRef
 from listing_media_dagster.listing import Operation, OperationName, RoomType, Verdict
 from listing_media_dagster.models.clip import ClipScorer
 from listing_media_dagster.settings import Settings
@@ -67,8 +68,8 @@ class Painted:
 @pytest.fixture
 def staging(monkeypatch):
     def use(*ends):
-        planned = tuple(furnishing.PlannedBackEnd(stage.BackEndRef(name=end.name), end.version_for) for end in ends)
-        monkeypatch.setattr(furnishing, "installed_back_ends", lambda: planned)
+        planned = tuple(furnishing.PlannedBackEnd(BackEndRef(name=end.name), end.version_for) for end in ends)
+        monkeypatch.setattr(furnishing, "installed_back_ends", lambda *models: planned)
         for end in ends:
             monkeypatch.setitem(stage.BACK_ENDS, end.name, lambda *asked, end=end: end)
 

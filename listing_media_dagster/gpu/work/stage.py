@@ -7,17 +7,23 @@ parameters are `StagingTerms`: which back ends may be asked, in order, and what 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
-from pydantic import Field
-
-from listing_media_dagster.gpu.job import BadJob, ModelRef
+from listing_media_dagster.gpu.job import BadJob
 from listing_media_dagster.gpu.work.bench import Bench, Made, Task
 from listing_media_dagster.gpu.work.furniture import designs_of
 from listing_media_dagster.gpu.work.models import find_editors, find_segmenter
 from listing_media_dagster.gpu.work.pictures import decode_picture
 from listing_media_dagster.gpu.work.score import scorer_of
-from listing_media_dagster.listing import Noun, Room, fingerprint
+from listing_media_dagster.gpu.work.staging_order import (
+    BASE,
+    STAGED,
+    BackEndRef,
+    ClipTerms,
+    StagingOrder,
+    StagingTerms,
+    diffusion_version,
+)
+from listing_media_dagster.listing import fingerprint
 from listing_media_dagster.models.catalogue import Stage
 from listing_media_dagster.models.model import ModelFailed
 from listing_media_dagster.models.weights import BadWeights, ModelMissing
@@ -25,57 +31,10 @@ from listing_media_dagster.photo.encode import encode_jpeg
 from listing_media_dagster.staging.arrangement import Arrangement
 from listing_media_dagster.staging.back_ends import CannotStage, Progress, StagingBackEnd, StagingRequest
 from listing_media_dagster.staging.caption_judge import STORED_QUALITY, CaptionJudge
-from listing_media_dagster.staging.diffused import VERSION as DIFFUSION_VERSION
 from listing_media_dagster.staging.diffused import DiffusedStaging
-from listing_media_dagster.staging.kits import DesignKit
 from listing_media_dagster.staging.rendered import FurnishableRoom, RenderedStaging
 from listing_media_dagster.staging.seeds import Attempt, Judge
 from listing_media_dagster.staging.stage_rooms import NotStaged, Staging, stage_rooms
-
-BASE = "base"
-STAGED = "staged.jpg"
-
-
-class BackEndRef(Noun):
-    """A back end that may be asked: what builds it (`BACK_ENDS`), and the models it may use, best first."""
-
-    name: str
-    models: tuple[ModelRef, ...] = ()
-    segmenter: ModelRef | None = None
-
-
-class StagingOrder(Noun):
-    """How one room is to be furnished. `versions` are those of the back ends that the order was written for.
-
-    With a `layout` exactly its pieces are rendered again.
-    """
-
-    room: Room
-    kit: DesignKit
-    pieces_seed: int = 0
-    focal_length_35mm: float | None = None
-    versions: dict[str, str] = Field(default_factory=dict)
-    layout: Arrangement | None = None
-
-    def as_parameters(self) -> dict[str, Any]:
-        """Return the order as JSON holds it; what a kit left unsaid stays so, which is how its rooms inherit."""
-        return self.model_dump(mode="json", exclude_unset=True)
-
-
-class ClipTerms(Noun):
-    """The encoder that judges on the ladder of seeds, and the CLIPScore from which it accepts."""
-
-    model: ModelRef
-    threshold: float
-
-
-class StagingTerms(Noun):
-    """What holds for all rooms of a job: its `parameters`."""
-
-    back_ends: tuple[BackEndRef, ...]
-    own_furniture: str = ""
-    clip: ClipTerms | None = None
-
 
 BackEndBuilder = Callable[[BackEndRef, StagingOrder, Task, Bench], StagingBackEnd]
 _FAST_TOGETHER = "diffusion"
@@ -168,22 +127,15 @@ def _back_ends(
             absent.append(f"{ref.name}: {none}")
             continue
         wanted = order.versions.get(ref.name)
-        if wanted is not None and version_of(ref, end, order.kit.id) != wanted:
+        if wanted is not None and _version_of(ref, end, order.kit.id) != wanted:
             raise BadJob(f"this worker's {ref.name} isn't the version the job was made for; install the same package")
         ends.append(end)
     return ends, tuple(absent)
 
 
-def version_of(ref: BackEndRef, end: StagingBackEnd, kit: str) -> str:
-    """Return what goes into fingerprints for a back end that may use `ref`'s models, wherever it runs."""
-    if not isinstance(end, DiffusedStaging):
-        return end.version_for(kit)
-    return diffusion_version(ref, end.rendered, kit)
-
-
-def diffusion_version(ref: BackEndRef, rendered: RenderedStaging, kit: str) -> str:
-    models = [model.model_dump() for model in (*ref.models, *((ref.segmenter,) if ref.segmenter else ()))]
-    return fingerprint(version=DIFFUSION_VERSION, rendered=rendered.version_for(kit), models=models)
+def _version_of(ref: BackEndRef, end: StagingBackEnd, kit: str) -> str:
+    """Return what the order would say of a back end that may use `ref`'s models, whichever of them are here."""
+    return diffusion_version(ref, end.rendered, kit) if isinstance(end, DiffusedStaging) else end.version_for(kit)
 
 
 def _path_traced(ref: BackEndRef, order: StagingOrder, task: Task, bench: Bench) -> RenderedStaging:
@@ -192,7 +144,7 @@ def _path_traced(ref: BackEndRef, order: StagingOrder, task: Task, bench: Bench)
 
 
 def _diffusion(ref: BackEndRef, order: StagingOrder, task: Task, bench: Bench) -> DiffusedStaging:
-    editors = find_editors(ref.models, Stage.STAGING, bench, order.kit.id).any()
+    editors = find_editors(ref.models, Stage.STAGING, bench, order.kit.id, slow_cpu=task.job.needs.slow_cpu).any()
     segmenter = find_segmenter(ref.segmenter, bench)
     rendered = _path_traced(ref, order, task, bench)
     return DiffusedStaging(rendered, editors, segmenter, bench.allow_test_weights)
