@@ -21,6 +21,7 @@ from listing_media_dagster.path_tracer.solids import Part
 from listing_media_dagster.staging.arrangement import Arrangement
 from listing_media_dagster.staging.camera_look import camera_look
 from listing_media_dagster.staging.detail import irradiance
+from listing_media_dagster.staging.foreground import SightLines, sight_lines
 from listing_media_dagster.staging.furniture.designs import Design
 from listing_media_dagster.staging.laying_in import STRIP, Layers, Pieces, View, lay_in, strips
 from listing_media_dagster.staging.light import RoomLight, estimate_light
@@ -109,9 +110,12 @@ def render_staging(
         furnished, unfurnished = traced.denoised(), _unfurnished(view, empty, light.panes)
         mirror = _mirrored(view, gloss, full, empty, parts)
     with step("furniture"):
-        pieces = Pieces(scene, irradiance(traced, furnished, view.at, room), *_covered(view, parts, materials))
+        covered, cut = _covered(view, parts, materials)
+        sight = sight_lines(geometry)
+        covered = covered * (1 - _hidden(view, traced, sight))
+        pieces = Pieces(scene, irradiance(traced, furnished, view.at, room), covered, cut)
     with step("shadow"):
-        layers = _layers(view, furnished, unfurnished, mirror, pieces.covered, light.panes)
+        layers = _layers(view, furnished, unfurnished, mirror, pieces.covered, light.panes, sight)
     with step("composite"):
         staged = lay_in(base, view, pieces, layers, light, camera_look(base, seed))
     with step("depth"):
@@ -152,7 +156,13 @@ def _mirrored(view: View, gloss: float, full: Stage, empty: Stage, parts: Sequen
 
 
 def _layers(
-    view: View, furnished: Image, unfurnished: Image, mirror: Image, covered: Image, panes: Sequence[Part]
+    view: View,
+    furnished: Image,
+    unfurnished: Image,
+    mirror: Image,
+    covered: Image,
+    panes: Sequence[Part],
+    sight: SightLines,
 ) -> Layers:
     """Return what the furniture does to the room in the reduced window."""
     at = view.at
@@ -162,6 +172,8 @@ def _layers(
     beyond = floor & (planes > 1)
     fading: Image = fading_out(at.window, at.camera.size) * receives(floor, planes)
     fading[panes_seen(view.geometry.walls, at.window, at.times)] = 0
+    behind = sight.hides(view.room.first_hit(at.camera, at.window.pixels())[1]).reshape(planes.shape)
+    fading *= 1 - cv2.GaussianBlur(behind.astype(np.float32), (0, 0), 1.0)
     furnished = furnished / dimming(furnished, unfurnished, alpha)
     shade = shadow(furnished, unfurnished, alpha, planes, beyond, fading)
     mirror = faint_left_out(mirror, alpha, fading * softly((planes == 0) | beyond, beyond))
@@ -225,6 +237,15 @@ def _covered(view: View, parts: Sequence[Part], looks: Mapping[str, Material]) -
     left_of_it = load_stage(Stage(cut, looks, {})).coverage(camera, around, spp, view.seed + 500)
     covered[rows, columns] = np.maximum(covered[rows, columns], left_of_it)
     return covered, silhouette(cut, camera, window) > 0
+
+
+def _hidden(view: View, traced: Traced, sight: SightLines) -> Image:
+    """Return how much of the window's pixels (h, w) 0..1 shows what stands before the furniture there."""
+    at = view.at
+    rays = at.camera.rays(at.window.pixels())
+    points = at.camera.position + rays * traced.distance.reshape(-1, 1)
+    behind = sight.hides(points).reshape(traced.distance.shape).astype(np.float32)
+    return np.asarray(np.clip((at.enlarged(behind, view.window) - 0.5) * at.times + 0.5, 0, 1), np.float32)
 
 
 def _depth(view: View, traced: Traced) -> Image:

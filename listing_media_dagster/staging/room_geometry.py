@@ -12,9 +12,10 @@ from listing_media_dagster.staging.floor import ALONG_AXIS, Boundary, find_bound
 from listing_media_dagster.staging.manhattan import Frame, angles_off, edge_weights, fit_frames, refine_frame
 from listing_media_dagster.staging.openings import find_openings
 from listing_media_dagster.staging.room import NotARoom, PhotoCamera, RoomGeometry, Wall
+from listing_media_dagster.staging.standing import without_standing_things
 from listing_media_dagster.staging.walls import ceiling_height, walls_behind
 
-VERSION = "2"
+VERSION = "3"
 
 CAMERA_HEIGHT, CAMERA_SPREAD = 1.38, 0.10
 """m, and its spread (log): tripods stand at chest height, a little over the middle of the room's height."""
@@ -58,7 +59,7 @@ def estimate_room_geometry(rgb: NDArray[np.uint8], focal_length_35mm: float | No
     camera, walls = replace(camera, height=CAMERA_HEIGHT * factor), _scaled(walls, factor)
     ceiling = ceiling * factor if ceiling else None
     furnished = tuple(replace(wall, openings=find_openings(lab, scale, wall, camera, ceiling)) for wall in walls)
-    floor = fit.boundary.mask(size)
+    floor = without_standing_things(fit.boundary.mask(size), lab, scale, segments, fit.frame)
     confidence = _confidence(fit, walls)
     if floor.mean() < LEAST_FLOOR:
         raise NotARoom("too little floor is in the picture")

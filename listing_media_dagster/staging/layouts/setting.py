@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from listing_media_dagster.staging.arrangement import PlacedPiece, Size
 from listing_media_dagster.staging.floor_plan import CELL, WALL_GAP, FloorPlan, Mask, cells_under, clearance
+from listing_media_dagster.staging.foreground import SightLines, sight_lines
 from listing_media_dagster.staging.kits import Look
 from listing_media_dagster.staging.room import Floats, PhotoCamera, RoomGeometry, Wall
 
@@ -27,6 +28,7 @@ MOST_COVERED = 0.42  # of the picture by furniture
 MOST_BY_ONE = 0.24
 # Share of an opening that all pieces together may hide; boxes hide more than the furniture in them.
 MOST_HIDDEN = {"window": 0.3, "door": 0.12, "passage": 0.12}
+MOST_BEHIND = 0.03  # of a piece behind something that stands nearer
 OVER_THE_SILL = 0.12  # m that a low back may rise above a window's sill
 CEILING_UNKNOWN = 2.4
 
@@ -80,6 +82,13 @@ def outline(piece: PlacedPiece, grown: float = 0.0) -> Floats:
     return np.array([pose.at(*corner)[:2] for corner in corners])
 
 
+def _spread_over(piece: PlacedPiece) -> Floats:
+    """Return points (N, 3) m all over a piece's footprint."""
+    x, z = np.meshgrid(np.linspace(-0.5, 0.5, 9) * piece.size[0], np.linspace(-0.5, 0.5, 5) * piece.size[2])
+    places = [pose_of(piece).at(right, out) for right, out in zip(x.ravel(), z.ravel(), strict=True)]
+    return np.array([(place.x, 0.0, place.z) for place in places])
+
+
 def box(piece: PlacedPiece) -> Floats:
     """Return the corners (8, 3) m of a piece's box: the lower four, then the upper four."""
     feet = outline(piece)
@@ -116,7 +125,7 @@ class Setting:
     """What a room holds so far.
 
     `taken` are the floor cells under standing pieces, `covered` the small picture's pixels that pieces hide,
-    `openings` are the kind and the small picture's pixels of each window, door and passage.
+    `openings` are the kind and the small picture's pixels of each window, door and passage, `sight` how far one sees.
     """
 
     plan: FloorPlan
@@ -126,6 +135,7 @@ class Setting:
     taken: Mask
     covered: Mask
     openings: tuple[tuple[str, Mask], ...]
+    sight: SightLines
 
     @property
     def ceiling(self) -> float:
@@ -208,9 +218,13 @@ class Setting:
 
     def _seen(self, piece: PlacedPiece, whole: float) -> Mask | None:
         outline_px = hull(self.small, piece)
-        if outline_px is None or share_in_frame(self.small, outline_px) < whole:
+        if outline_px is None or share_in_frame(self.small, outline_px) < whole or self._stands_behind(piece):
             return None
         return _filled(outline_px, self.small.size)
+
+    def _stands_behind(self, piece: PlacedPiece) -> bool:
+        """Say whether something nearer, such as a pillar, would hide part of `piece`."""
+        return bool(self.sight.hides(_spread_over(piece)).mean() > MOST_BEHIND)
 
     def has_floor_for(self, piece: PlacedPiece, elbow: float = 0.02, tucked_under: PlacedPiece | None = None) -> bool:
         """Say whether the floor under `piece` is seen, free, and none that must stay clear."""
@@ -286,7 +300,8 @@ def begin(geometry: RoomGeometry, plan: FloorPlan) -> Setting:
         for opening in wall.openings
     )
     covered = np.zeros((small.size[1], small.size[0]), bool)
-    return Setting(plan, geometry.camera, small, (), np.zeros_like(plan.free), covered, openings)
+    taken = np.zeros_like(plan.free)
+    return Setting(plan, geometry.camera, small, (), taken, covered, openings, sight_lines(geometry))
 
 
 def _filled(outline_px: Floats, size: tuple[int, int]) -> Mask:

@@ -1,0 +1,77 @@
+"""A pillar before the room: furniture and shadows end at it, and layouts keep away from behind it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from listing_media_dagster.staging.composite import render_staging
+from listing_media_dagster.staging.foreground import sight_lines
+from listing_media_dagster.staging.room import RoomGeometry
+from listing_media_dagster.staging.room_geometry import estimate_room_geometry
+from listing_media_dagster_tests.helpers.box_rooms import camera_at
+from listing_media_dagster_tests.staging.painted_room import CRATES, crate, known_geometry, paint
+
+
+def pillar_at(geometry: RoomGeometry, left: int, right: int, away: float) -> RoomGeometry:
+    """Return the room with a pillar in some columns of the photo, its foot `away` m ahead of the camera."""
+    foot = geometry.camera.project(np.array([[0.0, 0.0, -away]]))[0, 1]
+    floor = geometry.floor.copy()
+    floor[: int(foot), left:right] = False
+    return replace(geometry, floor=floor)
+
+
+def test_what_stands_nearer_hides_what_is_farther_and_nothing_else() -> None:
+    geometry = known_geometry()
+    camera = geometry.camera
+    column = int(camera.project(np.array([[0.0, 0.0, -3.2]]))[0, 0])
+    sight = sight_lines(pillar_at(geometry, column - 4, column + 5, 2.3))
+    before, behind, aside = (0.0, 0.5, -2.2), (0.0, 1.5, -3.2), (0.8, 0.5, -3.2)
+    assert sight.hides(np.array([before, behind, aside])).tolist() == [False, True, False]
+    assert not sight_lines(geometry).hides(np.array([before, behind, aside])).any()
+
+
+def test_a_pillar_cuts_the_furniture_behind_it_and_keeps_its_own_pixels() -> None:
+    geometry = known_geometry()
+    base = paint(geometry, {"left": 7.0, "right": 1.0})
+    free = render_staging(base, geometry, crate(), CRATES, 3)
+    columns = np.flatnonzero(free.furniture.any(axis=0))
+    left, right = int(columns[len(columns) // 3]), int(columns[-1]) + 8
+    hidden = render_staging(base, pillar_at(geometry, left, right, 2.25), crate(), CRATES, 3)
+    foot = int(geometry.camera.project(np.array([[0.0, 0.0, -2.25]]))[0, 1])
+    inner = np.s_[:foot, left + 4 : right - 4]
+    assert free.furniture[inner].max() == 1
+    assert hidden.furniture[inner].max() == 0
+    assert np.abs(hidden.rgb[inner].astype(int) - base[inner]).max() <= 2
+    assert hidden.furniture[:, : left - 4].max() > 0.9
+
+
+@pytest.fixture(scope="module")
+def room_with_post() -> NDArray[np.uint8]:
+    """A pale room with a dark floor, and a black post as high as a newel before its far wall."""
+    camera = camera_at(1.4, 0.0, 0.0, 0.0, 24.0, (960, 640))
+    picture = np.full((640, 960, 3), 215, np.uint8)
+
+    def fill(points: list[tuple[float, float, float]], colour: tuple[int, int, int]) -> None:
+        corners = np.round(camera.project(np.array(points, float))).astype(np.int32)
+        cv2.fillConvexPoly(picture, corners, colour)
+
+    far, near, x = -5.0, -1.2, 2.0
+    fill([(-x, 0, far), (x, 0, far), (x, 0, near), (-x, 0, near)], (120, 96, 72))
+    fill([(-x, 0, far), (x, 0, far), (x, 2.6, far), (-x, 2.6, far)], (228, 226, 222))
+    fill([(-x, 2.6, far), (x, 2.6, far), (x, 2.6, near), (-x, 2.6, near)], (245, 245, 245))
+    fill([(0.35, 0, -3.2), (0.5, 0, -3.2), (0.5, 1.3, -3.2), (0.35, 1.3, -3.2)], (45, 42, 40))
+    noise = np.random.default_rng(0).normal(0, 1.5, picture.shape)
+    return np.clip(cv2.GaussianBlur(picture, (0, 0), 0.7) + noise, 0, 255).astype(np.uint8)
+
+
+def test_a_post_on_the_floor_is_no_floor(room_with_post: NDArray[np.uint8]) -> None:
+    geometry = estimate_room_geometry(room_with_post)
+    true = camera_at(1.4, 0.0, 0.0, 0.0, 24.0, (960, 640)).project(np.array([[0.425, 0.3, -3.2], [-0.4, 0.0, -3.2]]))
+    (column, row), (free_column, free_row) = true.astype(int)
+    assert not geometry.floor[row, column]
+    assert geometry.floor[free_row, free_column]
