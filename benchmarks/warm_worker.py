@@ -228,7 +228,7 @@ def _listing(executor: dg.ExecutorDefinition | None, does: Callable[[str], None]
         upstream = [assets[-1].key] if assets else []
 
         @dg.asset(name=f"model_step_{number}", deps=upstream, op_tags={"listing_media/gpu": "optional"})
-        def step(context: dg.AssetExecutionContext) -> None:
+        def step(context):
             does(f"{context.run_id[:8]}-{context.op_execution_context.op.name[-1]}")
 
         assets.append(step)

@@ -32,7 +32,7 @@ COMMANDS = {
     "dagster-webserver": create_dagster_webserver_cli(),
 }
 ROOT = Path(__file__).parents[2]
-SECRETS = ("POSTGRES_PASSWORD", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
+SECRETS = ("POSTGRES_PASSWORD", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY", "REDIS_PASSWORD")
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_nothing_listens_beyond_this_machine(compose: dict[str, Any]) -> None:
 def test_no_secret_has_a_default(compose: dict[str, Any]) -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     for name in SECRETS:
-        uses = re.findall(r"\$\{?" + name + r"\b([^}]*)\}?", text)
+        uses = re.findall(r"(?<!\$)\$\{?" + name + r"\b([^}]*)\}?", text)
         assert uses and all(use.startswith(":?") and ".env" in use for use in uses), name
     for service in compose["services"].values():
         for name, value in service.get("environment", {}).items():
@@ -117,8 +117,12 @@ def test_no_secret_has_a_default(compose: dict[str, Any]) -> None:
 def test_the_example_environment_names_everything_and_holds_no_secret() -> None:
     lines = (ROOT / ".env.example").read_text().splitlines()
     given = dict(line.lstrip("#").split("=", 1) for line in lines if re.match(r"#?[A-Z0-9_]+=", line))
-    assert [given[name] for name in SECRETS] == ["", "", ""]
-    known = {f"LISTING_MEDIA_{name.upper()}" for name in Settings.model_fields} | {*SECRETS, "LISTING_MEDIA_EXTRAS"}
+    assert [given[name] for name in SECRETS] == [""] * len(SECRETS)
+    known = {f"LISTING_MEDIA_{name.upper()}" for name in Settings.model_fields} | {
+        *SECRETS,
+        "LISTING_MEDIA_EXTRAS",
+        "DAGSTER_INSTANCE",
+    }
     assert set(given) <= known
     used = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text()))
     assert used <= set(given)
@@ -144,7 +148,7 @@ def test_every_lasting_service_says_whether_it_is_well_and_waits_for_those_it_ne
 
 def test_commands_in_the_compose_file_are_understood_by_the_programs(compose: dict[str, Any]) -> None:
     installed = {entry.name: entry for entry in entry_points(group="console_scripts")}
-    for name in ("code", "webserver", "daemon", "media", "migrate"):
+    for name in ("code", "webserver", "daemon", "media", "migrate", "gpu-worker"):
         program, *words = compose["services"][name]["command"]
         main = installed[program].load()
         command = get_command(main) if isinstance(main, typer.Typer) else COMMANDS.get(program, main)
@@ -155,6 +159,26 @@ def test_commands_in_the_compose_file_are_understood_by_the_programs(compose: di
         for word in words:
             if word.startswith("--"):
                 assert word in plain, f"{program} doesn't know {word}"
+
+
+def test_where_many_machines_execute_runs_the_instance_differs_in_its_run_launcher_alone() -> None:
+    one, many = (
+        yaml.safe_load((ROOT / "deploy" / name).read_text()) for name in ("dagster.yaml", "dagster.celery.yaml")
+    )
+    assert one.pop("run_launcher")["class"] == "CudaRunLauncher"
+    assert many.pop("run_launcher")["class"] == "ManyMachinesRunLauncher"
+    assert one == many
+
+
+def test_workers_start_only_where_they_are_asked_for(compose: dict[str, Any]) -> None:
+    optional = {name: service["profiles"] for name, service in compose["services"].items() if "profiles" in service}
+    assert optional == {"redis": ["gpu", "many"], "gpu-worker": ["gpu"], "run-worker": ["many"]}
+    for name, service in compose["services"].items():
+        if name not in optional:
+            assert not set(optional) & set(service.get("depends_on", {})), f"{name} starts without them"
+    [gpus] = compose["services"]["gpu-worker"]["deploy"]["resources"]["reservations"]["devices"]
+    assert gpus == {"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}
+    assert "requirepass" not in compose["services"]["redis"]["command"][0], "no password on a command line"
 
 
 def test_the_workspace_and_the_code_server_agree(compose: dict[str, Any]) -> None:

@@ -52,17 +52,18 @@ def many_machines(tmp_path_factory):
 
 def start_worker(folder):
     programs = Path(sys.executable).parent
-    given = [programs / "dagster-celery", "worker", "start", "-A", "dagster_celery.app"]
-    config = ["-y", str(ROOT / "deploy" / "celery.yaml"), "--", "--concurrency=1"]
-    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    program, *words = compose["services"]["run-worker"]["command"]
     with (folder / "runs.log").open("wb") as log:
-        return subprocess.Popen([*given, *config], stdout=log, stderr=log, env={**os.environ, "PATH": path})
+        return subprocess.Popen([programs / program, *words], stdout=log, stderr=log)
 
 
 def test_runs_are_cancelled_and_lost_ones_are_found(many_machines):
     home, worker = many_machines
     done, cancelled = home.launch(holding_cpu_job), home.launch(holding_cpu_job)
     _, pid, _ = home.holder(done)
+    arguments = psutil.Process(worker.pid).cmdline()
+    assert PASSWORD not in " ".join(arguments)
     assert worker.pid in [parent.pid for parent in psutil.Process(pid).parents()], "a worker of Celery's executes it"
     home.let_go(done)
     until(lambda: home.status(done) is dg.DagsterRunStatus.SUCCESS, "the run is through")
