@@ -17,11 +17,12 @@ from listing_media_dagster.listing import Operation, OperationName, Verdict, fin
 from listing_media_dagster.models.model import EditRequest, ImageEditor, ModelFailed, Segmenter
 from listing_media_dagster.models.weights_folder import BadWeights, ModelMissing
 from listing_media_dagster.staging.altered import AlteredPicture, Architecture, CannotAlter, alter_until_accepted
+from listing_media_dagster.staging.further_measures import weighed
 from listing_media_dagster.staging.redraw import Ask, Redrawn, redraw, refuse_test_models
 from listing_media_dagster.staging.registration import Misregistered, laid_over
 from listing_media_dagster.staging.retouch import Cutting, cut_round, painted_over
 from listing_media_dagster.staging.seeds import Attempt
-from listing_media_dagster.staging.structure_gate import KNOWN_LIMITS, THRESHOLD
+from listing_media_dagster.staging.structure_gate import KNOWN_LIMITS
 from listing_media_dagster.staging.structure_measures import components, grown
 from listing_media_dagster.staging.surfaces import CEILING, FLOOR, LOOSE, OPENINGS, RUG, WALL, of_classes
 
@@ -182,13 +183,8 @@ def _looked_at_again(
     around = grown(clutter.mask, ROUND * max(before.shape)) & ~clutter.things
     expected = (set(np.unique(before[around]).tolist()) | PLAIN) - set(LOOSE)
     invented = float((~of_classes(after, expected))[clutter.things].mean())
-    score = min(verdict.score or 0.0, max(0.0, 1 - (1 - THRESHOLD) * invented / INVENTED_MOST))
-    evidence = {**verdict.evidence, "invented": round(invented, 4)}
-    if invented <= INVENTED_MOST:
-        return verdict.model_copy(update={"score": score, "evidence": evidence})
     said = f"something else was drawn in place of {invented:.0%} of what was removed"
-    reason = f"{verdict.reason}; {said}" if verdict.reason else said
-    return verdict.model_copy(update={"outcome": "failed", "score": score, "reason": reason, "evidence": evidence})
+    return weighed(verdict, "invented", invented, invented / INVENTED_MOST, said)
 
 
 def _entry(clutter: Clutter, drawn: Sequence[Redrawn], seed: int) -> Operation:

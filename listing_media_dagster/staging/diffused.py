@@ -22,6 +22,7 @@ from listing_media_dagster.models.weights_folder import BadWeights, ModelMissing
 from listing_media_dagster.staging.arrangement import Arrangement
 from listing_media_dagster.staging.back_ends import CannotStage, Progress, StagedRoom, StagingRequest, SurveyedRoom
 from listing_media_dagster.staging.composite import StagedPixels
+from listing_media_dagster.staging.further_measures import KEPT_LEAST, furniture_kept, weighed
 from listing_media_dagster.staging.prompts import staging_prompt
 from listing_media_dagster.staging.redraw import Redrawn, redraw, refuse_test_models
 from listing_media_dagster.staging.registration import Misregistered, laid_over
@@ -201,7 +202,7 @@ def _finished(begun: Begun, drawn: Redrawn, progress: Progress) -> StagedRoom | 
         return CannotStage(f"{editor.entry.id}: {off}")
     rgb, changed = furnished(made.rgb, cutting, picture, valid, made.furniture, begun.floor)
     progress("checking the structure")
-    return begun.of.room.staged(
+    staged = begun.of.room.staged(
         begun.arrangement,
         replace(made, rgb=rgb, edit_mask=made.edit_mask | changed),
         tool=editor.entry.id,
@@ -209,6 +210,11 @@ def _finished(begun: Begun, drawn: Redrawn, progress: Progress) -> StagedRoom | 
         weights_sha256=editor.weights_sha256,
         drawn_with=_record(begun, drawn, cutting, shift.at(cutting.size), shift.points),
     )
+    kept = furniture_kept(picture, given, cutting.shown_map(made.furniture))
+    said = f"the model left out or moved furniture (its edges agree by {kept:.2f}, {KEPT_LEAST} is needed)"
+    (verdict,) = staged.verdicts
+    verdict = weighed(verdict, "furniture_kept", kept, (1 - kept) / (1 - KEPT_LEAST), said)
+    return replace(staged, verdicts=(verdict,))
 
 
 def _record(

@@ -145,6 +145,14 @@ def test_where_no_editor_can_draw_the_model_failed_and_all_reasons_are_named(
         staged_by(room, black, out_of_memory)
 
 
+def test_a_model_that_leaves_the_furniture_out_is_rejected(room: BoxedRoom) -> None:
+    """Its empty room would be cut out in the shape of a sofa."""
+    staged = staged_by(room, lambda request: request.image)
+    assert staged.rejection is not None and "left out or moved furniture" in staged.rejection
+    kept = staged_by(room, recoloured).verdicts[0]
+    assert kept.evidence["furniture_kept"] > 0.9 and kept.outcome == "passed"
+
+
 def test_rooms_drawn_together_equal_each_drawn_alone(room: BoxedRoom, render: StagedPixels) -> None:
     editor = StandIn(recoloured)
     rooms = [diffusible(room, editor), diffusible(room, editor)]
