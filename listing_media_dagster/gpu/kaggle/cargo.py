@@ -94,9 +94,10 @@ def requirements(tickets: Iterable[Ticket]) -> dict[str, str]:
             wanted |= SCORING
         elif ticket.model is not None:
             wanted |= DIFFUSION | {name: _as_here(name) for name in SAME_AS_HERE}
-            wanted |= FILM if ticket.kind is WorkKind.ANIMATE else {}
-        elif ticket.kind is WorkKind.STAGE:
-            wanted |= EMBEDDED_STAGING
+        if ticket.kind is WorkKind.STAGE:
+            wanted |= EMBEDDED_STAGING | SCORING  # where no model can, and for the judge of the pictures
+        elif ticket.kind is WorkKind.ANIMATE:
+            wanted |= FILM
     return wanted
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from listing_media_dagster.gpu.kaggle.job_models import NamedModels, known_models
 from listing_media_dagster.models.catalogue import catalogue_entry
 from listing_media_dagster.models.packing import MANIFEST_NAME, BundleManifest
 from listing_media_dagster.models.weights import BadWeights, ModelMissing, is_here
@@ -34,19 +35,27 @@ def gather_bundles(inputs: Path, models_dir: Path) -> tuple[str, ...]:
     return tuple(lock.models)
 
 
-def pull_missing(model_ids: Iterable[str], models_dir: Path, say: Callable[[str], None]) -> None:
-    """Fetch from the hub what no bundle brought; what can't be had is said, and fails the items that need it."""
+def pull_missing(jobs: Iterable[NamedModels], models_dir: Path, say: Callable[[str], None]) -> None:
+    """Fetch from the hub what no bundle brought; what can't be had is said, and fails the items that need it.
+
+    Where a bundle brought any model that does, no other is fetched in its stead.
+    """
     from listing_media_dagster.models.weights_hub import HubUnreachable
     from listing_media_dagster.models.weights_pull import LicenceRefused, pull
 
-    for model_id in model_ids:
+    for model_id in dict.fromkeys(name for job in jobs for name in _missing(job, models_dir)):
+        entry = catalogue_entry(model_id)
+        say(f"fetching {entry.title}: {entry.size_mb} MB")
         try:
-            entry = catalogue_entry(model_id)
-            if any(part.is_pulled for part in entry.all_parts) and not is_here(entry, models_dir):
-                say(f"fetching {entry.title}: {entry.size_mb} MB")
-                pull(entry, models_dir)
-        except (LookupError, HubUnreachable, BadWeights, ModelMissing, LicenceRefused, OSError) as unavailable:
+            pull(entry, models_dir)
+        except (HubUnreachable, BadWeights, ModelMissing, LicenceRefused, OSError) as unavailable:
             say(f"{model_id}: {unavailable}")
+
+
+def _missing(named: NamedModels, models_dir: Path) -> list[str]:
+    here = {name for name in known_models((*named.one_of, *named.beside)) if is_here(catalogue_entry(name), models_dir)}
+    one_is_here = any(name in here for name in named.one_of)
+    return [name for name in named.weights_wanted() if name not in here and not (one_is_here and name in named.one_of)]
 
 
 def _bundles(inputs: Path) -> Iterable[tuple[Path, BundleManifest]]:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from listing_media_dagster.gpu.job import JobFolder, ModelJob, Needs
+from listing_media_dagster.gpu.kaggle.job_models import known_models, models_named
 from listing_media_dagster.gpu.kaggle.outbox import Outbox
 from listing_media_dagster.gpu.kaggle.shared_sessions import SharedSessions
 from listing_media_dagster.gpu.kaggle.shipment import DATASET, MODEL_VERSION, Limits, why_too_big
 from listing_media_dagster.gpu.routes.route import Listener, RouteReport
-from listing_media_dagster.models.catalogue import catalogue_entry
 from listing_media_dagster.settings import Settings
 
 HOW_TO_SIGN_IN = (
@@ -42,19 +42,17 @@ class KaggleRoute:
         return self.sessions.run(folder, listener, known)
 
     def _weights_missing(self, job: ModelJob | None) -> str | None:
-        """Return how to attach weights if none are and the job's model needs some; which ones are is seen there."""
-        limits = self.sessions.limits
-        if job is None or job.model is None:
+        """Return how to attach weights if none are and the job needs some; which ones are is seen in the session."""
+        if job is None:
             return None
-        try:
-            entry = catalogue_entry(job.model.id)
-        except LookupError:
-            return f"{job.model.id} isn't a model of the catalogue that comes with the package: sessions don't know it"
-        needs_none = not any(part.is_pulled for part in entry.all_parts)
-        if needs_none or limits.internet or limits.datasets or limits.models:
+        named, limits = models_named(job), self.sessions.limits
+        if named.one_of and not known_models(named.one_of):
+            return f"{named.one_of[0]} isn't a model of the package's catalogue: sessions don't know it"
+        wanted = " ".join(named.weights_wanted())
+        if not wanted or limits.internet or limits.datasets or limits.models:
             return None
         return (
-            f"the weights of {job.model.id} aren't attached: `listing-media kaggle setup {job.model.id}` uploads them"
+            f"no weights are attached: `listing-media kaggle setup {wanted}` uploads them"
             " (or let sessions fetch them: LISTING_MEDIA_KAGGLE_INTERNET=true)"
         )
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from listing_media_dagster.gpu.job import JobFolder
+from listing_media_dagster.gpu.job import Item, JobFolder, ModelJob, ModelRef, WorkKind
 from listing_media_dagster.gpu.kaggle import session
+from listing_media_dagster.gpu.kaggle.job_models import NamedModels, known_models, models_named
 from listing_media_dagster.gpu.kaggle.session_log import SessionLog, read_line
-from listing_media_dagster.gpu.kaggle.session_weights import gather_bundles
+from listing_media_dagster.gpu.kaggle.session_weights import gather_bundles, pull_missing
 from listing_media_dagster.models.catalogue import catalogue_entry
 from listing_media_dagster.models.packing import pack_models
 from listing_media_dagster.models.weights import find_weights
@@ -66,6 +67,42 @@ def test_a_log_that_is_read_again_is_told_once() -> None:
     assert [event.line for event in log.rest(["one", "two", "three"])] == ["three"]
     assert log.rest(["one", "two", "three"]) == []
     assert [event.line for event in log.rest(["one", "two", "three", "four"])] == ["four"]
+
+
+def test_models_are_found_wherever_a_job_names_them() -> None:
+    def ref(name: str) -> dict[str, str | None]:
+        return {"id": name, "revision": None, "weights_sha256": None}
+
+    staging = ModelJob(
+        id="j",
+        kind=WorkKind.STAGE,
+        model=ModelRef(id="a-workflow"),
+        items=(Item(id="i"),),
+        parameters={
+            "back_ends": [
+                {"name": "comfyui", "models": [ref("a-workflow")], "segmenter": None},
+                {"name": "diffusion", "models": [ref("sdxl-union"), ref("sd15-inpaint")], "segmenter": ref("seg")},
+                {"name": "path-traced", "models": [], "segmenter": None},
+            ],
+            "clip": {"model": ref("clip-vit-b32"), "threshold": 0.75},
+        },
+    )
+    named = models_named(staging)
+    assert named.one_of == ("a-workflow", "sdxl-union", "sd15-inpaint")
+    assert named.beside == ("seg", "clip-vit-b32")
+    assert known_models(named.one_of) == ["sdxl-union", "sd15-inpaint"]
+    assert named.weights_wanted() == ("sdxl-union", "clip-vit-b32")
+
+
+def test_only_what_no_bundle_brought_is_fetched(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    said: list[str] = []
+    pull_missing([NamedModels((DEPTH.id,), ())] * 2, tmp_path / "models", said.append)
+    assert len(said) == 1 and said[0].startswith("fetching Depth")
+    pull_missing([NamedModels(("sdxl-union", DEPTH.id), ())], tmp_path / "models", said.append)
+    assert len(said) == 1, "one that does is here"
+    pull_missing([NamedModels((DEPTH.id,), ("clip-vit-b32",))], tmp_path / "models", said.append)
+    assert said[-1].startswith("clip-vit-b32: "), "the hub has none of it, and says so"
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def job(model: str | None = None, items: int = 2) -> ModelJob:
         ({}, REQUIRED, job("sdxl-union"), "`listing-media kaggle setup sdxl-union` uploads them"),
         ({"internet": True}, REQUIRED, job("sdxl-union"), None),
         ({"datasets": ("a/weights",)}, REQUIRED, job("sdxl-union"), None),
-        ({"internet": True}, REQUIRED, job("no-such-model"), "isn't a model of the catalogue"),
+        ({"internet": True}, REQUIRED, job("no-such-model"), "isn't a model of the package's catalogue"),
     ],
 )
 def test_refusals(tmp_path: Path, given: Any, needs: Needs, asked: ModelJob | None, refusal: str | None) -> None:

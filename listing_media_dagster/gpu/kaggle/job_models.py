@@ -1,0 +1,70 @@
+"""Which models a job may need on Kaggle, wherever its parameters name them, and which of them a T4 can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from listing_media_dagster.gpu.job import ModelJob, ModelRef
+from listing_media_dagster.gpu.kaggle.shipment import T4_MEMORY_GB
+from listing_media_dagster.models.catalogue import CatalogueEntry, catalogue_entry
+
+REFERENCE_KEYS = frozenset(ModelRef.model_fields)
+
+
+@dataclass(frozen=True)
+class NamedModels:
+    """`one_of`: ids of models of which any one does, best first; `beside`: those that are wanted whichever that is."""
+
+    one_of: tuple[str, ...]
+    beside: tuple[str, ...]
+
+    def weights_wanted(self) -> tuple[str, ...]:
+        """Return the models whose weights a session should have: the best of those that fit a T4, and all beside it."""
+        fitting = [name for name in self.one_of if (entry := _entry(name)) and fits_a_t4(entry)]
+        wanted = [*fitting[:1], *(name for name in self.beside if _entry(name))]
+        return tuple(name for name in dict.fromkeys(wanted) if _has_weights(name))
+
+
+def models_named(job: ModelJob) -> NamedModels:
+    """Return what `job` names: its model, those listed as alternatives, and single ones (a segmenter, a judge)."""
+    one_of: list[str] = [job.model.id] if job.model else []
+    beside: list[str] = []
+
+    def look(value: Any, into: list[str]) -> None:
+        if isinstance(value, dict):
+            if value.keys() >= REFERENCE_KEYS:
+                into.append(str(value["id"]))
+                return
+            for inner in value.values():
+                look(inner, beside)
+        elif isinstance(value, list | tuple):
+            for inner in value:
+                look(inner, one_of)
+
+    look(job.parameters, beside)
+    return NamedModels(tuple(dict.fromkeys(one_of)), tuple(dict.fromkeys(beside)))
+
+
+def fits_a_t4(entry: CatalogueEntry) -> bool:
+    if entry.vram_gb is None:
+        return True
+    return min(entry.vram_gb.resident, entry.vram_gb.offload or entry.vram_gb.resident) <= T4_MEMORY_GB
+
+
+def known_models(names: Iterable[str]) -> list[str]:
+    """Return those that the package's own catalogue has: sessions know no other."""
+    return [name for name in names if _entry(name)]
+
+
+def _entry(name: str) -> CatalogueEntry | None:
+    try:
+        return catalogue_entry(name)
+    except LookupError:
+        return None
+
+
+def _has_weights(name: str) -> bool:
+    entry = _entry(name)
+    return entry is not None and any(part.is_pulled for part in entry.all_parts)
