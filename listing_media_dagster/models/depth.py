@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
@@ -10,47 +9,36 @@ from typing import Any
 import cv2
 import numpy as np
 
-from listing_media_dagster.models.catalogue import CatalogueEntry
-from listing_media_dagster.models.hardware import Hardware
-from listing_media_dagster.models.memory import in_batches, release_cached_memory
+from listing_media_dagster.models.loaded_when_used import LoadedWhenUsed
+from listing_media_dagster.models.memory import in_batches
 from listing_media_dagster.models.model import Field, ModelFailed, Rgb
 from listing_media_dagster.models.transformers_loading import load_image_processor, load_transformer
-from listing_media_dagster.models.weights_folder import WeightsFolder
 
 _BATCH = {"cuda": 16, "cpu": 2}
 _OUTLIERS = 0.1  # per cent at either end that may not set the scale: a lamp's glare, a dark corner
 
 
-class DepthAnything:
+class DepthAnything(LoadedWhenUsed):
     """`DepthEstimator` with the weights in `folder`; loaded when first asked."""
 
-    def __init__(self, entry: CatalogueEntry, folder: WeightsFolder, hardware: Hardware) -> None:
-        self.entry, self.weights_sha256, self._hardware = entry, folder.weights_sha256, hardware
-        self._path = folder.part(entry.parts[0].role)
-        self._turn = threading.RLock()
-        self._model: Any = None
-        self._processor: Any = None
+    _model: Any = None
+    _processor: Any = None
 
-    def load(self) -> None:
+    def _read(self) -> None:
         from transformers import DepthAnythingForDepthEstimation, DPTImageProcessor
 
-        with self._turn:
-            if self._model is None:
-                self._processor = load_image_processor(DPTImageProcessor, self._path)
-                self._model = load_transformer(DepthAnythingForDepthEstimation, self._path, self.entry, self._hardware)
+        self._processor = load_image_processor(DPTImageProcessor, self._path)
+        self._model = load_transformer(DepthAnythingForDepthEstimation, self._path, self.entry, self._hardware)
 
-    def unload(self) -> None:
-        with self._turn:
-            self._model = self._processor = None
-            release_cached_memory()
+    def _drop(self) -> None:
+        self._model = self._processor = None
 
     def nearness(self, images: Sequence[Rgb]) -> list[Field]:
         """Return relative inverse depth (H, W), 0 farthest to 1 nearest, at each picture's size.
 
         A picture without any depth to it (a wall seen flat) is 0 all over. Raises `ModelFailed`.
         """
-        with self._turn:
-            self.load()
+        with self._at_work():
             inputs = [self._prepared(image) for image in images]
             # Pictures of one shape travel together; what is returned keeps the order of `images`.
             order = sorted(range(len(images)), key=lambda index: inputs[index].shape)
@@ -79,7 +67,7 @@ class DepthAnything:
         import torch
 
         with torch.inference_mode():
-            pixels = torch.stack(list(inputs)).to(self._hardware.device, self._model.dtype)
+            pixels = torch.stack(list(inputs)).to(self._hardware.torch_device, self._model.dtype)
             depth = self._model(pixels).predicted_depth.float().cpu().numpy()
         if not np.isfinite(depth).all():
             raise ModelFailed(f"{self.entry.title} gave depths that are no numbers")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from listing_media_dagster.models.model import ModelFailed
+from listing_media_dagster.models.warm import give_back_idle_models
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -40,6 +41,7 @@ def in_batches(
     Raises `ModelFailed` naming `what` if not even one item fits; whatever else `run` raises passes through.
     """
     done: list[Result] = []
+    asked_others = False
     while len(done) < len(items):
         chunk = items[len(done) : len(done) + batch]
         try:
@@ -50,7 +52,10 @@ def in_batches(
                 raise
         # Outside the `except`: the traceback holds on to the tensors that didn't fit.
         release_cached_memory()
-        if len(chunk) == 1:
+        if len(chunk) > 1:
+            batch = len(chunk) // 2
+        elif asked_others or not give_back_idle_models():
             raise ModelFailed(f"{what}: not even one picture fits into the memory of the device")
-        batch = len(chunk) // 2
+        else:
+            asked_others = True
     return done

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from listing_media_dagster.models.catalogue import CatalogueEntry
-from listing_media_dagster.models.hardware import Hardware
-from listing_media_dagster.models.memory import in_batches, release_cached_memory
+from listing_media_dagster.models.loaded_when_used import LoadedWhenUsed
+from listing_media_dagster.models.memory import in_batches
 from listing_media_dagster.models.model import Field, ModelFailed, Rgb
 from listing_media_dagster.models.transformers_loading import load_image_processor, load_transformer
-from listing_media_dagster.models.weights_folder import BadWeights, WeightsFolder
+from listing_media_dagster.models.weights_folder import BadWeights
 
 CLASSES = 150  # of ADE20K: 0 wall, 3 floor, 5 ceiling, 8 window, 14 door …
 _BATCH = {"cuda": 8, "cpu": 1}
@@ -25,32 +23,23 @@ _REDUCED_TO = 1536  # px of the long side before the network's own resizing: mor
 _SCORED_AT = 768  # px of the long side at which masks of Mask2Former are weighed against each other
 
 
-class AdeSegmenter:
+class AdeSegmenter(LoadedWhenUsed):
     """`Segmenter` with the weights in `folder`; loaded when first asked."""
 
-    def __init__(self, entry: CatalogueEntry, folder: WeightsFolder, hardware: Hardware) -> None:
-        self.entry, self.weights_sha256, self._hardware = entry, folder.weights_sha256, hardware
-        self._path = folder.part(entry.parts[0].role)
-        self._turn = threading.RLock()
-        self._model: Any = None
-        self._processor: Any = None
+    _model: Any = None
+    _processor: Any = None
 
-    def load(self) -> None:
-        with self._turn:
-            if self._model is None:
-                model_class, processor_class = _classes_for(self._path)
-                self._processor = load_image_processor(processor_class, self._path)
-                self._model = load_transformer(model_class, self._path, self.entry, self._hardware)
+    def _read(self) -> None:
+        model_class, processor_class = _classes_for(self._path)
+        self._processor = load_image_processor(processor_class, self._path)
+        self._model = load_transformer(model_class, self._path, self.entry, self._hardware)
 
-    def unload(self) -> None:
-        with self._turn:
-            self._model = self._processor = None
-            release_cached_memory()
+    def _drop(self) -> None:
+        self._model = self._processor = None
 
     def classes(self, images: Sequence[Rgb]) -> list[NDArray[np.uint8]]:
         """Return each pixel's ADE20K class (H, W), at each picture's size. Raises `ModelFailed`."""
-        with self._turn:
-            self.load()
+        with self._at_work():
             scores = in_batches(list(images), self._score, _BATCH[self._hardware.device], self.entry.title)
         return [_winners(each, image.shape[:2]) for each, image in zip(scores, images, strict=True)]
 
@@ -62,7 +51,7 @@ class AdeSegmenter:
         pictures = [Image.fromarray(_reduced(image)) for image in images]
         pixels = self._processor(pictures, return_tensors="pt")["pixel_values"]
         with torch.inference_mode():
-            answer = self._model(pixels.to(self._hardware.device, self._model.dtype))
+            answer = self._model(pixels.to(self._hardware.torch_device, self._model.dtype))
             seen = answer.logits if "logits" in answer else _weigh_masks(answer, pixels.shape[-2:])
             scores: Field = seen.float().cpu().numpy()
         if not np.isfinite(scores).all():

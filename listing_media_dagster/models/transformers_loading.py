@@ -19,7 +19,7 @@ def load_transformer(model_class: Any, folder: Path, entry: CatalogueEntry, hard
     absent = sorted(found["missing_keys"])
     if absent:
         raise BadWeights(f"{folder}: the file of weights lacks {len(absent)} tensors, {absent[0]} first: pull it again")
-    return model.to(hardware.device).eval()
+    return model.to(hardware.torch_device).eval()
 
 
 def load_image_processor(processor_class: Any, folder: Path) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 
 from listing_media_dagster.models.catalogue import CatalogueEntry
 from listing_media_dagster.models.hardware import Hardware
-from listing_media_dagster.models.memory import in_batches, release_cached_memory
+from listing_media_dagster.models.loaded_when_used import LoadedWhenUsed
+from listing_media_dagster.models.memory import in_batches
 from listing_media_dagster.models.model import Field, ModelFailed, Rgb
 from listing_media_dagster.models.transformers_loading import load_transformer
 from listing_media_dagster.models.weights_folder import WeightsFolder
@@ -24,29 +24,24 @@ _BATCH = {"cuda": 16, "cpu": 1}
 _BLACK = 8  # 0..255: what no pixel of a result exceeds where 16-bit arithmetic went wrong
 
 
-class Swin2SR:
-    """`Upscaler` with the weights in `folder`; loaded when first asked. `factor` is read from its configuration."""
+class Swin2SR(LoadedWhenUsed):
+    """`Upscaler` with the weights in `folder`; loaded when first asked."""
+
+    _model: Any = None
 
     def __init__(self, entry: CatalogueEntry, folder: WeightsFolder, hardware: Hardware) -> None:
         from transformers import Swin2SRConfig
 
-        self.entry, self.weights_sha256, self._hardware = entry, folder.weights_sha256, hardware
-        self._path = folder.part(entry.parts[0].role)
+        super().__init__(entry, folder, hardware)
         self.factor = int(Swin2SRConfig.from_pretrained(self._path, local_files_only=True).upscale)
-        self._turn = threading.RLock()
-        self._model: Any = None
 
-    def load(self) -> None:
+    def _read(self) -> None:
         from transformers import Swin2SRForImageSuperResolution
 
-        with self._turn:
-            if self._model is None:
-                self._model = load_transformer(Swin2SRForImageSuperResolution, self._path, self.entry, self._hardware)
+        self._model = load_transformer(Swin2SRForImageSuperResolution, self._path, self.entry, self._hardware)
 
-    def unload(self) -> None:
-        with self._turn:
-            self._model = None
-            release_cached_memory()
+    def _drop(self) -> None:
+        self._model = None
 
     def enlarge(self, images: Sequence[Rgb]) -> list[Rgb]:
         """Return the pictures `factor` times as wide and high. Raises `ModelFailed`, ValueError beyond `LARGEST_PX`."""
@@ -56,8 +51,7 @@ class Swin2SR:
                     f"{image.shape[1]}x{image.shape[0]} px, {self.factor} times enlarged, would be over "
                     f"{LARGEST_PX // 10**6} megapixels: leave a photo of that size as it is"
                 )
-        with self._turn:
-            self.load()
+        with self._at_work():
             return [self._enlarged(image) for image in images]
 
     def _enlarged(self, image: Rgb) -> Rgb:
@@ -80,7 +74,7 @@ class Swin2SR:
         import torch
 
         with torch.inference_mode():
-            pixels = torch.from_numpy(np.stack(tiles)).to(self._hardware.device).permute(0, 3, 1, 2)
+            pixels = torch.from_numpy(np.stack(tiles)).to(self._hardware.torch_device).permute(0, 3, 1, 2)
             made = self._model(pixels.to(self._model.dtype) / 255).reconstruction
             enlarged: Field = (made.float().clamp(0, 1) * 255).permute(0, 2, 3, 1).cpu().numpy()
         if not np.isfinite(enlarged).all():

@@ -16,6 +16,7 @@ from listing_media_dagster.models.depth import DepthAnything
 from listing_media_dagster.models.model import ModelFailed
 from listing_media_dagster.models.segment import AdeSegmenter
 from listing_media_dagster.models.upscale import Swin2SR
+from listing_media_dagster.models.warm import WarmModels
 from listing_media_dagster.models.weights import BadWeights
 from listing_media_dagster.models.weights_folder import inspect_folder
 from listing_media_dagster_tests.helpers.tiny_vision import (
@@ -230,8 +231,49 @@ def test_a_network_for_other_classes_is_refused(tmp_path: Path) -> None:
         _segmenter_in(folder).load()
 
 
+def test_a_model_at_work_isnt_unloaded(depth: DepthAnything, monkeypatch: pytest.MonkeyPatch) -> None:
+    predict = DepthAnything._predict
+
+    def asked_to_go(self: DepthAnything, inputs: list[Any]) -> list[Any]:
+        self.unload()  # as another model that runs out of memory asks it
+        return predict(self, inputs)
+
+    monkeypatch.setattr(DepthAnything, "_predict", asked_to_go)
+    assert depth.nearness([PICTURES[0]])[0].any() and depth.is_loaded
+
+
+def test_idle_models_give_way_to_one_that_doesnt_fit(depth: DepthAnything, monkeypatch: pytest.MonkeyPatch) -> None:
+    idle = _depth_in(depth._path)
+    cache, room = WarmModels(), [False]
+    cache.get("idle", lambda: idle)
+    idle.load()
+    predict = DepthAnything._predict
+
+    def tight(self: DepthAnything, inputs: list[Any]) -> list[Any]:
+        if idle.is_loaded:
+            raise RuntimeError("CUDA out of memory")
+        room[0] = True
+        return predict(self, inputs)
+
+    monkeypatch.setattr(DepthAnything, "_predict", tight)
+    assert depth.nearness([PICTURES[0]])[0].any() and room[0] and not idle.is_loaded
+    cache.close()
+
+
+def test_weights_that_dont_fit_are_a_clear_failure(depth: DepthAnything, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_large(self: DepthAnything) -> None:
+        raise RuntimeError("CUDA out of memory")
+
+    depth.unload()
+    with monkeypatch.context() as patch, pytest.raises(ModelFailed, match="Tiny depth doesn't fit into the memory"):
+        patch.setattr(DepthAnything, "_read", too_large)
+        depth.load()
+    depth.load()
+    assert depth.is_loaded
+
+
 def test_an_unloaded_model_loads_again(depth: DepthAnything) -> None:
     (before,) = depth.nearness([PICTURES[0]])
     depth.unload()
-    assert depth._model is None
+    assert depth._model is None and not depth.is_loaded
     np.testing.assert_array_equal(depth.nearness([PICTURES[0]])[0], before)

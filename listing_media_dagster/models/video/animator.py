@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +11,13 @@ from numpy.typing import NDArray
 
 from listing_media_dagster.models.catalogue import CatalogueEntry, Film, Sampling
 from listing_media_dagster.models.hardware import Hardware
+from listing_media_dagster.models.loaded_when_used import LoadedWhenUsed
 from listing_media_dagster.models.memory import is_out_of_memory, release_cached_memory
 from listing_media_dagster.models.model import AnimateRequest, ModelFailed, Rgb
 from listing_media_dagster.models.transformers_loading import dtype_on
 from listing_media_dagster.models.video.dmd import dmd_scheduler
 from listing_media_dagster.models.video.loading import load_pipeline
+from listing_media_dagster.models.warm import give_back_idle_models
 from listing_media_dagster.models.weights_folder import WeightsFolder
 
 FAMILIES = ("svd", "wan", "wan-dmd")
@@ -29,17 +30,15 @@ _WIDEST = 16 / 9  # wider or taller pictures are cropped to it: the models have 
 _BLACK = 6.0  # 0..255: mean of a film whose arithmetic went wrong; photos are lighter
 
 
-class VideoDiffusion:
+class VideoDiffusion(LoadedWhenUsed):
     """`Animator` with the weights in `folder`; loaded when first asked. A film is made one at a time."""
 
     def __init__(self, entry: CatalogueEntry, folder: WeightsFolder, hardware: Hardware) -> None:
         if entry.family not in FAMILIES or entry.film is None or entry.sampling is None:
             raise ValueError(f"{entry.id} ({entry.family}) is no image-to-video model of {', '.join(FAMILIES)}")
-        self.entry, self.weights_sha256, self._hardware = entry, folder.weights_sha256, hardware
+        super().__init__(entry, folder, hardware)
         self._film: Film = entry.film
         self._sampling: Sampling = entry.sampling
-        self._path = folder.part(entry.parts[0].role)
-        self._turn = threading.RLock()
         self._pipeline: Any = None
         self._rung = _RESIDENT
 
@@ -52,26 +51,21 @@ class VideoDiffusion:
         """How many it makes at most, which is what it makes best."""
         return self._film.frames
 
-    def load(self) -> None:
+    def _read(self) -> None:
         import diffusers
 
-        with self._turn:
-            if self._pipeline is not None:
-                return
-            part = self.entry.parts[0]
-            pipeline_class = getattr(diffusers, part.loads.rsplit(".", 1)[1])
-            dtype = dtype_on(self.entry, self._hardware)
-            self._pipeline = load_pipeline(pipeline_class, self._path, dtype, part.variant)
-            if self.entry.family == "wan-dmd":
-                self._pipeline.scheduler = dmd_scheduler()
-            self._place(self._first_rung())
+        part = self.entry.parts[0]
+        pipeline_class = getattr(diffusers, part.loads.rsplit(".", 1)[1])
+        dtype = dtype_on(self.entry, self._hardware)
+        self._pipeline = load_pipeline(pipeline_class, self._path, dtype, part.variant)
+        if self.entry.family == "wan-dmd":
+            self._pipeline.scheduler = dmd_scheduler()
+        self._place(self._first_rung())
 
-    def unload(self) -> None:
-        with self._turn:
-            if self._pipeline is not None:
-                self._pipeline.remove_all_hooks()
-            self._pipeline = None
-            release_cached_memory()
+    def _drop(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.remove_all_hooks()
+        self._pipeline = None
 
     def animate(self, request: AnimateRequest, progress: Progress | None = None) -> list[Rgb]:
         """Return `request.frames` frames of one size, the first being the photo, cropped and reduced to that size.
@@ -82,8 +76,7 @@ class VideoDiffusion:
         """
         if not 1 <= request.frames <= self._film.frames:
             raise ValueError(f"{self.entry.title} makes 1 to {self._film.frames} frames, not {request.frames}")
-        with self._turn:
-            self.load()
+        with self._at_work():
             photo = _fitted(request.image, self._film, self._sampling.multiple_of)
             while True:
                 try:
@@ -147,6 +140,8 @@ class VideoDiffusion:
 
     def _take_next_rung(self) -> None:
         release_cached_memory()
+        if give_back_idle_models():
+            return
         last = _DECODED_IN_PARTS if self._hardware.device == "cpu" else _OFFLOADED
         if self._rung >= last:
             raise ModelFailed(f"{self.entry.title} doesn't fit into the memory of {self._hardware.name}, even in parts")
@@ -159,9 +154,9 @@ class VideoDiffusion:
             self._pipeline.vae.enable_tiling()
         if rung == _OFFLOADED:
             self._pipeline.to("cpu")
-            self._pipeline.enable_model_cpu_offload(device=self._hardware.device)
+            self._pipeline.enable_model_cpu_offload(device=self._hardware.torch_device)
         else:
-            self._pipeline.to(self._hardware.device)
+            self._pipeline.to(self._hardware.torch_device)
 
 
 def _fitted(image: Rgb, film: Film, multiple: int) -> Rgb:
