@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import reprlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,9 @@ from listing_media_dagster.listing import BadPhoto, Room, RoomType
 from listing_media_dagster.settings import settings
 
 if TYPE_CHECKING:
+    from listing_media_dagster.gpu.job import ItemResult
+    from listing_media_dagster.gpu.work.staging_order import StagingOrder
+    from listing_media_dagster.photo.encode import Rgb
     from listing_media_dagster.staging.arrangement import Arrangement
 
 say = Console(stderr=True)
@@ -83,43 +87,71 @@ def _stage(
 ) -> None:
     from listing_media_dagster.assets import before_after, furnishing
     from listing_media_dagster.assets.intake import intake_limits
+    from listing_media_dagster.gpu.work.pictures import decode_picture
+    from listing_media_dagster.gpu.work.staging_order import STAGED, StagingOrder
     from listing_media_dagster.photo.decode import decode_upright
-    from listing_media_dagster.photo.encode import encode_jpeg
-    from listing_media_dagster.staging.back_ends import CannotStage, StagingRequest
+    from listing_media_dagster.staging.back_ends import CannotStage
     from listing_media_dagster.staging.kits import find_kit
-    from listing_media_dagster.staging.seeds import furnish_until_accepted
     from listing_media_dagster.staging.suitability import judge_suitability
 
     replayed = _read_layout(layout) if layout else None
-    back_end = furnishing.rendered_staging(settings())
-    kit = find_kit(
-        style if style is not None else (replayed.kit if replayed else furnishing.DEFAULT_KIT), back_end.kits
-    ).id
+    wanted = style if style is not None else (replayed.kit if replayed else furnishing.DEFAULT_KIT)
+    kit = find_kit(wanted, furnishing.installed_kits())
     decoded = decode_upright(photo, intake_limits())
     refusal = None if anyway or replayed else judge_suitability(decoded.rgb).refusal
     if refusal:
         raise CannotStage(f"{refusal}; --anyway stages it all the same")
     known = room if room is not RoomType.UNKNOWN or not replayed else replayed.room_type
-    request = StagingRequest(
-        photo_id=photo.stem,
-        base=decoded.rgb,
+    order = StagingOrder(
         room=Room(type=known),
         kit=kit,
         pieces_seed=seed,
         focal_length_35mm=decoded.facts.focal_length_35mm,
+        **({"layout": replayed} if replayed else {}),
     )
-    surveyed = back_end.survey(request)
-    if replayed:
-        staged = surveyed.render(replayed, _tell)
-    else:
-        staged, attempts = furnish_until_accepted(surveyed, seed, _tell)
-        for attempt in attempts:
-            if attempt.rejected:
-                say.print(f"[yellow]seed {attempt.seed} was rejected:[/] {escape(attempt.rejected)}")
-    if staged.rejection:
-        raise CannotStage(f"no seed passed the structure gate: {staged.rejection}", staged.attachments)
-    pair = encode_jpeg(before_after.draw_before_after(request.base, staged.rgb), 85)
-    _write_all(folder, {"staged.jpg": encode_jpeg(staged.rgb, 95), **staged.attachments, before_after.ROLE: pair})
+    with _worked_off(decoded.rgb, order, seed) as (result, outputs):
+        for attempt in result.record.get("attempts", ()):
+            if attempt.get("rejected"):
+                say.print(f"[yellow]seed {attempt['seed']} was rejected:[/] {escape(attempt['rejected'])}")
+        encoded = outputs.pop(STAGED, None)
+        if encoded is None:
+            raise CannotStage(result.reason, outputs)
+        rejection = next((gate["reason"] for gate in result.record["verdicts"] if gate["outcome"] == "failed"), None)
+        if rejection:
+            raise CannotStage(f"no seed passed the gates: {rejection}", outputs)
+        pair = before_after.encode_before_after(decoded.rgb, decode_picture(encoded))
+        _write_all(folder, {STAGED: encoded, **outputs, before_after.ROLE: pair})
+
+
+@contextmanager
+def _worked_off(base: Rgb, order: StagingOrder, seed: int) -> Iterator[tuple[ItemResult, dict[str, bytes]]]:
+    """Have the room furnished where this installation lets model work go; give its result and its files by role."""
+    from listing_media_dagster.assets.staging_job import one_room_job
+    from listing_media_dagster.gpu.choice import decide_policy
+    from listing_media_dagster.gpu.job import JobFolder
+    from listing_media_dagster.gpu.router import Dispatcher, dispatch
+    from listing_media_dagster.gpu.routes.route import RouteFailed
+    from listing_media_dagster.gpu.routes.table import UnknownRoute, open_route
+    from listing_media_dagster.models.catalogue import BadCatalogue
+    from listing_media_dagster.models.shortlist import BadWishes
+    from listing_media_dagster.staging.back_ends import CannotStage
+
+    try:
+        policy = decide_policy(settings().routes)
+        with tempfile.TemporaryDirectory(prefix="listing-media-stage-") as place:
+            folder = JobFolder.create(Path(place) / "job", *one_room_job(base, order, seed, policy.routes))
+            routed = dispatch(
+                folder,
+                policy,
+                lambda name: open_route(name, settings()),
+                Dispatcher(say=_tell, decided=lambda decision: _tell(str(decision))),
+            )
+            (result,) = routed.result.items
+            if result.outcome == "failed":
+                raise CannotStage(result.reason)
+            yield result, {role: folder.read(file) for role, file in result.outputs.items()}
+    except (RouteFailed, UnknownRoute, BadCatalogue, BadWishes) as failed:
+        raise CannotStage(str(failed)) from failed
 
 
 def _read_layout(path: Path) -> Arrangement:

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import cv2
+
 from listing_media_dagster.assets import before_after, furnishing
+from listing_media_dagster.assets.chosen_models import choose_models
 from listing_media_dagster.assets.clip import find_scorer
 from listing_media_dagster.assets.furnishing import PlannedBackEnd
 from listing_media_dagster.assets.model_work import StoredFiles, named_for
 from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.assets.staging_plan import StagingPlan
-from listing_media_dagster.gpu.job import Item, ItemResult, JobFile, ModelJob, Needs, WorkKind
+from listing_media_dagster.gpu.job import Item, ItemResult, JobFile, ModelJob, Needs, WorkKind, job_file
 from listing_media_dagster.gpu.work.furniture import PACKED_FURNITURE, pack_furniture
 from listing_media_dagster.gpu.work.pictures import decode_picture
 from listing_media_dagster.gpu.work.staging_order import BASE, STAGED, ClipTerms, StagingOrder, StagingTerms
 from listing_media_dagster.listing import Operation, Photo, StoredObject, Verdict
+from listing_media_dagster.models.catalogue import Stage
+from listing_media_dagster.photo.encode import Rgb
 from listing_media_dagster.settings import settings
 
 ReadOutput = Callable[[str], bytes]
@@ -64,6 +69,36 @@ def staging_job(
         needs=needs,
     )
     return named_for(job, stage), files
+
+
+def one_room_job(base: Rgb, order: StagingOrder, seed: int, routes: Sequence[str]) -> tuple[ModelJob, dict[str, bytes]]:
+    """Return the job of furnishing one room that belongs to no listing, and its files."""
+    at = settings()
+    models = choose_models(Stage.STAGING, routes, at)
+    segmenter = choose_models(Stage.SEGMENTATION, routes, at).first if models.refs else None
+    ends = furnishing.installed_back_ends(models.refs, segmenter)
+    files = {"inputs/base.png": _png(base)}
+    if at.furniture:
+        files[f"inputs/{PACKED_FURNITURE}"] = pack_furniture(at.furniture)
+    named = {path.removeprefix("inputs/"): job_file(path, data) for path, data in files.items()}
+    item = Item(id="room", inputs={BASE: named.pop("base.png")}, parameters=order.as_parameters(), seed=seed)
+    terms = StagingTerms(
+        back_ends=tuple(end.ref for end in ends), own_furniture=furnishing.own_furniture_digest(at), clip=_clip_terms()
+    )
+    job = ModelJob(
+        id="one-room",
+        kind=WorkKind.STAGE,
+        model=models.first,
+        parameters=terms.model_dump(mode="json"),
+        inputs=named,
+        items=(item,),
+        needs=models.needs,
+    )
+    return job, files
+
+
+def _png(rgb: Rgb) -> bytes:
+    return cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
 def _clip_terms() -> ClipTerms | None:

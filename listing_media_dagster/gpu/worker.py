@@ -25,9 +25,9 @@ from typing import Any
 from listing_media_dagster.gpu.job import BadJob, ItemResult, JobFolder, ModelJob, unpack
 from listing_media_dagster.gpu.routes.route import JobCancelled, Listener
 from listing_media_dagster.gpu.work.bench import Bench, Made, Task
-from listing_media_dagster.gpu.work.kept import Kept
 from listing_media_dagster.gpu.work.meter import Meter
 from listing_media_dagster.gpu.work.table import tasks_at_once, work_for
+from listing_media_dagster.models.warm import WarmModels
 
 DONE, BAD_JOB, ITEMS_LEFT = 0, 2, 3
 log = logging.getLogger(__name__)
@@ -232,7 +232,7 @@ def main(given: Sequence[str] | None = None) -> int:
     try:
         folder = _opened(arguments.job, arguments.into)
         job = folder.job
-        bench = Bench(arguments.device, Kept(), arguments.models_dir, dict(arguments.own_weights))
+        bench = Bench(arguments.device, WarmModels(), arguments.models_dir, dict(arguments.own_weights))
         device = bench.device_name
         ProgressLine("began", text=job.id, done=len(folder.done()), items=len(job.items), device=device).write()
         stop_at = None if arguments.stop_after is None else began + arguments.stop_after

@@ -15,12 +15,11 @@ import pytest
 from listing_media_dagster.assets import generative
 from listing_media_dagster.assets.chosen_models import ChosenModels
 from listing_media_dagster.assets.generative import alter_as_asked, asked_for, unaltered
-from listing_media_dagster.assets.model_work import StoredFiles
+from listing_media_dagster.assets.model_work import ModelWork, StoredFiles
 from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.gpu.job import JobFolder, ModelJob, ModelRef, Needs, WorkKind
 from listing_media_dagster.gpu.work import alter
 from listing_media_dagster.gpu.work.bench import Bench
-from listing_media_dagster.gpu.work.kept import Kept
 from listing_media_dagster.gpu.work.models import ModelsFound
 from listing_media_dagster.gpu.worker import Assignment, work_off
 from listing_media_dagster.listing import (
@@ -35,9 +34,10 @@ from listing_media_dagster.listing import (
 )
 from listing_media_dagster.models.catalogue import Stage
 from listing_media_dagster.models.model import EditRequest, Rgb
+from listing_media_dagster.models.warm import WarmModels
 from listing_media_dagster.photo.encode import encode_jpeg
 from listing_media_dagster_tests.helpers.known_rooms import each_room_looked_at_once  # noqa: F401
-from listing_media_dagster_tests.helpers.pipeline import Pipeline
+from listing_media_dagster_tests.helpers.pipeline import Pipeline, failure_of, write_rooms
 from listing_media_dagster_tests.helpers.stand_in_editors import StandIn
 from listing_media_dagster_tests.staging.test_declutter import Seeing, cluttered_room, filled_in
 from listing_media_dagster_tests.staging.test_polish import Doubling, finer, with_a_window
@@ -59,7 +59,7 @@ class Worker:
         if self.broken:
             raise dg.Failure("the GPU fell off the bus")
         folder = JobFolder.create(self.folder / f"{len(self.jobs)}", job, files)
-        assert not work_off([Assignment(folder)], Bench("cpu", Kept(), self.folder))
+        assert not work_off([Assignment(folder)], Bench("cpu", WarmModels(), self.folder))
         for item in folder.result().items:
             take("cpu", item, lambda role, item=item: folder.read(item.outputs[role]))  # type: ignore[misc]
         return "routed"
@@ -235,3 +235,24 @@ def test_a_staged_room_that_is_enhanced_keeps_its_base_and_loses_clips_word_on_t
     after = altered(stage, worker, staged, enhance="all")
     assert after.base == base and [verdict.gate for verdict in after.verdicts] == ["structure"]
     assert unaltered(after) == staged
+
+
+def test_a_run_of_the_pipeline_does_what_listing_yaml_asks_and_labels_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop = write_rooms(tmp_path / "drop", ["kitchen.jpg", "den.jpg"], (400, 300))
+    (drop / "listing.yaml").write_text("stage: {exclude: [den.jpg]}\ngenerative: {enhance: [den.jpg]}\n")
+    monkeypatch.setattr(ModelWork, "choose", lambda work, stage: chosen(stage) if stage is Stage.ENHANCEMENT else none)
+    none = ChosenModels(Stage.STAGING, (), Needs())
+    pipeline = Pipeline(str(tmp_path / "media"))
+    stages = ("raw_photos", "preprocessed_photos", "enhanced_photos", "staged_photos", "clip_scores")
+    for _ in range(2):
+        result = pipeline.run(*stages, source=drop)
+        assert result.success, failure_of(result)
+        den, kitchen = sorted(pipeline.photo_set("staged_photos").photos, key=lambda photo: photo.photo_id)
+        assert not kitchen.is_altered and den.is_altered, den.facts.get("not_altered")
+        assert den.base == pipeline.photo_set("enhanced_photos").photo(den.photo_id).image  # type: ignore[union-attr]
+        assert den.operations[-1].name == OperationName.DIFFUSION_ENHANCEMENT and den.route == "cpu"
+    assert pipeline.photo_set("staged_photos").stage.computed == 0
+    (shown,) = [made.metadata for made in result.asset_materializations_for_node("staged_photos")]
+    assert (shown["staged"].value, shown["altered"].value, shown["passed_on"].value) == (0, 1, 1)

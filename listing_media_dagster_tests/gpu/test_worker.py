@@ -13,14 +13,14 @@ from listing_media_dagster.gpu import worker
 from listing_media_dagster.gpu.job import BadJob, JobFolder, pack
 from listing_media_dagster.gpu.routes.route import Listener
 from listing_media_dagster.gpu.work.bench import Bench, Made
-from listing_media_dagster.gpu.work.kept import Kept
 from listing_media_dagster.gpu.work.table import Work
 from listing_media_dagster.gpu.worker import Assignment, ProgressLine, work_off
+from listing_media_dagster.models.warm import WarmModels
 from listing_media_dagster_tests.helpers.jobs import write_enhance_job
 
 
 def bench(tmp_path) -> Bench:
-    return Bench("cpu", Kept(), tmp_path / "models")
+    return Bench("cpu", WarmModels(), tmp_path / "models")
 
 
 def command(*words: object) -> list[str]:

@@ -15,8 +15,8 @@ import pytest
 from listing_media_dagster.gpu.job import JobFolder, unpack
 from listing_media_dagster.gpu.kaggle.fetch import BadOutput, fetch_results, take_in
 from listing_media_dagster.gpu.work.bench import Bench
-from listing_media_dagster.gpu.work.kept import Kept
 from listing_media_dagster.gpu.worker import Assignment, work_off
+from listing_media_dagster.models.warm import WarmModels
 from listing_media_dagster_tests.helpers.fake_kaggle import FakeKaggle
 
 SHIPMENT = "0123456789ab"
@@ -83,7 +83,7 @@ def test_only_whole_answers_to_this_very_job_get_into_its_folder(
 ) -> None:
     job, other = make_job("job", items=3), make_job("other", items=3, first_room=7)
     for folder in (job, other):
-        work_off([Assignment(folder)], Bench("cpu", Kept(), tmp_path))
+        work_off([Assignment(folder)], Bench("cpu", WarmModels(), tmp_path))
     sent = make_job("sent", items=3)
     returned = tmp_path / "returned"
     for name, source in (("room-0", job), ("room-1", other), ("room-2", job)):

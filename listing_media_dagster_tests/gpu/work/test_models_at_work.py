@@ -10,11 +10,11 @@ import yaml
 from listing_media_dagster.gpu.job import Item, JobFolder, ModelJob, ModelRef, Needs, WorkKind, job_file
 from listing_media_dagster.gpu.work import stage
 from listing_media_dagster.gpu.work.bench import Bench, Task
-from listing_media_dagster.gpu.work.kept import Kept
 from listing_media_dagster.gpu.work.staging_order import BASE, BackEndRef, StagingOrder, StagingTerms
 from listing_media_dagster.gpu.worker import Assignment, work_off
 from listing_media_dagster.listing import Room, RoomType
 from listing_media_dagster.models.catalogue import catalogue
+from listing_media_dagster.models.warm import WarmModels
 from listing_media_dagster.photo.encode import encode_jpeg
 from listing_media_dagster.staging.kits import load_kits
 from listing_media_dagster_tests.helpers import tiny_pipelines, tiny_vision
@@ -32,7 +32,7 @@ def at_bench(tmp_path):
     def make(*entries, allow=True, **folders):
         own = tmp_path / "models.yaml"
         own.write_text(yaml.safe_dump({"models": [entry.model_dump(mode="json") for entry in entries]}))
-        return Bench("cpu", Kept(), tmp_path / "models", folders, own, allow_test_weights=allow)
+        return Bench("cpu", WarmModels(), tmp_path / "models", folders, own, allow_test_weights=allow)
 
     return make
 
