@@ -14,10 +14,11 @@ import dagster as dg
 from listing_media_dagster.assets.chosen_models import ChosenModels
 from listing_media_dagster.assets.model_work import StoredFiles, named_for
 from listing_media_dagster.assets.stage_run import StageRun
+from listing_media_dagster.disclosure.operations import describe
 from listing_media_dagster.gpu.job import Item, ItemResult, ModelJob, WorkKind
 from listing_media_dagster.gpu.router import Routed
 from listing_media_dagster.gpu.work.animate import CLIP, PICTURE, ROOM, VERSION
-from listing_media_dagster.listing import ALL_FILES, Listing, Operation, Photo, StoredImage, StoredObject
+from listing_media_dagster.listing import ALL_FILES, Listing, Operation, Photo, PhotoSet, StoredImage, StoredObject
 from listing_media_dagster.models.catalogue import Stage
 
 WORDS = "AI-generated motion"
@@ -37,11 +38,6 @@ class Clips:
     files: Mapping[str, StoredObject] = field(default_factory=dict)
     records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     routed: tuple[Routed, ...] = ()
-
-    @property
-    def operations(self) -> tuple[Operation, ...]:
-        """The ledger of the film: what a model added to its photos."""
-        return tuple(Operation.model_validate(self.records[photo_id]["operation"]) for photo_id in self.files)
 
 
 def animate_as_asked(
@@ -73,6 +69,15 @@ def animate_as_asked(
             stage.say(f"{name}: asked to animate, not done: {records[name]['refused']}")
     files = {name: StoredObject.model_validate(record["clip"]) for name, record in records.items() if "clip" in record}
     return Clips(files, records, routed)
+
+
+def film_note(film: PhotoSet) -> str:
+    """Return what has to be disclosed of the film, for people; empty where nothing has to be."""
+    records = film.parameters.get("clips", {}).values()
+    operations = [Operation.model_validate(record["operation"]) for record in records if "clip" in record]
+    if not operations:
+        return ""
+    return f"{len(operations)} of its shots: {'; '.join(describe(operations)).lower()}, and labelled so"
 
 
 def _mark(photo: Photo, image: StoredImage, models: ChosenModels, stage: StageRun) -> str:

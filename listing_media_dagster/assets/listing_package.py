@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
+from listing_media_dagster.assets.animation import film_note
 from listing_media_dagster.assets.contact import with_contact_sheet
 from listing_media_dagster.assets.shown import stage_metadata
 from listing_media_dagster.assets.stage_asset import stage_asset
@@ -84,6 +85,7 @@ def _build(
             listing.outputs,
             scratch / listing.id,
             video=on_disk(_named(tour.deliverables, "tour.mp4")),
+            video_note=film_note(tour),
             poster=on_disk(_named(tour.deliverables, "poster.jpg")),
             logo=on_disk(logo) if logo else None,
             reuse=reuse,

@@ -74,6 +74,8 @@ class GalleryModel:
     photos: tuple[GalleryPhoto, ...] = ()
     video: str | None = None
     poster: str | None = None
+    video_note: str = ""
+    """What has to be disclosed of the video."""
 
     @property
     def altered(self) -> tuple[GalleryPhoto, ...]:

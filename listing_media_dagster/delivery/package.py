@@ -9,7 +9,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,7 @@ def build_package(
     folder: Path,
     *,
     video: Path | None = None,
+    video_note: str = "",
     poster: Path | None = None,
     logo: Path | None = None,
     reuse: Callable[[str], Path | None] = lambda _fingerprint: None,
@@ -113,9 +114,9 @@ def build_package(
     """Write the package of `listing` into `folder` (empty or absent) and `<listing>.zip` beside it.
 
     `outputs` names the presets (None: the usual ones); `reuse` finds an existing file by its fingerprint;
-    `progress` hears (pictures done, pictures in all, name) from the worker threads. A photo that has nothing
-    publishable is left out (its `names` are empty). One picture a worker is in memory
-    at a time. Raises `UnknownOutput`, and `ValueError` when there is no photo or `folder` isn't empty.
+    `video_note` is what has to be disclosed of the video; `progress` hears (pictures done, pictures in all, name) from
+    the worker threads. A photo that has nothing publishable is left out (its `names` are empty). One picture a worker
+    is in memory at a time. Raises `UnknownOutput`, and `ValueError` when there is no photo or `folder` isn't empty.
     """
     presets = choose_presets(outputs)
     if folder.exists() and any(folder.iterdir()):
@@ -136,15 +137,15 @@ def build_package(
     with ThreadPoolExecutor(workers, thread_name_prefix="package") as pool:
         making = pool.map(make, items)
         befores = pool.map(lambda item: bench.make_before(item, by_photo[item.photo.photo_id]), items)
-        tour = extras.copy(video, "video/tour.mp4", "Video tour")
+        tour = extras.copy(video, "video/tour.mp4", f"Video tour: {video_note}" if video_note else "Video tour")
         still = extras.copy(poster, f"video/poster{poster.suffix.lower()}", "Still of the tour") if poster else None
         badge = extras.logo(logo)
         made = {item.stem: {**sizes, **before} for item, sizes, before in zip(items, making, befores, strict=True)}
     files = [entry.file for groups in made.values() for group in groups.values() for entry in group]
-    model = _gallery_model(items, made, listing, tour, still, badge)
+    model = replace(_gallery_model(items, made, listing, tour, still, badge), video_note=video_note)
     extras.write("contact-sheet.jpg", _contact_sheet(items, made, folder, model), "All photos on one sheet")
     extras.write("index.html", render_gallery(model).encode(), "Gallery: open it in any browser")
-    summary = json.dumps(_summary(items, made, listing, tour), indent=2, ensure_ascii=False) + "\n"
+    summary = json.dumps(_summary(items, made, listing, tour, video_note), indent=2, ensure_ascii=False) + "\n"
     extras.write(_SUMMARY, summary.encode(), "Order, rooms, operations and disclosures of the photos")
     files += extras.files
     extras.write(CHECKSUMS, checksum_list((file.name, file.sha256) for file in files).encode(), "SHA-256 of every file")
@@ -364,6 +365,7 @@ def _summary(
     made: Mapping[str, Mapping[str, list[_Made]]],
     listing: Listing,
     video: str | None,
+    video_note: str,
 ) -> dict[str, Any]:
     return {
         "listing_id": listing.id,
@@ -371,6 +373,7 @@ def _summary(
         "headline": listing.headline,
         "agent": listing.agent.model_dump(exclude={"logo"}),
         "video": video,
+        **({"video_disclosure": video_note} if video_note else {}),
         "photos": [_photo_summary(item, made[item.stem]) for item in items],
     }
 
