@@ -22,7 +22,7 @@ from listing_media_dagster.models.weights_folder import BadWeights, ModelMissing
 
 _LIBRARIES = ("diffusers", "transformers")
 _TALKATIVE = (*_LIBRARIES, "peft")
-# Made for pictures of people from anywhere; and its class drags a second network along.
+# The first looks for nudity, with a network of its own; the others serve picture prompts, which nobody gives here.
 _LEFT_OUT = ("safety_checker", "feature_extractor", "image_encoder")
 
 
