@@ -8,11 +8,12 @@ from typing import Any
 
 from listing_media_dagster.gpu.devices import find_devices
 from listing_media_dagster.gpu.job import ModelRef, Needs
+from listing_media_dagster.gpu.routes.comfyui import COMFYUI, served_models
 from listing_media_dagster.gpu.routes.cuda import look_at_gpus
 from listing_media_dagster.gpu.work.models import FURTHER_MODELS
 from listing_media_dagster.models.catalogue import Stage, catalogue
 from listing_media_dagster.models.hardware import GIB, Hardware, memory_bytes
-from listing_media_dagster.models.shortlist import Shortlist, read_wishes, shortlist
+from listing_media_dagster.models.shortlist import NONE, Shortlist, read_wishes, shortlist
 from listing_media_dagster.models.weights import BadWeights, ModelMissing, find_weights, models_here
 from listing_media_dagster.settings import Settings
 
@@ -68,9 +69,21 @@ def choose_models(stage: Stage, routes: Sequence[str], at: Settings) -> ChosenMo
         test_weights=_takes_test_weights,
     )
     refs, damaged = _verified(found, here, at)
+    needs = _needs(found)
+    if (served := _served(stage, routes, at)) is not None and wish != NONE:
+        # where its route comes first it is wanted before what lies here
+        refs = (served, *refs) if routes[0] == COMFYUI else (*refs, served)
+        return ChosenModels(stage, refs, needs if found.entries else Needs(gpu="optional"), "", f"{stage}: {served.id}")
     refusal = found.refusal or ("" if refs else "; ".join(damaged))
     listed = "; ".join([found.describe(), *damaged])
-    return ChosenModels(stage, refs, _needs(found), refusal, listed)
+    return ChosenModels(stage, refs, needs, refusal, listed)
+
+
+def _served(stage: Stage, routes: Sequence[str], at: Settings) -> ModelRef | None:
+    if COMFYUI not in routes or at.comfyui_url is None:
+        return None
+    model = served_models(at).get(stage)
+    return ModelRef(id=model.entry.id) if model else None
 
 
 def _verified(found: Shortlist, here: frozenset[str], at: Settings) -> tuple[tuple[ModelRef, ...], list[str]]:

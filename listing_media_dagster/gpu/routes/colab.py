@@ -11,7 +11,8 @@ from typing import Any
 
 from listing_media_dagster.gpu.colab.notebook import BUNDLE, RESULTS, Links, draw_notebook
 from listing_media_dagster.gpu.colab.tool import ColabTool
-from listing_media_dagster.gpu.job import BadJob, JobFolder, ModelJob
+from listing_media_dagster.gpu.job import BadJob, JobFolder, ModelJob, Needs
+from listing_media_dagster.gpu.kaggle.job_models import models_named
 from listing_media_dagster.gpu.routes.route import JobCancelled, Listener, RouteFailed, RouteReport
 from listing_media_dagster.gpu.transport import bring_back, bundle_job
 from listing_media_dagster.gpu.worker import ProgressLine
@@ -20,6 +21,7 @@ from listing_media_dagster.store.media_store import MediaStore
 
 COLAB = "https://colab.research.google.com/"
 SESSION = "session"
+NOTHING_FOR_A_GPU = "nothing in it runs on a GPU"
 
 
 def open_route(at: Settings) -> ByTool | ByHand:
@@ -40,8 +42,8 @@ class ByTool:
     name: str = "colab"
     is_remote: bool = True
 
-    def refusal(self, job: ModelJob) -> str | None:
-        return self.tool.refusal()
+    def refusal(self, needs: Needs, job: ModelJob | None = None) -> str | None:
+        return NOTHING_FOR_A_GPU if needs.gpu == "none" else self.tool.refusal()
 
     def run(self, folder: JobFolder, listener: Listener, known: dict[str, Any] | None = None) -> RouteReport:
         job = folder.job
@@ -52,7 +54,7 @@ class ByTool:
             with tempfile.TemporaryDirectory(prefix="colab-") as scratch:
                 bundle, notebook, results = (Path(scratch) / each for each in (BUNDLE, "job.ipynb", RESULTS))
                 bundle_job(folder, bundle)
-                notebook.write_bytes(draw_notebook(job, models_of(job), by_hand=False))
+                notebook.write_bytes(draw_notebook(job, models_named(job).weights_wanted(), by_hand=False))
                 if not (known and self.tool.is_running(session, listener)):
                     listener.remember({SESSION: session})
                     listener.say(f"asking Colab for a {self.tool.gpu}")
@@ -92,8 +94,8 @@ class ByHand:
     name: str = "colab"
     is_remote: bool = True
 
-    def refusal(self, job: ModelJob) -> str | None:
-        return None
+    def refusal(self, needs: Needs, job: ModelJob | None = None) -> str | None:
+        return NOTHING_FOR_A_GPU if needs.gpu == "none" else None
 
     def run(self, folder: JobFolder, listener: Listener, known: dict[str, Any] | None = None) -> RouteReport:
         job, media = folder.job, self.store()
@@ -125,7 +127,7 @@ class ByHand:
         fetch = media.presigned(bundle, "GET", int(self.seconds))
         hand_over = media.presigned(results, "PUT", int(self.seconds))
         links = Links(fetch, hand_over) if fetch and hand_over else None
-        media.write(notebook, draw_notebook(job, models_of(job), links=links))
+        media.write(notebook, draw_notebook(job, models_named(job).weights_wanted(), links=links))
 
     def _await(self, media: MediaStore, results: str, folder: JobFolder, listener: Listener) -> None:
         gives_up = time.monotonic() + self.seconds
@@ -173,11 +175,6 @@ class _Reporter:
         elif said.event == "item" and said.item not in self.heard:
             self.heard.add(said.item)
             self.listener.item_done(said.item)
-
-
-def models_of(job: ModelJob) -> tuple[str, ...]:
-    """Return the catalogue entries that the job's work needs, which a fresh machine has to pull."""
-    return (job.model.id,) if job.model else ()
 
 
 def _take(results: Path, folder: JobFolder) -> None:

@@ -28,8 +28,12 @@ def bench_here(device: str, at: Settings) -> Bench:
 
 def work_here(folder: JobFolder, listener: Listener, device: str, at: Settings) -> RouteReport:
     """Work the job off on `device` of this machine; `folder.result()` holds afterwards. Raises `JobCancelled`."""
+    return work_at(bench_here(device, at), folder, listener)
+
+
+def work_at(bench: Bench, folder: JobFolder, listener: Listener) -> RouteReport:
+    """Work the job off at `bench`; `folder.result()` holds afterwards. Raises `JobCancelled` or `RouteFailed`."""
     began = time.monotonic()
-    bench = bench_here(device, at)
     left = work_off([Assignment(folder, listener)], bench)
     if left:
         listener.stop_if_cancelled()

@@ -61,7 +61,8 @@ class KeptModels(Protocol):
 class Bench:
     """Where the work is done: `device` is "cpu" or "cuda:N"; `own_weights` are folders given for an entry by hand.
 
-    `catalogue` adds models of one's own. Weights made for tests are refused unless a test allows them.
+    `catalogue` adds models of one's own. Weights made for tests are refused unless a test allows them. `served` are
+    models that a server runs for this bench, by the ids that jobs name them by.
     """
 
     device: str
@@ -70,6 +71,7 @@ class Bench:
     own_weights: Mapping[str, Path] = field(default_factory=dict)
     catalogue: Path | None = None
     allow_test_weights: bool = False
+    served: Mapping[str, Any] = field(default_factory=dict)
     say: Callable[[Task, str], None] = lambda task, what: None
     stop_if_cancelled: Callable[[], None] = lambda: None
 

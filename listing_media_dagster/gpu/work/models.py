@@ -21,6 +21,8 @@ Wrapped = TypeVar("Wrapped")
 Wrap = Callable[[CatalogueEntry, WeightsFolder, Hardware], Wrapped]
 
 FURTHER_MODELS = "further_models"
+SERVED = "comfyui/"
+"""Begins the ids of models that a server runs."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ def find_models(
     `wrap` makes the model of an entry; `variant` names what beside the entry makes it another one (a kit's LoRAs);
     `slow_cpu` allows minutes a picture on a CPU. Licences were settled by whoever made the job.
     """
+    served = [bench.served[ref.id] for ref in refs if ref.id in bench.served]
+    absent = [f"{ref.id}: only the route comfyui leads to it" for ref in refs if _is_served(ref) and not served]
+    refs = [ref for ref in refs if not _is_served(ref)]
+    if not refs:
+        return ModelsFound(tuple(served), tuple(absent))
     entries = [_entry(ref, bench) for ref in refs]
     digests = {ref.id: ref.weights_sha256 for ref in refs}
     hardware = bench.hardware
@@ -63,16 +70,16 @@ def find_models(
         test_weights=bench.allow_test_weights,
     )
     able = {option.entry.id for option in choice.options}
-    reasons = [f"{entry.id}: {choice.reasons[entry.id]}" for entry in entries if entry.id not in able]
-    models: list[Wrapped] = []
+    reasons = absent + [f"{entry.id}: {choice.reasons[entry.id]}" for entry in entries if entry.id not in able]
+    models: list[Wrapped] = list(served)
     for option in choice.options:
         entry = option.entry
         try:
             weights = bench.find_weights(entry.id, digests[entry.id])
             key = f"{entry.id}@{weights.weights_sha256}:{variant}"
             models.append(bench.models.get(key, lambda: wrap(entry, weights, hardware)))  # noqa: B023 - called at once
-        except (ModelMissing, BadWeights, ModelFailed) as absent:
-            reasons.append(f"{entry.id}: {absent}")
+        except (ModelMissing, BadWeights, ModelFailed) as unusable:
+            reasons.append(f"{entry.id}: {unusable}")
     return ModelsFound(tuple(models), tuple(reasons))
 
 
@@ -96,6 +103,11 @@ def find_segmenter(named: ModelRef | None, bench: Bench) -> Segmenter | None:
         return None
     found = find_models([named], Stage.SEGMENTATION, bench, AdeSegmenter, slow_cpu=True)
     return found.models[0] if found.models else None
+
+
+def _is_served(ref: ModelRef) -> bool:
+    """Tell a workflow on a server from a catalogue entry, whose id has no slash."""
+    return ref.id.startswith(SERVED)
 
 
 def _entry(ref: ModelRef, bench: Bench) -> CatalogueEntry:

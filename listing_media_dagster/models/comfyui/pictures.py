@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from listing_media_dagster.models.comfyui.server import ComfyFailed, ComfyUI
-from listing_media_dagster.models.comfyui.workflow import BadWorkflow, Task, Workflow
+from listing_media_dagster.models.comfyui.workflow import BadWorkflow, Workflow
 from listing_media_dagster.models.model import AnimateRequest, EditRequest, ModelFailed, Rgb
 
 Progress = Callable[[int, int], None]
@@ -116,6 +116,7 @@ class ComfyAnimator(_OnServer):
     """An `Animator`; the workflow's task is `animate` and its result a video or an animated picture."""
 
     fps: int = 24
+    frames: int = 81  # of a clip: what Wan-type models like is a multiple of 4, and one
 
     def animate(self, request: AnimateRequest, progress: Progress | None = None) -> list[Rgb]:
         size = _fitted(request.image.shape[1::-1], CLIP_PIXELS, 32)
@@ -167,10 +168,6 @@ class ComfyPresenter(_OnServer):
         if len(_frames(film, self.entry.title)) < 2:
             raise ModelFailed(f"{self.entry.title} gave no moving picture")
         return film
-
-
-def task_of(model: type[_OnServer]) -> Task:
-    return {ComfyEditor: Task.EDIT, ComfyAnimator: Task.ANIMATE, ComfyPresenter: Task.PRESENT}[model]
 
 
 def _fitted(size: tuple[int, int], pixels: int, step: int) -> tuple[int, int]:
