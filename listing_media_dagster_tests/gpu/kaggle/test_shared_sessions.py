@@ -111,7 +111,7 @@ def test_what_a_broken_gpu_left_undone_goes_with_the_next_session(
     assert report.used["kaggle_session"] == kaggle.sessions[1].ref
 
 
-def test_a_session_installs_what_its_image_lacks_from_attached_wheels(
+def test_a_session_installs_what_it_lacks_and_cut_or_tampered_outputs_of_it_are_fetched_again(
     kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wheels = tmp_path / "wheels"
@@ -128,26 +128,20 @@ def test_a_session_installs_what_its_image_lacks_from_attached_wheels(
     sessions.limits = Limits(collect_seconds=0, datasets=("alice/some-wheels",))
     wanted = {"numpy": "numpy", "lacking_thing": "lacking-thing==2"}
     monkeypatch.setattr(cargo, "requirements", lambda tickets: wanted)
-    hearing = Hearing()
-    sessions.run(make_job(items=1), hearing.listener)
-    assert (kaggle.sessions[0].folder / "installed" / "lacking_thing.py").exists()
-    assert "couldn't install" not in hearing.text
-    assert list(kaggle.datasets) == ["alice/some-wheels"]
-
-
-def test_cut_tampered_and_missing_outputs_are_fetched_again(
-    kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
-) -> None:
     kaggle.faults.error_page_downloads = 1
     kaggle.faults.truncated_downloads = 1
     kaggle.faults.tampered_downloads = 1
     folder, hearing = make_job(items=1), Hearing()
     sessions.run(folder, hearing.listener)
-    assert folder.result().items[0].outcome == "ok"
+
+    assert (kaggle.sessions[0].folder / "installed" / "lacking_thing.py").exists()
+    assert "couldn't install" not in hearing.text
+    assert list(kaggle.datasets) == ["alice/some-wheels"]
+
+    assert folder.result().items[0].outcome == "ok" and len(kaggle.sessions) == 1
     assert "results.json was answered with status 503" in hearing.text
     assert re.search(r"results.zip (broke off after|couldn't be fetched)", hearing.text)
     assert "its digest differs" in hearing.text
-    assert len(kaggle.sessions) == 1
 
 
 def test_a_session_that_fails_is_told_with_the_end_of_its_log(
@@ -170,6 +164,7 @@ def test_a_kernel_may_be_invisible_at_first_but_not_stay_away(
     with pytest.raises(RouteFailed, match="no GPU"):
         sessions.run(make_job("seen"), Hearing().listener)
     kaggle.faults.polls_until_visible = 999
+    kaggle.may_start.clear()
     with pytest.raises(RouteFailed, match="was deleted on Kaggle"):
         sessions.run(make_job("unseen"), Hearing().listener)
 
