@@ -45,9 +45,11 @@ def parse_listing_yaml(text: bytes, listing_id: str) -> Listing:
             f" {listing_id!r}; remove the line or move the photos"
         )
     try:
-        return Listing.model_validate({**values, "id": listing_id})
+        listing = Listing.model_validate({**values, "id": listing_id})
     except ValidationError as invalid:
         raise BadListing("; ".join(_explain(error, root) for error in invalid.errors())) from None
+    _refuse_contradictions(listing, root)
+    return listing
 
 
 def check_size(size: int) -> None:
@@ -74,6 +76,38 @@ def _refuse_repeated_keys(node: yaml.Node | None) -> None:
                 raise BadListing(f"{FILE_NAME} line {_line(key)}: {key.value!r} is given twice")
             seen.add(str(key.value))
             _refuse_repeated_keys(value)
+
+
+def _refuse_contradictions(listing: Listing, root: yaml.MappingNode) -> None:
+    """Whoever says two things of one photo is told so: either might be the mistake."""
+    stage = listing.stage
+    out = {name: ("exclude", at) for at, name in enumerate(listing.exclude)}
+    out |= {name: ("stage", "exclude", at) for at, name in enumerate(stage.exclude)}
+    wanted = [(name, ("stage", "include", at)) for at, name in enumerate(stage.include)]
+    wanted += [(name, ("stage", "kits", name)) for name in stage.kits]
+    for name, path in wanted:
+        if name in out:
+            raise _contradiction(name, path, out[name], "take it out of one", root)
+    rooms: dict[str, tuple[str | int, ...]] = {}
+    for group, names in enumerate(stage.same_room):
+        for at, name in enumerate(dict.fromkeys(names)):
+            path = ("stage", "same_room", group, at)
+            if name in rooms:
+                raise _contradiction(name, path, rooms[name], "a photo shows one room: join the groups", root)
+            rooms[name] = path
+
+
+def _contradiction(
+    name: str,
+    here: tuple[str | int, ...],
+    there: tuple[str | int, ...],
+    remedy: str,
+    root: yaml.MappingNode,
+) -> BadListing:
+    key, other = (".".join(part for part in path[:2] if isinstance(part, str)) for path in (here, there))
+    keys = f"two groups of {key}" if key == other else f"both {key} and {other}"
+    lines = f"lines {_line(_find(root, there))} and {_line(_find(root, here))}"
+    return BadListing(f"{FILE_NAME} {lines}: {name!r} is in {keys}; {remedy}")
 
 
 def _explain(error: Any, root: yaml.MappingNode) -> str:

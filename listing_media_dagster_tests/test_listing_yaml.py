@@ -71,11 +71,28 @@ def test_an_empty_file_says_nothing(text):
         (b"? [a]\n: b", "a key must be plain text"),
         (b"\xff\xfe\x00", "not valid YAML"),
         (b"x" * 70_000, "70000 bytes"),
+        (
+            b"stage:\n  include: [a.jpg]\n  exclude: [b.jpg, a.jpg]",
+            "lines 3 and 2: 'a.jpg' is in both stage.include and stage.exclude; take it out of one",
+        ),
+        (
+            b"exclude:\n  - a.jpg\nstage: {kits: {a.jpg: japandi}}",
+            "lines 2 and 3: 'a.jpg' is in both stage.kits and exclude",
+        ),
+        (
+            b"stage:\n  same_room:\n  - [a.jpg, b.jpg]\n  - [c.jpg, a.jpg]",
+            "lines 3 and 4: 'a.jpg' is in two groups of stage.same_room",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_line_and_what_would_be_right(text, complaint):
     with pytest.raises(BadListing, match=complaint):
         parse_listing_yaml(text, "h")
+
+
+def test_photos_may_be_named_in_several_keys_that_agree():
+    text = b"stage: {include: [a.jpg], exclude: [b.jpg], kits: {a.jpg: japandi}, same_room: [[a.jpg, a.jpg, c.jpg]]}"
+    assert parse_listing_yaml(text, "h").stage.kits == {"a.jpg": "japandi"}
 
 
 @given(st.binary(max_size=200))
