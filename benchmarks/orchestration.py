@@ -12,18 +12,20 @@ from dagster._core.execution.api import execute_job
 
 from benchmarks.machine import machine
 from listing_media_dagster.definitions import defs
+from listing_media_dagster.gpu.choice import RUN_TAG
+from listing_media_dagster.gpu.executor import GPU_TAG
 
 STEPS = 7
 ROUNDS = 3
 
 
-def _chain(executor: dg.ExecutorDefinition | None, name: str) -> dg.JobDefinition:
-    """Return a job of as many no-op assets in a row as the pipeline has."""
+def _chain(executor: dg.ExecutorDefinition | None, name: str, tags: dict[str, str] | None = None) -> dg.JobDefinition:
+    """Return a job of as many no-op assets in a row as the pipeline has, with these op tags."""
     assets: list[dg.AssetsDefinition] = []
     for number in range(STEPS):
         upstream = [assets[-1].key] if assets else []
 
-        @dg.asset(name=f"step_{number}", deps=upstream)
+        @dg.asset(name=f"step_{number}", deps=upstream, op_tags=tags)
         def step() -> None:
             pass
 
@@ -37,26 +39,45 @@ def ours() -> dg.JobDefinition:
     return _chain(defs.executor, "ours")  # type: ignore[arg-type]
 
 
+def model_work() -> dg.JobDefinition:
+    """Steps that say they have work for a GPU, and turn out to have none to send."""
+    return _chain(defs.executor, "model_work", {GPU_TAG: "optional"})  # type: ignore[arg-type]
+
+
 def stock() -> dg.JobDefinition:
     return _chain(dg.multiprocess_executor, "stock")
 
 
+# name -> the job, and the routes that its run allows
+MEASURED = {
+    "ours": (ours, "cuda,cpu"),
+    "model work, in the run's process": (model_work, "cuda,cpu"),
+    "model work, beside the other steps": (model_work, "kaggle,cpu"),
+    "stock": (stock, "cuda,cpu"),
+}
+
+
 def run() -> dict[str, Any]:
-    """Return seconds a step of both, medians over alternating rounds in the same instance."""
-    seconds: dict[str, list[float]] = {"ours": [], "stock": []}
+    """Return seconds a step of each kind, medians over alternating rounds in the same instance."""
+    seconds: dict[str, list[float]] = {name: [] for name in MEASURED}
     with tempfile.TemporaryDirectory() as home, dg.DagsterInstance.local_temp(home) as instance:
         for _ in range(ROUNDS):
-            for name, job in (("ours", ours), ("stock", stock)):
+            for name, (job, routes) in MEASURED.items():
                 began = time.perf_counter()
-                with execute_job(dg.reconstructable(job), instance) as result:
+                with execute_job(dg.reconstructable(job), instance, tags={RUN_TAG: routes}) as result:
                     assert result.success
                 seconds[name].append((time.perf_counter() - began) / STEPS)
-    mine, theirs = (statistics.median(seconds[name]) for name in ("ours", "stock"))
+    a_step = {name: round(statistics.median(taken), 4) for name, taken in seconds.items()}
+    theirs = a_step.pop("stock")
     return {
         "name": "orchestration",
-        "ours": {"seconds_a_step": round(mine, 4), "executor": str(defs.executor.name)},  # type: ignore[union-attr]
-        "peers": {"multiprocess_executor (Dagster's default)": {"seconds_a_step": round(theirs, 4)}},
-        "ratio": {"to multiprocess_executor": round(mine / theirs, 4)},
+        "ours": {
+            "seconds_a_step": a_step.pop("ours"),
+            "seconds_a_step_by_route": a_step,
+            "executor": str(defs.executor.name),  # type: ignore[union-attr]
+        },
+        "peers": {"multiprocess_executor (Dagster's default)": {"seconds_a_step": theirs}},
+        "ratio": {"to multiprocess_executor": round(statistics.median(seconds["ours"]) / theirs, 4)},
         "bars": {"seconds_a_step": 0.1, "to multiprocess_executor": 0.1},
         "machine": machine(),
     }
