@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
+from listing_media_dagster.assets.chosen_models import ChosenModels
 from listing_media_dagster.assets.model_work import StoredFiles, named_for
 from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.gpu.job import Item, ItemResult, ModelJob, ModelRef, WorkKind
@@ -22,9 +23,6 @@ from listing_media_dagster.models.captions import ROOM_WORDS
 from listing_media_dagster.models.catalogue import Stage
 from listing_media_dagster.staging import declutter, polish
 
-if TYPE_CHECKING:
-    from listing_media_dagster.assets.chosen_models import ChosenModels
-
 PICTURE, ALTERED = "picture", "altered.jpg"
 MADE, NOT_MADE = "generative", "not_altered"
 """Facts of a photo: what was made of it, with what it was before; and why something wasn't."""
@@ -33,7 +31,7 @@ Read = Callable[[str], bytes]
 Take = Callable[[str, ItemResult, Read], None]
 Send = Callable[[ModelJob, StoredFiles, Take], Routed]
 """Has a job done, as `model_work.run_job` does; raises `dg.Failure` naming what failed."""
-Choose = Callable[[Stage], "ChosenModels"]
+Choose = Callable[[Stage], ChosenModels]
 """Names the models of a stage, as `chosen_models.choose_models` does."""
 
 
@@ -175,7 +173,7 @@ def alteration_job(
         )
         for photo in photos
     )
-    parameters: dict[str, Any] = {"further_models": [ref.model_dump(mode="json") for ref in models.refs[1:]]}
+    parameters: dict[str, Any] = dict(models.parameters)
     if alteration is DECLUTTER and segmenter is not None:
         parameters["segmenter"] = segmenter.model_dump(mode="json")
     job = ModelJob(

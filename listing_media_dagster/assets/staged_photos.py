@@ -7,6 +7,7 @@ from pydantic import Field
 
 from listing_media_dagster.assets import before_after, furnishing
 from listing_media_dagster.assets.contact import with_contact_sheet
+from listing_media_dagster.assets.generative import alter_as_asked
 from listing_media_dagster.assets.model_work import ModelWork
 from listing_media_dagster.assets.shown import stage_metadata
 from listing_media_dagster.assets.stage_asset import stage_asset
@@ -69,12 +70,14 @@ def staged_photos(
     }
 
     made, routed = _furnish(bases, plan, ends, wanted, config.seed, models.needs, work)
+    made, _ = alter_as_asked(made, listing, config.seed, stage, work.choose, work.send)
     photos = [photo.described_as(bases[photo_id]) for photo_id, photo in made.items()]
     parameters = {"style": kit, "same_room": dict(plan.compared)}
     photo_set = PhotoSet(listing=listing, asset=stage.asset, photos=tuple(photos), parameters=parameters)
     photo_set = stage.finish(with_contact_sheet(photo_set, stage))
     staged = sum(photo.is_staged for photo in photos)
-    shown = stage_metadata(photo_set, stage, staged=staged, passed_on=len(photos) - staged)
+    altered = sum(photo.is_altered for photo in photos)
+    shown = stage_metadata(photo_set, stage, staged=staged, altered=altered, passed_on=len(photos) - altered)
     how = routing_metadata(routed) if routed else {}
     return dg.MaterializeResult(
         value=photo_set, metadata={**before_after.before_after_metadata(photos, stage), **shown, **how}

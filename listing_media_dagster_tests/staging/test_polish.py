@@ -40,7 +40,7 @@ def photo() -> Rgb:
 def finer(request: EditRequest) -> Rgb:
     """Sharpen, add fine texture by the seed, and be off in tone as each tile of a model is."""
     given, rng = request.image.astype(np.float32), np.random.default_rng(request.seed)
-    sharp = given + 0.6 * (given - cv2.GaussianBlur(given, (0, 0), 1.5)) + rng.normal(0, 2.5, given.shape)
+    sharp = given + 0.25 * (given - cv2.GaussianBlur(given, (0, 0), 1.5)) + rng.normal(0, 2.5, given.shape)
     return np.asarray(np.clip(sharp * rng.uniform(0.93, 1.07) + rng.uniform(-8, 8, 3), 0, 255), np.uint8)
 
 
