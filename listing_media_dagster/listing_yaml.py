@@ -13,6 +13,9 @@ from listing_media_dagster.listing import BadListing, Listing
 FILE_NAME = "listing.yaml"
 MAX_BYTES = 64 * 1024
 
+Path = tuple[str | int, ...]
+"""Keys and places in lists that lead to a value."""
+
 
 def parse_listing_yaml(text: bytes, listing_id: str) -> Listing:
     """Return the listing that `text` describes; `id` may be left out, and must be `listing_id` if it is there.
@@ -81,29 +84,23 @@ def _refuse_repeated_keys(node: yaml.Node | None) -> None:
 def _refuse_contradictions(listing: Listing, root: yaml.MappingNode) -> None:
     """Whoever says two things of one photo is told so: either might be the mistake."""
     stage = listing.stage
-    out = {name: ("exclude", at) for at, name in enumerate(listing.exclude)}
+    out: dict[str, Path] = {name: ("exclude", at) for at, name in enumerate(listing.exclude)}
     out |= {name: ("stage", "exclude", at) for at, name in enumerate(stage.exclude)}
-    wanted = [(name, ("stage", "include", at)) for at, name in enumerate(stage.include)]
+    wanted: list[tuple[str, Path]] = [(name, ("stage", "include", at)) for at, name in enumerate(stage.include)]
     wanted += [(name, ("stage", "kits", name)) for name in stage.kits]
     for name, path in wanted:
         if name in out:
             raise _contradiction(name, path, out[name], "take it out of one", root)
-    rooms: dict[str, tuple[str | int, ...]] = {}
+    rooms: dict[str, Path] = {}
     for group, names in enumerate(stage.same_room):
         for at, name in enumerate(dict.fromkeys(names)):
-            path = ("stage", "same_room", group, at)
+            here: Path = ("stage", "same_room", group, at)
             if name in rooms:
-                raise _contradiction(name, path, rooms[name], "a photo shows one room: join the groups", root)
-            rooms[name] = path
+                raise _contradiction(name, here, rooms[name], "a photo shows one room: join the groups", root)
+            rooms[name] = here
 
 
-def _contradiction(
-    name: str,
-    here: tuple[str | int, ...],
-    there: tuple[str | int, ...],
-    remedy: str,
-    root: yaml.MappingNode,
-) -> BadListing:
+def _contradiction(name: str, here: Path, there: Path, remedy: str, root: yaml.MappingNode) -> BadListing:
     key, other = (".".join(part for part in path[:2] if isinstance(part, str)) for path in (here, there))
     keys = f"two groups of {key}" if key == other else f"both {key} and {other}"
     lines = f"lines {_line(_find(root, there))} and {_line(_find(root, here))}"
@@ -120,7 +117,7 @@ def _explain(error: Any, root: yaml.MappingNode) -> str:
     return f"{FILE_NAME} line {line}: {name}: {error['msg']}{given}"
 
 
-def _did_you_mean(path: tuple[str | int, ...]) -> str:
+def _did_you_mean(path: Path) -> str:
     model: Any = Listing
     for part in path[:-1]:
         field = model.model_fields.get(str(part)) if hasattr(model, "model_fields") else None
@@ -130,7 +127,7 @@ def _did_you_mean(path: tuple[str | int, ...]) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
 
 
-def _find(node: yaml.Node, path: tuple[str | int, ...]) -> yaml.Node:
+def _find(node: yaml.Node, path: Path) -> yaml.Node:
     """Return the key or item node at `path`, or the nearest one above it."""
     for part in path:
         if isinstance(node, yaml.MappingNode):
