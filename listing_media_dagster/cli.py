@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from listing_media_dagster import cli_gpu, cli_kaggle, cli_models, cli_settings, cli_stage
+from listing_media_dagster import cli_gpu, cli_kaggle, cli_models, cli_present, cli_settings, cli_stage
 from listing_media_dagster.cli_progress import showing_progress
 from listing_media_dagster.listing import BadListing, check_listing_id
 from listing_media_dagster.settings import Settings, settings
@@ -48,6 +48,7 @@ app.add_typer(cli_models.app, name="models")
 app.add_typer(cli_kaggle.app, name="kaggle")
 app.command()(cli_stage.stage)
 app.command("gpu-worker")(cli_gpu.gpu_worker)
+app.command()(cli_present.present)
 app.command("settings")(cli_settings.show_settings)
 say = Console(stderr=True)
 

@@ -224,7 +224,8 @@ def _compute(kind: str, given: dict[str, Any], uploads: dict[str, bytes]) -> Any
     if kind == "CFGGuider":
         return given["positive"]["positive"]
     if kind == "KSampler":
-        return _sampled(given["latent_image"], given["positive"], given["seed"], given["denoise"])
+        strength = given["denoise"] if given["latent_image"]["frames"] == 1 else 0.05
+        return _sampled(given["latent_image"], given["positive"], given["seed"], strength)
     if kind == "SamplerCustomAdvanced":
         return _sampled(given["latent_image"], given["guider"], given["noise"], 0.3)
     if kind == "VAEDecode":
@@ -243,7 +244,16 @@ def _sampled(latent: dict[str, Any], prompt: str, seed: int, strength: float) ->
     mask = np.float32(1) if latent["mask"] is None else cv2.resize(latent["mask"], start.shape[1::-1])[..., None]
     tinted = start * (1 - strength) + np.array(tint_of(prompt, seed), np.float32) * strength
     picture = start + (tinted - start) * mask
-    return [np.clip(np.roll(picture, number, axis=1), 0, 255).astype(np.uint8) for number in range(latent["frames"])]
+    return [_nearer(np.clip(picture, 0, 255).astype(np.uint8), number) for number in range(latent["frames"])]
+
+
+def _nearer(picture: np.ndarray[Any, Any], step: int) -> np.ndarray[Any, Any]:
+    """Return the picture as a camera that moves slowly toward its middle sees it after `step` frames."""
+    if step == 0:
+        return picture
+    height, width = picture.shape[:2]
+    zoom = cv2.getRotationMatrix2D((width / 2, height / 2), 0, 1 + 0.002 * step)
+    return cv2.warpAffine(picture, zoom, (width, height), flags=cv2.INTER_LINEAR)
 
 
 def _film(frames: list[np.ndarray[Any, Any]], fps: int) -> bytes:
