@@ -238,17 +238,24 @@ def test_when_a_whole_worker_is_killed_its_processes_go_too_and_another_takes_ov
     assert any("put up again" in line for line in sent.said)
 
 
-@pytest.mark.parametrize("keeps", [True, False], ids=["keeps its data", "forgets its data"])
-def test_a_restart_of_redis_loses_and_repeats_nothing(tmp_path, pool, keeps):
-    with workshop(tmp_path, keeps=keeps) as shop:
-        shop.start_worker("fake-0")
-        running = Sent(pool, shop.route(), waiting_job(tmp_path / "jobs", "running", 4, seconds=0.7))
-        worker_of(shop, running)
-        waiting = Sent(pool, shop.route(), waiting_job(tmp_path / "jobs", "waiting", 1, load=0.01))
-        until(lambda: shop.board.status(waiting.name), "the second job waits")
-        shop.redis.kill()
-        shop.redis.start()
-        assert_done_once(shop, running, waiting)
+def lose_redis_in_the_middle(shop, pool, tmp_path):
+    running = Sent(pool, shop.route(), waiting_job(tmp_path / "jobs", "running", 4, seconds=0.7))
+    worker_of(shop, running)
+    waiting = Sent(pool, shop.route(), waiting_job(tmp_path / "jobs", "waiting", 1, load=0.01))
+    until(lambda: shop.board.status(waiting.name), "the second job waits")
+    shop.redis.kill()
+    shop.redis.start()
+    assert_done_once(shop, running, waiting)
+
+
+def test_a_restart_of_redis_loses_and_repeats_nothing(shop, pool, tmp_path):
+    lose_redis_in_the_middle(shop, pool, tmp_path)
+
+
+def test_a_redis_that_forgets_everything_loses_and_repeats_nothing(tmp_path, pool):
+    with workshop(tmp_path, keeps=False) as forgetful:
+        forgetful.start_worker("fake-0")
+        lose_redis_in_the_middle(forgetful, pool, tmp_path)
 
 
 class TestRefusals:
