@@ -39,6 +39,8 @@ class Bench:
     @classmethod
     def begin(cls, seconds: float, *, tiny: bool) -> Bench:
         hardware = Hardware(device="cpu", name="CPU", memory_gb=8) if tiny else probe()
+        if hardware.device == "cpu" and not tiny:
+            raise SystemExit(f"no GPU here that computes: {hardware.fault}")
         return cls(hardware, tiny, time.monotonic() + seconds - 5)
 
     @property
@@ -153,7 +155,7 @@ def klein(bench: Bench) -> None:
         return pipeline(
             prompt=request.prompt, image=_pil(request.image), mask_image=_pil_mask(request), height=bench.side,
             width=bench.side, num_inference_steps=sampling.steps, guidance_scale=sampling.guidance,
-            generator=_generator(bench, request.seed),
+            strength=request.strength, generator=_generator(bench, request.seed),
         ).images  # fmt: skip
 
     bench.measure("steps4 plain", lambda: plain(requests[0]), lambda n: [plain(each) for each in requests[:n]])
@@ -254,7 +256,7 @@ def _request(bench: Bench, seed: int) -> EditRequest:
     depth = np.tile(np.linspace(5, 1, side, dtype=np.float32)[:, None], (1, side))
     lines = np.zeros((side, side), np.uint8)
     lines[side // 2] = 255
-    return EditRequest(_photo(seed, (side, side)), PROMPT, seed, "blurry", 0.99, None, mask, depth, lines)
+    return EditRequest(_photo(seed, (side, side)), PROMPT, seed, "blurry", 1.0, None, mask, depth, lines)
 
 
 def _time_editor(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from listing_media_dagster.disclosure.operations import image_of
 from listing_media_dagster.listing import Room, RoomType
 from listing_media_dagster.models.captions import ROOM_WORDS, SEEN_AS
 from listing_media_dagster.models.clip import (
@@ -133,6 +134,12 @@ def test_an_empty_room_is_not_guessed_at(tmp_path: Path) -> None:
 def _taught_to_see(caption: str, folder: Path) -> ClipScorer:
     save_tiny_clip(folder, [Lesson(_picture(1), caption, 0.999)], logit_scale=1000.0)
     return ClipScorer.load(folder, allow_test_weights=True)
+
+
+def test_every_kind_told_by_sight_has_a_reso_name_and_an_unknown_one_has_none() -> None:
+    kinds = [kind for kind in SEEN_AS if kind is not RoomType.UNKNOWN]
+    assert all(image_of(kind) for kind in kinds) and image_of(RoomType.UNKNOWN) is None
+    assert (image_of(RoomType.LIVING_ROOM), image_of(RoomType.KITCHEN)) == ("Living Room", "Kitchen")
 
 
 def test_weights_made_for_tests_are_refused_elsewhere(folder: Path, tmp_path: Path) -> None:
