@@ -91,4 +91,5 @@ def main():
         sys.exit(subprocess.run([*session, *told], env=environment, check=False).returncode)  # noqa: S603
 
 
-main()
+if __name__ == "__main__":
+    main()

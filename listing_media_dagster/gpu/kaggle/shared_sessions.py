@@ -258,9 +258,8 @@ class _Errand:
             self._outbox.discard(self._ticket)
             later = error.is_passing or error.kind == "quota"
             raise RouteFailed(f"Kaggle: {error}", may_succeed_later=later) from error
+        # Those whose jobs are in it drive it: this one may go at the same time, in a session of its own.
         is_mine = shipment is not None and any(ticket.id == self._ticket for ticket in shipment.tickets)
-        if shipment is not None and not is_mine:
-            self._drive_if_nobody_does(shipment, client)
         return shipment if is_mine else None
 
     def _drive_if_nobody_does(self, shipment: Shipment, client: KaggleClient) -> None:

@@ -95,6 +95,23 @@ def test_a_backfill_of_ten_listings_travels_as_one_kernel_and_leaves_no_secret_a
     assert any("client_process" in word for word in arguments)
 
 
+def test_jobs_that_do_not_fit_one_session_go_with_two_at_the_same_time(
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
+) -> None:
+    sessions.limits = Limits(collect_seconds=0.3, session_seconds=1200)
+    sessions.outbox.root.mkdir(parents=True)
+    sessions.outbox.keep_pace({"enhance/embedded": 500.0})
+    kaggle.may_start.clear()
+    folders = [make_job(f"home-{number}", items=1) for number in range(2)]
+    running = [in_background(lambda folder=folder: sessions.run(folder, Hearing().listener)) for folder in folders]
+    wait_until(lambda: kaggle.live_gpu_sessions == 2)
+    kaggle.may_start.set()
+    for thread, _ in running:
+        thread.join(60)
+    assert [item.outcome for folder in folders for item in folder.result().items] == ["ok", "ok"]
+    assert sessions.outbox.pace()["enhance/embedded"] < 500, "what the sessions showed counts"
+
+
 def test_what_a_broken_gpu_left_undone_goes_with_the_next_session(
     kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
 ) -> None:
