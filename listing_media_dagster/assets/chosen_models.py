@@ -30,7 +30,7 @@ _takes_test_weights = False
 class ChosenModels:
     """The models a job of `stage` names, best first; `refusal` says why there is none and what to do about it.
 
-    `listed` tells how the choice came about.
+    `listed` tells how the choice came about, `damaged` of which models the weights that are here can't be used.
     """
 
     stage: Stage
@@ -38,6 +38,7 @@ class ChosenModels:
     needs: Needs
     refusal: str = ""
     listed: str = ""
+    damaged: tuple[str, ...] = ()
 
     @property
     def first(self) -> ModelRef | None:
@@ -75,8 +76,7 @@ def choose_models(stage: Stage, routes: Sequence[str], at: Settings) -> ChosenMo
         refs = (served, *refs) if routes[0] == COMFYUI else (*refs, served)
         return ChosenModels(stage, refs, needs if found.entries else Needs(gpu="optional"), "", f"{stage}: {served.id}")
     refusal = found.refusal or ("" if refs else "; ".join(damaged))
-    listed = "; ".join([found.describe(), *damaged])
-    return ChosenModels(stage, refs, needs, refusal, listed)
+    return ChosenModels(stage, refs, needs, refusal, found.describe(), tuple(damaged))
 
 
 def _served(stage: Stage, routes: Sequence[str], at: Settings) -> ModelRef | None:

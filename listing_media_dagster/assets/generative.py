@@ -1,7 +1,8 @@
 """What a listing asks generative models to do beside staging: take away clutter, rework, enlarge. One job for each.
 
-It is done after staging, on the picture that is there by then; the unaltered base stays paired with it. What can't be
-done, or is rejected, leaves the photo as it was, with the reason in its facts.
+Clutter is taken away before staging, so that a tidied room may be furnished; the rest is done after it, on the picture
+that is there by then. The unaltered base stays paired with it. What can't be done, or is rejected, leaves the photo as
+it was, with the reason in its facts.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from listing_media_dagster.models.catalogue import Stage
 from listing_media_dagster.staging import declutter, polish
 
 PICTURE, ALTERED = "picture", "altered.jpg"
-MADE, NOT_MADE = "generative", "not_altered"
-"""Facts of a photo: what was made of it, with what it was before; and why something wasn't."""
+NOT_MADE = "not_altered"
+"""Fact of a photo: why something that was asked for wasn't done to it, by the word for it."""
 
 Read = Callable[[str], bytes]
 Take = Callable[[str, ItemResult, Read], None]
@@ -45,33 +46,76 @@ class Alteration:
 
 
 DECLUTTER = Alteration("declutter", WorkKind.DECLUTTER, Stage.DECLUTTER)
-ALTERATIONS = (
-    DECLUTTER,
-    Alteration("enhance", WorkKind.ENHANCE, Stage.ENHANCEMENT),
-    Alteration("upscale", WorkKind.UPSCALE, Stage.UPSCALE),
-)
+ENHANCE = Alteration("enhance", WorkKind.ENHANCE, Stage.ENHANCEMENT)
+UPSCALE = Alteration("upscale", WorkKind.UPSCALE, Stage.UPSCALE)
 
 
-def asked_for(photo: Photo, choice: GenerativeChoice) -> tuple[Alteration, ...]:
-    """Return what the listing asks to be done to a photo, in the order in which it is done."""
+@dataclass(frozen=True)
+class Phase:
+    """Alterations that are done in turn; `fact` is where a photo keeps what was made of it, and what it was before."""
+
+    fact: str
+    alterations: tuple[Alteration, ...]
+
+
+BEFORE_STAGING = Phase("tidied", (DECLUTTER,))
+AFTER_STAGING = Phase("generative", (ENHANCE, UPSCALE))
+
+
+def asked_for(photo: Photo, choice: GenerativeChoice, phase: Phase) -> tuple[Alteration, ...]:
+    """Return what the listing asks to be done to a photo in a phase, in the order in which it is done."""
 
     def names(word: str) -> bool:
         files = getattr(choice, word)
         return files == ALL_FILES or bool(photo.names & set(files))
 
-    return tuple(alteration for alteration in ALTERATIONS if names(alteration.word))
+    return tuple(alteration for alteration in phase.alterations if names(alteration.word))
+
+
+def tidy_as_asked(
+    bases: Mapping[str, Photo], listing: Listing, seed: int, stage: StageRun, choose: Choose, send: Send
+) -> tuple[dict[str, Photo], tuple[Routed, ...]]:
+    """Return the photos as they are to be staged: without clutter where the listing asks for it, each with its base."""
+    asked = [name for name, photo in bases.items() if asked_for(photo, listing.generative, BEFORE_STAGING)]
+    if not asked:
+        return dict(bases), ()
+    earlier = {name: _tidied_before(bases[name], stage) or bases[name] for name in asked}
+    tidied, routed = alter_as_asked(earlier, listing, seed, stage, choose, send, BEFORE_STAGING)
+    for name, photo in tidied.items():
+        if photo is not earlier[name]:
+            stage.media.write(_tidied_key(name, stage), photo.model_dump_json().encode())
+    return {**bases, **{name: _without_fact(photo, BEFORE_STAGING) for name, photo in tidied.items()}}, routed
+
+
+def _tidied_before(base: Photo, stage: StageRun) -> Photo | None:
+    """Return what an earlier run made of the same base, if that is still there."""
+    key = _tidied_key(base.photo_id, stage)
+    if not stage.media.exists(key):
+        return None
+    photo = Photo.model_validate_json(stage.media.read(key))
+    same = _as_kept(unaltered(photo, BEFORE_STAGING)) == _as_kept(base)
+    whole = not stage.media.verify([photo.image, *photo.attachments.values()])
+    return photo.described_as(base) if same and whole else None
+
+
+def _tidied_key(photo_id: str, stage: StageRun) -> str:
+    return stage.key(f"{photo_id}/tidied.json")
+
+
+def _without_fact(photo: Photo, phase: Phase) -> Photo:
+    return photo.model_copy(update={"facts": {name: fact for name, fact in photo.facts.items() if name != phase.fact}})
 
 
 def alter_as_asked(
-    photos: Mapping[str, Photo], listing: Listing, seed: int, stage: StageRun, choose: Choose, send: Send
+    photos: Mapping[str, Photo], listing: Listing, seed: int, stage: StageRun, choose: Choose, send: Send, phase: Phase
 ) -> tuple[dict[str, Photo], tuple[Routed, ...]]:
-    """Return the staged `photos` with what the listing asks for done to them, and how the work went.
+    """Return the `photos` with what the listing asks for in this phase done to them, and how the work went.
 
     What an earlier run made of the same picture is kept. `photos` may hold such pictures: they are told by their facts.
     """
-    before = {photo_id: unaltered(photo) for photo_id, photo in photos.items()}
-    wanted = {photo_id: asked_for(photo, listing.generative) for photo_id, photo in before.items()}
-    needed = [each for each in ALTERATIONS if any(each in asked for asked in wanted.values())]
+    before = {photo_id: unaltered(photo, phase) for photo_id, photo in photos.items()}
+    wanted = {photo_id: asked_for(photo, listing.generative, phase) for photo_id, photo in before.items()}
+    needed = [each for each in phase.alterations if any(each in asked for asked in wanted.values())]
     if not needed:
         return before, ()
     models = {each: choose(each.models) for each in needed}
@@ -87,14 +131,17 @@ def alter_as_asked(
         )
         for photo_id, photo in before.items()
     }
-    made = {photo_id: photo for photo_id, photo in before.items() if _made_as(photos[photo_id]) != marks[photo_id]}
+    made = {
+        photo_id: photo for photo_id, photo in before.items() if _made_as(photos[photo_id], phase) != marks[photo_id]
+    }
     work = _Work(made, seed, stage, send)
     for alteration in needed:
         asked = [photo for photo_id, photo in made.items() if alteration in wanted[photo_id]]
         work.alter(asked, alteration, models[alteration], segmenter)
     for photo_id, photo in made.items():
         if photo is not before[photo_id]:
-            made[photo_id] = _marked(photo, before[photo_id], "" if photo_id in work.unsettled else marks[photo_id])
+            mark = "" if photo_id in work.unsettled else marks[photo_id]
+            made[photo_id] = _marked(photo, before[photo_id], mark, phase)
     return {photo_id: made.get(photo_id, photo) for photo_id, photo in photos.items()}, tuple(work.routed)
 
 
@@ -114,7 +161,7 @@ class _Work:
     ) -> None:
         ready = {}
         for photo in asked:
-            reason = _refusal(photo, alteration) or ("" if models.refs else models.refusal)
+            reason = _refusal(photo) or ("" if models.refs else models.refusal)
             if reason:
                 self._leave(photo, alteration, reason)
             else:
@@ -146,12 +193,8 @@ class _Work:
         self.stage.say(f"{photo.photo_id}: asked to {alteration.word}, not done: {reason}")
 
 
-def _refusal(photo: Photo, alteration: Alteration) -> str:
-    if photo.failed:
-        return "its staged picture was rejected"
-    if alteration is DECLUTTER and photo.is_staged:
-        return "the room was empty and has been furnished"
-    return ""
+def _refusal(photo: Photo) -> str:
+    return "its staged picture was rejected" if photo.failed else ""
 
 
 def alteration_job(
@@ -232,20 +275,27 @@ def not_altered(photo: Photo, alteration: Alteration, reason: str) -> Photo:
 _KEPT = ("image", "base", "operations", "verdicts", "attachments", "route", "device")
 
 
-def _marked(photo: Photo, before: Photo, mark: str) -> Photo:
+def _as_kept(photo: Photo) -> dict[str, Any]:
+    return photo.model_dump(mode="json", include=set(_KEPT))
+
+
+def _marked(photo: Photo, before: Photo, mark: str, phase: Phase) -> Photo:
     """Return an altered photo that knows what it was made of, and from what."""
-    was = before.model_dump(mode="json", include=set(_KEPT))
-    return photo.model_copy(update={"facts": {**photo.facts, MADE: {"fingerprint": mark, "before": was}}})
+    made = {"fingerprint": mark, "before": _as_kept(before)}
+    return photo.model_copy(update={"facts": {**photo.facts, phase.fact: made}})
 
 
-def _made_as(photo: Photo) -> str | None:
-    return photo.facts.get(MADE, {}).get("fingerprint")
+def _made_as(photo: Photo, phase: Phase) -> str | None:
+    return photo.facts.get(phase.fact, {}).get("fingerprint")
 
 
-def unaltered(photo: Photo) -> Photo:
-    """Return the photo as it was before `alter_as_asked`."""
-    if MADE not in photo.facts:
+def unaltered(photo: Photo, phase: Phase) -> Photo:
+    """Return the photo as it was before that phase of `alter_as_asked`."""
+    if phase.fact not in photo.facts:
         return photo
-    facts = {name: fact for name, fact in photo.facts.items() if name not in (MADE, NOT_MADE)}
-    was = Photo.model_validate({**photo.model_dump(mode="json", exclude=set(_KEPT)), **photo.facts[MADE]["before"]})
-    return was.model_copy(update={"facts": facts})
+    words = {alteration.word for alteration in phase.alterations}
+    reasons = {word: reason for word, reason in photo.facts.get(NOT_MADE, {}).items() if word not in words}
+    facts = {name: fact for name, fact in photo.facts.items() if name not in (phase.fact, NOT_MADE)}
+    before = photo.facts[phase.fact]["before"]
+    was = Photo.model_validate({**photo.model_dump(mode="json", exclude=set(_KEPT)), **before})
+    return was.model_copy(update={"facts": {**facts, **({NOT_MADE: reasons} if reasons else {})}})

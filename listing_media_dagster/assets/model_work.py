@@ -33,9 +33,13 @@ class ModelWork:
         """Return the models for the listing's work. Raises `dg.Failure` for settings that name none there is."""
         try:
             policy = self.router.policy(self.context, self.listing.routes)
-            return choose_models(models, policy.routes, settings())
+            chosen = choose_models(models, policy.routes, settings())
         except (BadCatalogue, BadWishes, UnknownRoute) as bad:
             raise dg.Failure(str(bad), allow_retries=False) from None
+        self.context.log.info(chosen.listed)
+        for damaged in chosen.damaged:
+            self.stage.say(f"{models}: passed over {damaged}")
+        return chosen
 
     def send(
         self,

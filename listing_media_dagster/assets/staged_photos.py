@@ -7,7 +7,7 @@ from pydantic import Field
 
 from listing_media_dagster.assets import before_after, furnishing
 from listing_media_dagster.assets.contact import with_contact_sheet
-from listing_media_dagster.assets.generative import alter_as_asked
+from listing_media_dagster.assets.generative import AFTER_STAGING, alter_as_asked, tidy_as_asked
 from listing_media_dagster.assets.model_work import ModelWork
 from listing_media_dagster.assets.shown import stage_metadata
 from listing_media_dagster.assets.stage_asset import stage_asset
@@ -55,7 +55,8 @@ def staged_photos(
         raise dg.Failure(str(bad), allow_retries=False) from None
     kit = listing.style or furnishing.DEFAULT_KIT
     bases = {photo.photo_id: photo for photo in enhanced_photos.photos}
-    plan = plan_staging(enhanced_photos.photos, listing, kit, stage)
+    tidied, _ = tidy_as_asked(bases, listing, config.seed, stage, work.choose, work.send)
+    plan = plan_staging(tuple(tidied.values()), listing, kit, stage)
     wanted = {
         photo_id: stage.fingerprint(
             base=photo.image.sha256,
@@ -66,11 +67,11 @@ def staged_photos(
             seed=config.seed,
             back_ends=[(end.ref.name, end.version_for(plan.photos[photo_id].kit)) for end in ends],
         )
-        for photo_id, photo in bases.items()
+        for photo_id, photo in tidied.items()
     }
 
-    made, routed = _furnish(bases, plan, ends, wanted, config.seed, models.needs, work)
-    made, _ = alter_as_asked(made, listing, config.seed, stage, work.choose, work.send)
+    made, routed = _furnish(tidied, plan, ends, wanted, config.seed, models.needs, work)
+    made, _ = alter_as_asked(made, listing, config.seed, stage, work.choose, work.send, AFTER_STAGING)
     photos = [photo.described_as(bases[photo_id]) for photo_id, photo in made.items()]
     parameters = {"style": kit, "same_room": dict(plan.compared)}
     photo_set = PhotoSet(listing=listing, asset=stage.asset, photos=tuple(photos), parameters=parameters)

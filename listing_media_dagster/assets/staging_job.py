@@ -118,12 +118,13 @@ def as_photo(
     encoded, made = read(STAGED), result.record
     staged = decode_picture(encoded)
     image, thumbnail = stage.write_picture(base.photo_id, staged, encoded)
-    pair = before_after.encode_before_after(stage.pixels(base.image), staged)
+    unaltered = base.base or base.image
+    pair = before_after.encode_before_after(stage.pixels(unaltered), staged)
     attachments = _attached(base, {**shown, before_after.ROLE: pair}, stage)
     return seen.model_copy(
         update={
             "image": image,
-            "base": base.image,
+            "base": unaltered,
             "operations": (*base.operations, *map(Operation.model_validate, made["operations"])),
             "verdicts": (*base.verdicts, *map(Verdict.model_validate, made["verdicts"])),
             "facts": {**seen.facts, "staged_as": _staged_as(made, plan)},
@@ -135,7 +136,7 @@ def as_photo(
 
 
 def _staged_as(made: Mapping[str, Any], plan: StagingPlan) -> dict[str, Any]:
-    kept = {name: made[name] for name in ("room_type", "caption", "back_end", "attempts")}
+    kept = {name: made[name] for name in ("room_type", "caption", "back_end", "attempts", "passed_over")}
     return {**kept, "kit": plan.kit, "pieces_seed": plan.pieces_seed}
 
 

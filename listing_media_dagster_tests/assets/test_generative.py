@@ -14,7 +14,14 @@ import pytest
 
 from listing_media_dagster.assets import generative
 from listing_media_dagster.assets.chosen_models import ChosenModels
-from listing_media_dagster.assets.generative import alter_as_asked, asked_for, unaltered
+from listing_media_dagster.assets.generative import (
+    AFTER_STAGING,
+    BEFORE_STAGING,
+    alter_as_asked,
+    asked_for,
+    tidy_as_asked,
+    unaltered,
+)
 from listing_media_dagster.assets.model_work import ModelWork, StoredFiles
 from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.gpu.job import JobFolder, ModelJob, ModelRef, Needs, WorkKind
@@ -118,16 +125,19 @@ def listing(**asked: Any) -> Listing:
 
 
 def altered(stage: StageRun, worker: Worker, before: Photo, choose: generative.Choose = chosen, **asked: Any) -> Photo:
-    made, _ = alter_as_asked({before.photo_id: before}, listing(**asked), 0, stage, choose, worker)
-    return made[before.photo_id]
+    photos = {before.photo_id: before}
+    for phase in (BEFORE_STAGING, AFTER_STAGING):
+        photos, _ = alter_as_asked(photos, listing(**asked), 0, stage, choose, worker, phase)
+    return photos[before.photo_id]
 
 
 def test_only_named_photos_are_altered_and_all_means_all(stage: StageRun) -> None:
     den, hall = photo(stage, "den"), photo(stage, "hall")
     choice = GenerativeChoice(declutter=("den",), enhance=("all",))
-    assert [each.word for each in asked_for(den, choice)] == ["declutter", "enhance"]
-    assert [each.word for each in asked_for(hall, choice)] == ["enhance"]
-    assert asked_for(den, GenerativeChoice()) == ()
+    assert [each.word for each in asked_for(den, choice, BEFORE_STAGING)] == ["declutter"]
+    assert [each.word for each in asked_for(den, choice, AFTER_STAGING)] == ["enhance"]
+    assert asked_for(hall, choice, BEFORE_STAGING) == asked_for(den, GenerativeChoice(), AFTER_STAGING) == ()
+    assert [each.word for each in asked_for(hall, choice, AFTER_STAGING)] == ["enhance"]
 
 
 def test_nothing_is_sent_for_a_listing_that_asks_for_nothing(stage: StageRun, worker: Worker) -> None:
@@ -170,7 +180,7 @@ def test_a_photo_that_is_no_longer_asked_for_is_what_it_was(stage: StageRun, wor
     after = altered(stage, worker, before, enhance="all")
     stored = Photo.model_validate_json(after.model_dump_json())
     assert stored.fingerprint == before.fingerprint
-    assert altered(stage, worker, stored) == before == unaltered(stored)
+    assert altered(stage, worker, stored) == before == unaltered(stored, AFTER_STAGING)
 
 
 def test_a_rejected_picture_leaves_the_photo_as_it_was_and_can_be_looked_at(
@@ -216,11 +226,9 @@ def test_work_that_failed_is_asked_for_again_by_the_next_run(stage: StageRun, wo
     assert again.is_altered and len(worker.jobs) == 2 and "not_altered" not in again.facts
 
 
-def test_staged_rooms_are_not_decluttered_and_rejected_ones_not_touched(stage: StageRun, worker: Worker) -> None:
+def test_a_room_whose_staging_was_rejected_is_not_touched(stage: StageRun, worker: Worker) -> None:
     base = photo(stage).image
     staged = photo(stage, "lounge", base=base, operations=(SMALL, STAGED))
-    after = altered(stage, worker, staged, declutter=["lounge"])
-    assert "has been furnished" in after.facts["not_altered"]["declutter"]
     rejected = staged.model_copy(update={"verdicts": (Verdict(gate="structure", outcome="failed"),)})
     assert "was rejected" in altered(stage, worker, rejected, enhance="all").facts["not_altered"]["enhance"]
     assert not worker.jobs
@@ -234,7 +242,7 @@ def test_a_staged_room_that_is_enhanced_keeps_its_base_and_loses_clips_word_on_t
     staged = photo(stage, "lounge", base=base, operations=(SMALL, STAGED), verdicts=(passed,))
     after = altered(stage, worker, staged, enhance="all")
     assert after.base == base and [verdict.gate for verdict in after.verdicts] == ["structure"]
-    assert unaltered(after) == staged
+    assert unaltered(after, AFTER_STAGING) == staged
 
 
 def test_a_run_of_the_pipeline_does_what_listing_yaml_asks_and_labels_it(
@@ -256,3 +264,26 @@ def test_a_run_of_the_pipeline_does_what_listing_yaml_asks_and_labels_it(
     assert pipeline.photo_set("staged_photos").stage.computed == 0
     (shown,) = [made.metadata for made in result.asset_materializations_for_node("staged_photos")]
     assert (shown["staged"].value, shown["altered"].value, shown["passed_on"].value) == (0, 1, 1)
+
+
+def tidied(stage: StageRun, worker: Worker, before: Photo, **asked: Any) -> Photo:
+    made, _ = tidy_as_asked({before.photo_id: before}, listing(**asked), 0, stage, chosen, worker)
+    return made[before.photo_id]
+
+
+def test_a_room_is_tidied_once_and_is_then_like_any_other_to_what_follows(stage: StageRun, worker: Worker) -> None:
+    before = photo(stage)
+    first = tidied(stage, worker, before, declutter=["den"])
+    assert first.base == before.image and first.operations[-1].name is OperationName.OBJECT_REMOVAL
+    assert first.facts == before.facts
+    assert tidied(stage, worker, before, declutter=["den"]) == first and len(worker.jobs) == 1
+    assert tidied(stage, worker, before) == before
+    enhanced = altered(stage, worker, first, enhance="all")
+    assert enhanced.base == before.image and unaltered(enhanced, AFTER_STAGING) == first
+
+
+def test_another_base_is_tidied_anew(stage: StageRun, worker: Worker) -> None:
+    before = photo(stage)
+    tidied(stage, worker, before, declutter=["den"])
+    tidied(stage, worker, before.model_copy(update={"operations": (SMALL, SMALL)}), declutter=["den"])
+    assert len(worker.jobs) == 2
