@@ -42,7 +42,7 @@ def clip_scores(
         photos = [_not_scored(photo, scorer) for photo in staged_photos.photos]
     else:
         wanted = _wanted(staged_photos, scorer, stage)
-        verdicts = _earlier_verdicts(wanted, stage)
+        verdicts = {**_verdicts_of_the_ladder(staged_photos, scorer), **_earlier_verdicts(wanted, stage)}
         missing = [photo for photo in staged_photos.photos if photo.photo_id not in verdicts]
         stage.reused += len(staged_photos.photos) - len(missing)
         if missing:
@@ -104,6 +104,20 @@ def _earlier_verdicts(wanted: dict[str, str], stage: StageRun) -> dict[str, Verd
         for verdict in photo.verdicts
         if verdict.gate == "clip" and verdict.score is not None
     }
+
+
+def _verdicts_of_the_ladder(staged: PhotoSet, scorer: ClipScorer) -> dict[str, Verdict]:
+    """Return verdicts from the scores that this very encoder gave the same pictures while they were staged."""
+    verdicts = {}
+    for photo in staged.photos:
+        for kept in photo.verdicts:
+            of = (kept.evidence.get("weights_sha256"), kept.evidence.get("caption"))
+            if kept.gate != "clip" or kept.score is None:
+                continue
+            if of == (scorer.identity.weights_sha256, _caption_of(photo, staged)):
+                verdict = judge(kept.score, settings().clip_threshold, scorer.identity)
+                verdicts[photo.photo_id] = verdict.model_copy(update={"evidence": kept.evidence})
+    return verdicts
 
 
 def _score(

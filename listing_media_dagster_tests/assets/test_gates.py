@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from listing_media_dagster.assets import clip, clip_scores, furnishing, rooms
+from listing_media_dagster.assets import clip, clip_scores, furnishing, rooms, staging_job
 from listing_media_dagster.assets.clip_scores import clip_check
 from listing_media_dagster.gpu.routes import here
 from listing_media_dagster.gpu.work import stage
@@ -247,6 +247,24 @@ def test_a_score_keeps_what_it_was_made_with(pipeline, living_room, staging, sco
     assert verdict.score == pytest.approx(1.25, abs=0.1)
     assert {"caption", "cosine", "weights_sha256", "formula"} <= set(verdict.evidence)
     assert verdict.evidence["caption"] == "a photo of a living room with a green sofa"
+
+
+def test_what_the_ladder_of_seeds_scored_is_not_scored_again(pipeline, living_room, staging, scoring, monkeypatch):
+    staging(PaintsASofa())
+    picture = staged_picture(pipeline, living_room)
+    scoring(Lesson(picture, "any", 0.5), Lesson(draw_room(99), "any", 0.0))
+    encoder = clip.model_ref(clip_scores.load_scorer().identity)
+    monkeypatch.setattr(staging_job, "find_scorer", lambda: encoder)
+    monkeypatch.setattr(PaintsASofa, "version_for", lambda self, kit: "2")
+    staging(PaintsASofa())
+    assert pipeline.run("staged_photos").success
+    (photo,) = pipeline.photo_set("staged_photos").photos
+    assert photo.facts["staged_as"]["attempts"][0]["score"] == pytest.approx(1.25, abs=0.1)
+    monkeypatch.setattr(ClipScorer, "score", lambda *asked: pytest.fail("scored again"))
+    result = pipeline.run("clip_scores")
+    assert result.success, failure_of(result)
+    (verdict,) = [verdict for verdict in pipeline.photo_set("clip_scores").photos[0].verdicts if verdict.gate == "clip"]
+    assert verdict.outcome == "passed" and verdict.gates
 
 
 def test_a_photograph_is_gated_too_where_the_installation_wants_it(pipeline, living_room, scoring, monkeypatch):

@@ -48,6 +48,15 @@ def test_the_ui_shows_before_and_after_and_what_was_done(staged):
     assert "structure: passed" in row.data["verdict"]
 
 
+def test_the_report_and_the_ui_say_where_it_was_staged(staged):
+    pipeline, result = staged
+    (photo,) = pipeline.report()["photos"]
+    assert (photo["route"], photo["device"]) == ("cpu", "cpu")
+    (shown,) = [made.metadata for made in result.asset_materializations_for_node("staged_photos")]
+    assert shown["route"].value == "cpu" and shown["run_seconds"].value > 0
+    assert shown["routes_that_refused"].value == "cuda: nothing in it runs on a GPU"
+
+
 def test_the_verdict_keeps_the_numbers_it_rests_on(staged):
     pipeline, _ = staged
     (photo,) = pipeline.photo_set("staged_photos").photos

@@ -1,0 +1,77 @@
+"""The cuda route without a GPU: real locks and jobs, devices that were only said to be there."""
+
+import threading
+import time
+
+import pytest
+
+from listing_media_dagster.gpu.devices import DeviceSlots
+from listing_media_dagster.gpu.job import Needs
+from listing_media_dagster.gpu.routes import cuda
+from listing_media_dagster.gpu.routes.here import work_here
+from listing_media_dagster.gpu.routes.route import JobCancelled, Listener, RouteFailed
+from listing_media_dagster.models.hardware import Hardware
+from listing_media_dagster.settings import Settings
+from listing_media_dagster_tests.helpers.jobs import write_enhance_job
+
+H200 = Hardware("cuda", "NVIDIA H200", 128, vram_gb=139.8, free_vram_gb=139.0, compute_capability=(9, 0), bf16=True)
+
+
+@pytest.fixture
+def slots(tmp_path):
+    return DeviceSlots(("GPU-1",), tmp_path / "locks", lambda device: None)
+
+
+@pytest.fixture
+def route(tmp_path, monkeypatch, slots):
+    monkeypatch.setattr(cuda, "find_devices", lambda wanted: slots.devices)
+    monkeypatch.setattr(cuda, "look_at_gpus", lambda devices: (H200,) * len(devices))
+    monkeypatch.setattr(cuda, "slots_here", lambda at: slots)
+    monkeypatch.setattr(cuda, "work_here", lambda folder, listener, device, at: work_here(folder, listener, "cpu", at))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.delenv("LISTING_MEDIA_RUN_ID", raising=False)
+    return cuda.open_route(Settings(models_dir=tmp_path))
+
+
+def test_a_gpu_that_is_large_enough_is_taken_and_kept_for_the_runs_next_job(route, slots, tmp_path):
+    assert route.refusal(Needs(gpu="required", vram_gb=80)) is None
+    assert "the NVIDIA H200 has 139.8" in route.refusal(Needs(gpu="optional", vram_gb=200))
+    folder = write_enhance_job(tmp_path / "job", 1)
+    report = route.run(folder, Listener())
+    assert folder.result() and report.run_seconds > 0
+    assert slots.holders() == ["GPU-1 by small-job"]
+    again = route.run(write_enhance_job(tmp_path / "next", 1, job_id="next-job"), Listener())
+    assert again.queue_seconds < 0.5 and slots.holders() == ["GPU-1 by small-job"]
+
+
+def test_of_two_jobs_that_race_for_one_gpu_one_waits(route, slots, tmp_path):
+    folder, said = write_enhance_job(tmp_path / "job", 1), []
+    claim = slots.claim("another run")
+    threading.Timer(0.7, claim.release).start()
+    report = route.run(folder, Listener(say=said.append))
+    assert report.queue_seconds >= 0.5 and folder.result()
+    assert said[0] == "waiting for a GPU: GPU-1 by another run in use"
+
+
+def test_a_job_that_is_cancelled_while_it_waits_for_a_gpu_lets_go(route, slots, tmp_path):
+    folder, stop = write_enhance_job(tmp_path / "job", 1), threading.Event()
+    claim = slots.claim("another run")
+    threading.Timer(0.3, stop.set).start()
+    began = time.monotonic()
+    with pytest.raises(JobCancelled):
+        route.run(folder, Listener(is_cancelled=stop.is_set))
+    assert time.monotonic() - began < 5
+    claim.release()
+    assert slots.holders() == []
+
+
+def test_a_gpu_that_broke_since_it_was_looked_at_lets_the_job_go_elsewhere(route, slots, tmp_path, monkeypatch):
+    broken = DeviceSlots(slots.devices, slots.folder, lambda device: "an illegal memory access")
+    monkeypatch.setattr(cuda, "slots_here", lambda at: broken)
+    with pytest.raises(RouteFailed, match="an illegal memory access") as failed:
+        route.run(write_enhance_job(tmp_path / "job", 1), Listener())
+    assert not failed.value.may_succeed_later
+
+
+def test_without_a_gpu_nothing_is_asked_of_torch():
+    assert cuda.open_route(Settings(gpu_devices="none")).refusal(Needs(gpu="optional")) == "no CUDA device"
