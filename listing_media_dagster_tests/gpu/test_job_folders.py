@@ -1,0 +1,77 @@
+"""Job folders between attempts: found again with what was done, held by one process, forgotten in the end."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from listing_media_dagster.gpu.job_folders import JobFolders
+from listing_media_dagster.gpu.routes.route import JobCancelled
+from listing_media_dagster.gpu.worker import Assignment, work_off
+from listing_media_dagster_tests.gpu.test_worker import bench
+from listing_media_dagster_tests.helpers.jobs import write_enhance_job
+
+
+@pytest.fixture
+def asked(tmp_path):
+    source = write_enhance_job(tmp_path / "source", 2)
+    return source.job, {file.path: source.read(file) for file in source.job.all_inputs()}
+
+
+@pytest.fixture
+def folders(tmp_path):
+    return JobFolders(tmp_path / "work")
+
+
+def test_an_attempt_that_failed_leaves_what_it_finished_to_the_next(folders, asked, tmp_path):
+    with pytest.raises(RuntimeError), folders.opened(*asked) as folder:
+        work_off([Assignment(folder)], bench(tmp_path), stop_at=time.monotonic() + 0.001)
+        done = set(folder.done())
+        raise RuntimeError("the network is gone")
+    with folders.opened(*asked) as folder:
+        assert done and set(folder.done()) == done
+    assert not folder.path.exists(), "a job that is done leaves nothing"
+
+
+def test_a_folder_that_was_tampered_with_is_made_anew(folders, asked):
+    with pytest.raises(RuntimeError), folders.opened(*asked) as folder:
+        (folder.path / "inputs" / "room-0.jpg").write_bytes(b"other bytes")
+        (folder.path / "outputs").mkdir()
+        raise RuntimeError
+    with folders.opened(*asked) as folder:
+        assert all(folder.holds(file) for file in folder.job.all_inputs())
+        assert not (folder.path / "outputs").exists()
+
+
+def test_two_processes_never_work_on_one_folder(folders, asked):
+    folders.root.mkdir(parents=True)
+    script = (
+        "import fcntl, sys; lock = open(sys.argv[1], 'w'); fcntl.flock(lock, fcntl.LOCK_EX);"
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    lock = folders.root / f"{asked[0].id}.lock"
+    command = [sys.executable, "-c", script, str(lock)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout and other.stdin
+        other.stdout.readline()
+        stop = threading.Event()
+        threading.Timer(0.2, stop.set).start()
+        with pytest.raises(JobCancelled), folders.opened(*asked, is_cancelled=stop.is_set):
+            pass
+        other.kill()
+        with folders.opened(*asked) as folder:
+            assert folder.job == asked[0]
+
+
+def test_what_nobody_came_back_for_is_forgotten_after_a_week(folders, asked):
+    folders.root.mkdir(parents=True)
+    old, young = folders.root / "old-job", folders.root / "young-job"
+    for path in (old, young):
+        path.mkdir()
+    a_fortnight_ago = time.time() - 14 * 24 * 3600
+    os.utime(old, (a_fortnight_ago, a_fortnight_ago))
+    with folders.opened(*asked):
+        assert not old.exists() and young.exists()
