@@ -103,6 +103,7 @@ return 'running'
 """
 _GIVE_UP = """
 if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
+if ARGV[2] == 'queued' then redis.call('HINCRBY', KEYS[1], 'tries', -1) end
 redis.call('HSET', KEYS[1], 'state', ARGV[2], 'reason', ARGV[3], 'again', ARGV[4])
 redis.call('EXPIRE', KEYS[1], ARGV[5])
 redis.call('XADD', KEYS[4], '*', 'line', '')

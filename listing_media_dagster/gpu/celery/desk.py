@@ -98,12 +98,10 @@ class Desk:
             # Whatever it was, those who wait have to hear of it: the ticket is gone when this returns.
             log.exception("jobs %s weren't finished", ", ".join(each.ticket.name for each in batch))
             for each in batch:
-                self._end(each.ticket.name, "failed", f"its worker failed: {type(error).__name__}: {error}", again=True)
+                if each.ticket.name in self._in_hand:
+                    why = f"its worker failed: {type(error).__name__}: {error}"
+                    self._end(each.ticket.name, "failed", why, again=True)
             return []
-        finally:
-            with self._lock:
-                for each in batch:
-                    self._in_hand.pop(each.ticket.name, None)
 
     def _end_with_a_broken_device(self) -> None:
         """End this process if CUDA has failed in a way that only a new one gets over; what it held is done again."""
@@ -146,8 +144,6 @@ class Desk:
                 raise StoreError(f"worker {worker} has {self._card.vram_gb:.1f} GB of GPU memory, too little for it")
         except (BadJob, StoreError) as failed:
             self._end(name, "failed", str(failed), again=isinstance(failed, StoreError))
-            with self._lock:
-                self._in_hand.pop(name)
             return None
         return held
 
@@ -185,6 +181,7 @@ class Desk:
         """Say how a job ended, and whether it is to go back into the queue."""
         name = held.ticket.name
         if held.lost:
+            self._let_go(name)
             return False
         if held.folder.job.id not in left:
             try:
@@ -206,18 +203,24 @@ class Desk:
 
     def _end(self, name: str, state: State, reason: str = "", *, again: bool = False) -> None:
         log.info("%s: %s %s", name, state, reason)
+        self._let_go(name)
         worker = self._card.name
         keep_trying(lambda: self._board.end(name, worker, state, reason, again=again), _SECONDS_TO_FIND_THE_BROKER)
+
+    def _let_go(self, name: str) -> None:
+        """See to it that the hold isn't renewed once it is given up."""
+        with self._lock:
+            self._in_hand.pop(name, None)
 
     def _keep_renewing(self) -> None:
         pause = self._board.lease_seconds / _RENEWALS_A_LEASE
         while not self._closed.wait(pause):
             try:
                 self._board.show(self._card)
-                with self._lock:
-                    in_hand = list(self._in_hand.values())
-                for held in in_hand:
-                    self._renew(held)
+                for name in list(self._in_hand):
+                    with self._lock:
+                        if name in self._in_hand:
+                            self._renew(self._in_hand[name])
             except BrokerDown:
                 continue
 
