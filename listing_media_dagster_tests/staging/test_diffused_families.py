@@ -5,7 +5,7 @@ What they draw is noise, so nothing here is about looks: it is about masks, size
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,11 +125,8 @@ def test_a_room_goes_through_the_whole_stage_and_keeps_its_walls(model_id: str, 
     assert not np.array_equal(staged.rgb, drawn.rgb), "the model took part"
 
 
-@pytest.mark.parametrize("model_id", ["sdxl-union", "flux2-klein-4b"])
-def test_rooms_in_a_batch_come_out_as_alone_and_a_seed_gives_them_again(
-    model_id: str, load: Load, room: BoxedRoom
-) -> None:
-    first = diffusible(room, KeepingTheRoom(load(model_id)))
+def test_rooms_in_a_batch_come_out_as_alone_and_a_seed_gives_them_again(load: Load, room: BoxedRoom) -> None:
+    first = diffusible(room, KeepingTheRoom(load("sd15-inpaint")))
     other = DiffusibleRoom(first.end, room, np.ones_like(first.protected), False)
     together = first.end.furnish_together([first, other], 1, silent)
     for each, made in zip((first, other), together, strict=True):
@@ -138,16 +135,22 @@ def test_rooms_in_a_batch_come_out_as_alone_and_a_seed_gives_them_again(
         assert np.abs(each.furnish(1, silent).rgb.astype(int) - made.rgb).max() <= 4
 
 
-def test_an_entry_whose_pictures_are_no_numbers_is_followed_by_the_next(
-    tiny: SaveTiny,  # noqa: F811
-    load: Load,
-    room: BoxedRoom,
-) -> None:
-    entry, weights = tiny("flux2-klein-4b")
-    broken = editor_for(entry, weights, CPU, allow_test_weights=True)
-    broken.load()
-    for parameter in broken._pipeline.transformer.parameters():
+@pytest.fixture
+def broken(load: Load) -> Iterator[DiffusionEditor]:
+    """An editor whose network gives no numbers."""
+    editor = load("flux2-klein-4b")
+    editor.load()
+    sound = [(parameter, parameter.data.clone()) for parameter in editor._pipeline.transformer.parameters()]
+    for parameter, _ in sound:
         parameter.data.fill_(float("nan"))
+    yield editor
+    for parameter, data in sound:
+        parameter.data.copy_(data)
+
+
+def test_an_entry_whose_pictures_are_no_numbers_is_followed_by_the_next(
+    broken: DiffusionEditor, load: Load, room: BoxedRoom
+) -> None:
     staged = diffusible(room, KeepingTheRoom(broken), KeepingTheRoom(load("sd15-inpaint"))).furnish(0, silent)
     (operation,) = staged.operations
     assert operation.tool == "sd15-inpaint" and operation.parameters["passed_over"][0].startswith("flux2-klein-4b: ")
