@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks.gpu.parts import PARTS, Bench
+from benchmarks.gpu.bench import Bench
+from benchmarks.gpu.parts import PARTS
 
 if __name__ == "__main__":
     part, seconds = sys.argv[1], float(sys.argv[2])

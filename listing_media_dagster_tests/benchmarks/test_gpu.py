@@ -24,7 +24,8 @@ from listing_media_dagster_tests.helpers.tiny_vision import on_one_thread
 def test_each_part_measures_plain_diffusers_and_ours(
     part: str, tasks: set[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from benchmarks.gpu.parts import PARTS, Bench
+    from benchmarks.gpu.bench import Bench
+    from benchmarks.gpu.parts import PARTS
 
     with on_one_thread():
         PARTS[part](Bench.begin(60, tiny=True))
