@@ -23,6 +23,7 @@ from listing_media_dagster.staging.camera_look import camera_look
 from listing_media_dagster.staging.detail import irradiance
 from listing_media_dagster.staging.foreground import SightLines, sight_lines
 from listing_media_dagster.staging.furniture.designs import Design
+from listing_media_dagster.staging.glare import window_level, without_glare
 from listing_media_dagster.staging.laying_in import STRIP, Layers, Pieces, View, lay_in, strips
 from listing_media_dagster.staging.light import RoomLight, estimate_light
 from listing_media_dagster.staging.reduction import Reduced, reduced
@@ -107,6 +108,8 @@ def render_staging(
         full = Stage([*empty.parts, *parts], {**empty.materials, **materials}, empty.shining)
         scene = load_stage(full)
         traced = scene.trace(view.at.camera, view.at.window, _samples(view.at.window), GUIDE_SAMPLES, seed + 200)
+        level = window_level(base, light.panes, geometry.camera)
+        traced = without_glare(traced, view.at.camera, view.at.window, parts, materials, level)
         furnished, unfurnished = traced.denoised(), _unfurnished(view, empty, light.panes)
         mirror = _mirrored(view, gloss, full, empty, parts)
     with step("furniture"):

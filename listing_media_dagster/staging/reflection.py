@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -61,8 +62,13 @@ def floor_gloss(base: NDArray[np.uint8], geometry: RoomGeometry, room: StandIn) 
 
 
 def mirror_share(rays: Floats) -> Floats:
-    """Return what a varnished floor reflects (N,) of light that leaves it against unit `rays` (N, 3) (Schlick 1994)."""
-    return np.asarray(BARE + (1 - BARE) * (1 - np.abs(rays[:, 1])) ** 5)
+    """Return what a varnished floor reflects (N,) of light that leaves it against unit `rays` (N, 3)."""
+    return np.asarray(varnish_reflects(np.abs(rays[:, 1])))
+
+
+def varnish_reflects(facing: NDArray[Any]) -> NDArray[Any]:
+    """Return the share of light that varnish or glass reflects, by the cosine of its slant (Schlick 1994)."""
+    return np.asarray(BARE + (1 - BARE) * (1 - facing) ** 5)
 
 
 def with_mirror_floor(stage: Stage) -> Stage:
