@@ -280,7 +280,7 @@ def _answering() -> Iterator[None]:
         yield
     except redis.AuthenticationError:
         raise BrokerDown("the broker refuses the password of LISTING_MEDIA_BROKER") from None
-    except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError, OSError) as down:
+    except (redis.RedisError, OSError) as down:
         raise BrokerDown(f"the broker doesn't answer ({type(down).__name__})") from None
 
 

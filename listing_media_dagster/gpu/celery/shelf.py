@@ -7,6 +7,7 @@ digest of job.json, and that the digests of all inputs: whoever fetches a job kn
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,9 +31,10 @@ class Shelf:
     media: MediaStore
     name: str
 
-    def put_up(self, folder: JobFolder) -> None:
+    def put_up(self, folder: JobFolder, stop_if_cancelled: Callable[[], None] = lambda: None) -> None:
         """Copy a job to the store, and the items that are done; job.json comes last. What is there isn't sent again."""
         for file in folder.job.all_inputs():
+            stop_if_cancelled()
             there = self.media.stat(self._key(file.path))
             if there is None or there.size != file.size:
                 self.media.write(self._key(file.path), folder.read(file))
@@ -89,13 +91,14 @@ class Shelf:
         for name in _ENDS:
             self._put(folder, name)
 
-    def fetch_result(self, folder: JobFolder) -> JobResult:
+    def fetch_result(self, folder: JobFolder, stop_if_cancelled: Callable[[], None] = lambda: None) -> JobResult:
         """Copy a finished job from the store, and return its result once every digest agrees. Raises `BadJob`."""
         try:
             ends = {name: self._read(name) for name in _ENDS}
         except ObjectMissing as missing:
             raise BadJob(str(missing)) from missing
         for item in folder.job.items:
+            stop_if_cancelled()
             if folder.done_item(item.id) is None:
                 self.fetch_item(folder, item.id)
         for name, data in ends.items():

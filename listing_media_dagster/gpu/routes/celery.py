@@ -112,13 +112,13 @@ class _Errand:
         began = time.monotonic()
         if not is_known:
             self.listener.remember({HANDLE: self.ticket.name})
-        self._put_up()
         try:
+            self._put_up()
             started = self._wait(began)
+            result = self._collect()
         except JobCancelled:
             self._cancel()
             raise
-        result = self._collect()
         return RouteReport(
             device=", ".join(sorted({item.device for item in result.items})),
             queue_seconds=started - began,
@@ -127,7 +127,7 @@ class _Errand:
         )
 
     def _put_up(self) -> None:
-        self.shelf.put_up(self.folder)
+        self.shelf.put_up(self.folder, self.listener.stop_if_cancelled)
         if self._asked(lambda: self.board.offer(self.ticket)):
             self._send()
             self.listener.say(f"job {self.ticket.name} waits for a warm worker")
@@ -196,7 +196,7 @@ class _Errand:
     def _collect(self) -> JobResult:
         self._listen(0)
         try:
-            result = self.shelf.fetch_result(self.folder)
+            result = self.shelf.fetch_result(self.folder, self.listener.stop_if_cancelled)
         except BadJob as damaged:
             self._asked(lambda: self.board.forget(self.ticket.name))
             raise RouteFailed(f"what the worker gave is damaged: {damaged}", may_succeed_later=True) from None
@@ -216,6 +216,8 @@ class _Errand:
             while (status := self.board.status(name)) and status.held:
                 self._listen()
             self._listen(0)
+            if status is not None and status.state == "done":
+                self.board.forget(name)
         self.shelf.clear()
 
     @property

@@ -16,6 +16,7 @@ from listing_media_dagster.gpu.celery.app import make_app, queue_for
 from listing_media_dagster.gpu.job import Needs
 from listing_media_dagster.gpu.routes.celery import HANDLE, CeleryRoute, ticket_for
 from listing_media_dagster.gpu.routes.route import JobCancelled, Listener, RouteFailed
+from listing_media_dagster.store.media_store import MediaStore
 from listing_media_dagster_tests.helpers.gpu_runs import is_gone, until
 from listing_media_dagster_tests.helpers.servers import free_port
 from listing_media_dagster_tests.helpers.warm_workers import LEASE_SECONDS, PASSWORD, waiting_job, workshop
@@ -144,6 +145,22 @@ def test_a_running_job_stops_in_the_middle_of_an_item_and_keeps_what_it_has(shop
 
     again = Sent(pool, shop.route(), waiting_job(tmp_path / "again", "stopped", 2, seconds=0.0))
     assert_done_once(shop, again)
+
+
+def test_a_job_cancelled_while_its_pictures_are_sent_leaves_nothing_behind(shop, pool, tmp_path):
+    folder = waiting_job(tmp_path, "half-sent", 2)
+    cancelled = threading.Event()
+
+    class SlowStore(MediaStore):
+        def write(self, key, data):
+            cancelled.set()
+            return super().write(key, data)
+
+    route = CeleryRoute(shop.redis.url, lambda: SlowStore(str(shop.folder / "media")), lease_seconds=LEASE_SECONDS)
+    with pytest.raises(JobCancelled):
+        route.run(folder, Listener(is_cancelled=cancelled.is_set))
+    assert not list(shop.store.list(f"jobs/{ticket_for(folder).name}/"))
+    assert shop.board.status(ticket_for(folder).name).state == "cancelled"
 
 
 def test_a_job_that_kills_its_workers_is_given_up(shop, pool, tmp_path):
