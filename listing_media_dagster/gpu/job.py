@@ -18,13 +18,15 @@ import os
 import shutil
 import stat
 import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from listing_media_dagster.listing import Noun, Sha256, fingerprint
 
@@ -33,6 +35,10 @@ JobId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,8
 Role = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,80}$")]
 LARGEST_UNPACKED = 32 * 2**30
 """Bytes: a bundle that would unpack to more is refused."""
+
+
+# RuntimeError: an encrypted entry.
+_BROKEN_ZIP = (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError)
 
 
 class BadJob(ValueError):
@@ -97,6 +103,13 @@ class ModelJob(Noun):
     inputs: dict[Role, JobFile] = Field(default_factory=dict)
     items: tuple[Item, ...] = Field(min_length=1)
     needs: Needs = Needs()
+
+    @model_validator(mode="after")
+    def _item_ids_are_unique(self) -> Self:
+        twice = sorted(item_id for item_id, times in Counter(item.id for item in self.items).items() if times > 1)
+        if twice:
+            raise ValueError(f"these item ids are there twice: {', '.join(twice[:5])}")
+        return self
 
     def all_inputs(self) -> list[JobFile]:
         return [*self.inputs.values(), *(file for item in self.items for file in item.inputs.values())]
@@ -238,10 +251,10 @@ class JobFolder:
         """Return the finished job's result, every digest checked. Raises `BadJob` naming what is missing or off."""
         try:
             manifest = json.loads((self.path / "manifest.json").read_bytes())
-            digests, job_id = dict(manifest["sha256"]), manifest["job"]
+            digests, job_id = dict(manifest["sha256"]), str(manifest["job"])
             data = (self.path / "result.json").read_bytes()
             result = JobResult.model_validate_json(data)
-        except (OSError, ValueError, KeyError, TypeError) as unfinished:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as unfinished:
             raise BadJob(f"{self.path} holds no finished job: {unfinished}") from unfinished
         job = self.job
         if {job_id, result.job_id} != {job.id} or digests.get("result.json") != hashlib.sha256(data).hexdigest():
@@ -305,7 +318,7 @@ def unpack(bundle: Path, into: Path) -> JobFolder:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(entry) as packed, target.open("wb") as unpacked:
                     shutil.copyfileobj(packed, unpacked, 1 << 20)
-    except (OSError, zipfile.BadZipFile, NotImplementedError, EOFError) as broken:
+    except _BROKEN_ZIP as broken:
         raise BadJob(f"{bundle.name} can't be unpacked: {broken}") from broken
     return JobFolder(into)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import shutil
 import tempfile
 import zipfile
 from importlib.metadata import distribution
@@ -64,19 +63,18 @@ def bring_back(returned: Path, folder: JobFolder) -> None:
     """Take a job's results out of the zip `returned` into `folder`; `folder.result()` holds afterwards.
 
     Everything is checked beside the folder first, against the job as it was sent: nothing that was tampered with, cut
-    off or made for other work gets in, and no input is replaced. Raises `BadJob` naming what is wrong.
+    off or made for other work gets in, no input is replaced, and of the zip only what its manifest vouches for is
+    taken: each item's record is written anew from result.json. Raises `BadJob` naming what is wrong.
     """
     with tempfile.TemporaryDirectory(dir=folder.path.parent, prefix=".returned-") as scratch:
         arrived = unpack(returned, Path(scratch))
-        (arrived.path / "job.json").write_bytes((folder.path / "job.json").read_bytes())
-        arrived.result()
-        for name in RETURNED:
-            source, target = arrived.path / name, folder.path / name
-            if source.is_dir():
-                shutil.copytree(source, target, dirs_exist_ok=True)
-            elif source.is_file():
-                shutil.copyfile(source, target)
-    folder.result()
+        try:
+            (arrived.path / "job.json").write_bytes((folder.path / "job.json").read_bytes())
+        except IsADirectoryError as odd:
+            raise BadJob(f"{returned.name} has a folder in the place of job.json") from odd
+        for item in arrived.result().items:
+            folder.finish_item(item, {role: arrived.read(file) for role, file in item.outputs.items()})
+    folder.finish()
 
 
 def pack_results(folder: JobFolder, bundle: Path) -> None:
