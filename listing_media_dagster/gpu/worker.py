@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
@@ -126,22 +126,33 @@ class _Round:
         """Do the tasks at once; if one of them makes that fail, each by itself, so that only that one fails."""
         meter = Meter(self.bench.device)
         rest = list(batch)
-        try:
-            made = work_for(batch[0][0].job.kind).load()([task for _, task in batch], self._bench_for(batch))
-            for one in made:
-                self._keep(*rest.pop(0), one, meter)
-            if rest:
-                raise RuntimeError(f"{len(rest)} of {len(batch)} tasks got no answer")
-        except JobCancelled:
-            raise
-        except Exception as error:
-            if len(batch) > 1:
-                for pair in rest:
-                    self._do([pair])
+        answers: Iterator[Made] | None = None
+        while rest:
+            try:
+                if answers is None:
+                    work = work_for(batch[0][0].job.kind).load()
+                    answers = iter(work([task for _, task in batch], self._bench_for(batch)))
+                made = next(answers, None)
+                if made is None:
+                    raise RuntimeError(f"{len(rest)} of {len(batch)} tasks got no answer")
+            except JobCancelled:
+                raise
+            except Exception as error:
+                self._go_on_after(error, batch, rest, meter)
                 return
-            work, task = batch[0]
-            log.exception("%s of job %s failed", task.item.id, work.job.id)
-            self._keep(work, task, _reason(error), meter)
+            # Outside the `try`: where an answer can't be kept or taken, it isn't the work that failed.
+            self._keep(*rest.pop(0), made, meter)
+
+    def _go_on_after(
+        self, error: Exception, batch: Sequence[tuple[_Work, Task]], rest: Sequence[tuple[_Work, Task]], meter: Meter
+    ) -> None:
+        if len(batch) > 1:
+            for pair in rest:
+                self._do([pair])
+            return
+        work, task = batch[0]
+        log.error("%s of job %s failed", task.item.id, work.job.id, exc_info=error)
+        self._keep(work, task, _reason(error), meter)
 
     def _keep(self, work: _Work, task: Task, made: Made | str, meter: Meter) -> None:
         """Write what became of a task: what was made of it, or the reason why nothing was."""

@@ -166,3 +166,17 @@ def test_the_worker_needs_neither_dagster_nor_torch(tmp_path):
     told = subprocess.run([sys.executable, "-c", script, str(folder.path)], capture_output=True, text=True, check=True)
     assert told.stderr.strip() == "[]"
     assert Path(folder.path, "manifest.json").exists()
+
+
+def test_where_a_finished_item_cannot_be_taken_that_is_said_and_the_item_is_not_called_failed(
+    tmp_path, calls, monkeypatch
+):
+    monkeypatch.setattr(worker, "tasks_at_once", lambda job: 3)
+    folder = write_enhance_job(tmp_path / "job")
+
+    def take(item_id: str) -> None:
+        raise OSError(28, "the store is full")
+
+    with pytest.raises(OSError, match="the store is full"):
+        work_off([Assignment(folder, Listener(item_done=take))], bench(tmp_path))
+    assert set(folder.done()) == {"room-0"}
