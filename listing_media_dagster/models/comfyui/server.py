@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import requests
 
+from listing_media_dagster.models.comfyui.workflow import title_of
+
 LARGEST_RESULT = 512 * 2**20
 TURNS = 8
 SEEN_AS_JOB = uuid.UUID("5a8f4c52-3c1b-5c64-9d53-0c4f1f6f2b11")
@@ -53,7 +55,7 @@ class ComfyUI:
 
     def device(self) -> str:
         """Return the name of the server's first device, as it tells it."""
-        devices = self._get("/system_stats").json().get("devices") or [{}]
+        devices = self._told("/system_stats").get("devices") or [{}]
         return str(devices[0].get("name", "unknown"))[:100]
 
     def upload(self, data: bytes, suffix: str) -> str:
@@ -67,9 +69,12 @@ class ComfyUI:
                 headers=self._headers(),
                 timeout=120,
             )
-        ).json()
-        folder = answer.get("subfolder") or ""
-        return f"{folder}/{answer['name']}" if folder else str(answer["name"])
+        )
+        placed = _json_of(answer)
+        if not placed.get("name"):
+            raise self._is_something_else("/upload/image")
+        folder = placed.get("subfolder") or ""
+        return f"{folder}/{placed['name']}" if folder else str(placed["name"])
 
     def run(self, graph: Mapping[str, Any], output: str, ask: Callable[[], None] = lambda: None) -> bytes:
         """Have `graph` run, once even if asked again, and return the file that its node `output` saved.
@@ -107,12 +112,16 @@ class ComfyUI:
             pass  # the caller is stopping; the server can't be reached to hear of it
 
     def _submit(self, graph: Mapping[str, Any], prompt_id: str) -> None:
-        answer = requests.post(
-            f"{self.url}/prompt",
-            json={"prompt": graph, "prompt_id": prompt_id},
-            headers=self._headers(),
-            timeout=60,
-        )
+        try:
+            answer = requests.post(
+                f"{self.url}/prompt",
+                json={"prompt": graph, "prompt_id": prompt_id},
+                headers=self._headers(),
+                timeout=60,
+            )
+        except requests.RequestException as failed:
+            # It may have arrived all the same: whoever asks again finds it under its id.
+            raise self._is_silent(failed) from None
         if answer.status_code == 400:
             raise ComfyFailed(_why_refused(_json_of(answer), graph))
         self._require_ok(answer)
@@ -140,11 +149,11 @@ class ComfyUI:
         raise ComfyFailed(f"{self.url} hadn't finished after {self.patience_seconds:.0f} s", may_succeed_later=True)
 
     def _history(self, prompt_id: str) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = self._get(f"/history/{prompt_id}").json().get(prompt_id)
+        found: dict[str, Any] | None = self._told(f"/history/{prompt_id}").get(prompt_id)
         return found
 
     def _is_queued(self, prompt_id: str) -> bool:
-        queue = self._get("/queue").json()
+        queue = self._told("/queue")
         entries = [*queue.get("queue_running", []), *queue.get("queue_pending", [])]
         return any(len(entry) > 1 and entry[1] == prompt_id for entry in entries)
 
@@ -168,6 +177,26 @@ class ComfyUI:
             raise ComfyFailed(f"the result of node {output} is empty", may_succeed_later=True)
         return bytes(data)
 
+    def _told(self, path: str) -> dict[str, Any]:
+        """Return what the server tells at `path`. Raises `ComfyFailed` where that isn't ComfyUI's."""
+        try:
+            body = self._get(path).json()
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            raise self._is_something_else(path)
+        return body
+
+    def _is_something_else(self, path: str) -> ComfyFailed:
+        return ComfyFailed(
+            f"what answers at {self.url} isn't ComfyUI ({path} isn't told as it would): is that its address?"
+        )
+
+    def _is_silent(self, failed: requests.RequestException) -> ComfyFailed:
+        # its text may hold the address with a query, never the key: that is in a header
+        reason = f"no ComfyUI answers at {self.url} ({type(failed).__name__})"
+        return ComfyFailed(reason, may_succeed_later=True)
+
     def _get(self, path: str, *, tries: int | None = None, **how: Any) -> requests.Response:
         how.setdefault("timeout", 30)
         return self._try(lambda: requests.get(self.url + path, headers=self._headers(), **how), tries=tries)  # noqa: S113
@@ -182,15 +211,14 @@ class ComfyUI:
                 time.sleep(random.uniform(0.5, 1.0) * self.poll_seconds * 2**attempt)
             try:
                 answer = send()
-            except requests.RequestException as failed:
-                # its text may hold the address with a query, never the key: that is in a header
-                reason = f"no ComfyUI answers at {self.url} ({type(failed).__name__})"
+            except requests.RequestException as silent:
+                failed = self._is_silent(silent)
                 continue
             if answer.status_code < 500 and answer.status_code != 429:
                 self._require_ok(answer)
                 return answer
-            reason = f"ComfyUI at {self.url} answered {answer.status_code}"
-        raise ComfyFailed(reason, may_succeed_later=True)
+            failed = ComfyFailed(f"ComfyUI at {self.url} answered {answer.status_code}", may_succeed_later=True)
+        raise failed
 
     def _require_ok(self, answer: requests.Response) -> None:
         if answer.status_code in (401, 403):
@@ -243,7 +271,7 @@ def _why_refused(body: dict[str, Any], graph: Mapping[str, Any]) -> str:
 
 
 def _title(node: Mapping[str, Any]) -> str:
-    return str(node.get("_meta", {}).get("title") or node.get("class_type", "?"))
+    return title_of(node) or str(node.get("class_type", "?"))
 
 
 def _why_failed(messages: list[Any]) -> str:

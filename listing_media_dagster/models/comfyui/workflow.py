@@ -98,11 +98,13 @@ def read_workflow(text: str, name: str, task: Task) -> Workflow:
     """Check the workflow written in `text`, as ComfyUI exports it for its API. Raises `BadWorkflow`."""
     try:
         graph = json.loads(text)
-    except ValueError as broken:
+    except (ValueError, RecursionError) as broken:
         raise BadWorkflow(f"{name} isn't JSON: {broken}") from broken
     if not isinstance(graph, dict) or isinstance(graph.get("nodes"), list):
         raise BadWorkflow(f"{name} is the editor's format: export it in ComfyUI with 'Export (API)'")
     manifest = graph.pop(MANIFEST, {})
+    if not isinstance(manifest, dict):
+        raise BadWorkflow(f"{name}: {MANIFEST} has to be an object that names the task")
     if manifest and manifest.get("task") != task:
         raise BadWorkflow(f"{name} is for the task {manifest.get('task')!r}, not {task.value!r}")
     _check_nodes(graph, name)
@@ -136,12 +138,18 @@ def _check_nodes(graph: Mapping[str, Any], name: str) -> None:
 
 
 def _output_of(graph: Mapping[str, Any], name: str) -> str:
-    titled = [node_id for node_id, node in graph.items() if node.get("_meta", {}).get("title", "").lower() == "output"]
+    titled = [node_id for node_id, node in graph.items() if title_of(node).lower() == "output"]
     saving = titled or [node_id for node_id, node in graph.items() if node["class_type"] in SAVING_NODES]
     if len(saving) != 1:
         found = "no node saves a result" if not saving else f"nodes {_listed(saving)} all save one"
         raise BadWorkflow(f"{name}: {found}; give the one whose file is wanted the title 'output'")
     return saving[0]
+
+
+def title_of(node: Mapping[str, Any]) -> str:
+    """Return the title that whoever made the workflow gave a node, "" if none."""
+    about = node.get("_meta")
+    return str(about.get("title") or "") if isinstance(about, dict) else ""
 
 
 def _texts(value: Any, where: str = "") -> Iterator[tuple[str, str]]:

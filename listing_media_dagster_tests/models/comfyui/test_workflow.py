@@ -56,6 +56,7 @@ def test_a_place_without_a_value_is_named():
         ({"1": graph()["1"], "2": graph()["2"]}, "no node saves a result"),
         (graph(x="{{sofa_colour}}"), "sofa_colour"),
         ({**graph(), "1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}}}, "no place for image"),
+        ({**graph(), "listing_media": "edit"}, "an object that names the task"),
     ],
 )
 def test_a_graph_that_cannot_be_used_is_refused_by_name(nodes, says):
@@ -76,3 +77,15 @@ def test_a_file_that_is_not_there_is_refused_with_the_shipped_ones_named(tmp_pat
 def test_a_titled_output_is_preferred():
     two = {**graph(), "4": {"class_type": "SaveImage", "inputs": {}, "_meta": {"title": "Output"}}}
     assert read(two).output == "4"
+
+
+@pytest.mark.parametrize("about", [None, [1], {"title": None}, {"title": 3}])
+def test_a_node_whose_title_is_none_has_none(about):
+    nodes = graph()
+    nodes["3"]["_meta"] = about
+    assert read(nodes).output == "3"
+
+
+def test_a_graph_nested_too_deeply_is_refused():
+    with pytest.raises(BadWorkflow, match="isn't JSON"):
+        read_workflow('{"1":' + "[" * 200_000, "mine.json", Task.EDIT)
