@@ -34,7 +34,10 @@ class Lora:
 
 @dataclass(frozen=True)
 class ServerModel:
-    """A workflow as ledgers name it: by name and the digest of its graph; what weights it loads isn't known here."""
+    """A workflow as ledgers name it: by name, the digest of its graph and the LoRA that is put into it.
+
+    What weights it loads isn't known here.
+    """
 
     id: str
     title: str
@@ -49,8 +52,9 @@ class _OnServer:
 
     @property
     def entry(self) -> ServerModel:
-        name = self.workflow.name
-        return ServerModel(f"comfyui/{name}@{self.workflow.sha256[:12]}", f"the ComfyUI workflow {name}")
+        name, lora = self.workflow.name, self.lora if "lora" in self.workflow.places else None
+        changed = f"+{lora.file}*{lora.strength:g}" if lora else ""
+        return ServerModel(f"comfyui/{name}@{self.workflow.sha256[:12]}{changed}", f"the ComfyUI workflow {name}")
 
     @property
     def weights_sha256(self) -> None:

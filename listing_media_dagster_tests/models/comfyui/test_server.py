@@ -1,4 +1,7 @@
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
 import numpy as np
@@ -212,3 +215,55 @@ def test_a_failure_of_the_server_is_told_from_one_of_the_work(comfy):
     with pytest.raises(ComfyFailed) as failed:
         server_of(comfy).upload(b"x", ".png")
     assert failed.value.may_succeed_later
+
+
+@contextmanager
+def another_program(body: bytes) -> Iterator[str]:
+    """Serve `body` to whatever is asked, as a login page or a proxy would."""
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("body", [b"<html>log in</html>", b"[1]", b"{}"])
+def test_what_is_not_comfyui_is_said(body):
+    with another_program(body) as url:
+        editor = ComfyEditor(ComfyUI(url, poll_seconds=0.01), load_workflow("qwen_image_edit", Task.EDIT))
+        with pytest.raises(ModelFailed, match="isn't ComfyUI"):
+            editor.edit([request()])
+
+
+def test_a_server_that_goes_away_before_the_submit_is_named(monkeypatch):
+    graph = {"1": {"class_type": "SaveImage", "inputs": {}}}
+    monkeypatch.setattr(ComfyUI, "_is_queued", lambda self, prompt_id: False)
+    monkeypatch.setattr(ComfyUI, "_history", lambda self, prompt_id: None)
+    gone = ComfyUI("http://127.0.0.1:9", poll_seconds=0.01)
+    with pytest.raises(ComfyFailed, match=r"no ComfyUI answers at http://127\.0\.0\.1:9") as failed:
+        gone.run(graph, "1")
+    assert failed.value.may_succeed_later
+
+
+def test_another_lora_or_strength_is_another_model(comfy):
+    workflow = load_workflow("wan22_i2v", Task.ANIMATE)
+    loras = (None, Lora("style.safetensors", 0.5), Lora("style.safetensors", 0.6), Lora("other.safetensors", 0.5))
+    assert len({ComfyAnimator(server_of(comfy), workflow, lora).entry.id for lora in loras}) == 4
+    without_place = load_workflow("qwen_image_edit", Task.EDIT)
+    assert len({ComfyEditor(server_of(comfy), without_place, lora).entry.id for lora in loras}) == 1
