@@ -19,7 +19,7 @@ from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.gpu.job import Item, ItemResult, ModelJob, ModelRef, WorkKind
 from listing_media_dagster.gpu.router import Routed
 from listing_media_dagster.gpu.work.pictures import decode_picture
-from listing_media_dagster.listing import ALL_FILES, GenerativeChoice, Listing, Operation, Photo, Verdict
+from listing_media_dagster.listing import ALL_FILES, GenerativeChoice, Listing, Operation, Photo, StoredObject, Verdict
 from listing_media_dagster.models.captions import ROOM_WORDS
 from listing_media_dagster.models.catalogue import Stage
 from listing_media_dagster.staging import declutter, polish
@@ -81,10 +81,29 @@ def tidy_as_asked(
         return dict(bases), ()
     earlier = {name: _tidied_before(bases[name], stage) or bases[name] for name in asked}
     tidied, routed = alter_as_asked(earlier, listing, seed, stage, choose, send, BEFORE_STAGING)
-    for name, photo in tidied.items():
-        if photo is not earlier[name]:
-            stage.media.write(_tidied_key(name, stage), photo.model_dump_json().encode())
-    return {**bases, **{name: _without_fact(photo, BEFORE_STAGING) for name, photo in tidied.items()}}, routed
+    return {**bases, **{name: _recorded(photo, stage) for name, photo in tidied.items()}}, routed
+
+
+def _recorded(photo: Photo, stage: StageRun) -> Photo:
+    """Return the tidied photo as any other to what follows, with the record of it for the next run.
+
+    Files that no photo claims are removed when the stage is done: record and picture go along as attachments.
+    """
+    if BEFORE_STAGING.fact not in photo.facts:
+        return photo
+    record = stage.media.write(_tidied_key(photo.photo_id, stage), photo.model_dump_json().encode())
+    attached = {**photo.attachments, "tidied.json": record, **_picture_of(photo, "tidied")}
+    facts = {name: fact for name, fact in photo.facts.items() if name != BEFORE_STAGING.fact}
+    return photo.model_copy(update={"attachments": attached, "facts": facts})
+
+
+def _picture_of(photo: Photo, what: str) -> dict[str, StoredObject]:
+    """Return a photo's picture and thumbnail as attachments of what is made of it."""
+    stored = {
+        f"{what}.jpg": StoredObject.model_validate(photo.image.model_dump(include=set(StoredObject.model_fields)))
+    }
+    thumbnail = photo.attachments.get("thumbnail")
+    return {**stored, **({f"{what} thumbnail.jpg": thumbnail} if thumbnail else {})}
 
 
 def _tidied_before(base: Photo, stage: StageRun) -> Photo | None:
@@ -100,10 +119,6 @@ def _tidied_before(base: Photo, stage: StageRun) -> Photo | None:
 
 def _tidied_key(photo_id: str, stage: StageRun) -> str:
     return stage.key(f"{photo_id}/tidied.json")
-
-
-def _without_fact(photo: Photo, phase: Phase) -> Photo:
-    return photo.model_copy(update={"facts": {name: fact for name, fact in photo.facts.items() if name != phase.fact}})
 
 
 def alter_as_asked(
@@ -280,9 +295,10 @@ def _as_kept(photo: Photo) -> dict[str, Any]:
 
 
 def _marked(photo: Photo, before: Photo, mark: str, phase: Phase) -> Photo:
-    """Return an altered photo that knows what it was made of, and from what."""
+    """Return an altered photo that knows what it was made of, and from what, and keeps that in the store."""
     made = {"fingerprint": mark, "before": _as_kept(before)}
-    return photo.model_copy(update={"facts": {**photo.facts, phase.fact: made}})
+    attached = {**photo.attachments, **_picture_of(before, f"before {phase.fact}")}
+    return photo.model_copy(update={"facts": {**photo.facts, phase.fact: made}, "attachments": attached})
 
 
 def _made_as(photo: Photo, phase: Phase) -> str | None:

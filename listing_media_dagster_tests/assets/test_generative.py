@@ -35,8 +35,10 @@ from listing_media_dagster.listing import (
     Operation,
     OperationName,
     Photo,
+    PhotoSet,
     Room,
     RoomType,
+    SourceFile,
     Verdict,
 )
 from listing_media_dagster.models.catalogue import Stage
@@ -287,3 +289,19 @@ def test_another_base_is_tidied_anew(stage: StageRun, worker: Worker) -> None:
     tidied(stage, worker, before, declutter=["den"])
     tidied(stage, worker, before.model_copy(update={"operations": (SMALL, SMALL)}), declutter=["den"])
     assert len(worker.jobs) == 2
+
+
+def test_what_was_before_survives_the_end_of_the_stage(stage: StageRun, worker: Worker, tmp_path: Path) -> None:
+    """Whatever no photo claims is removed when a stage's manifest is written."""
+    before = photo(stage)
+    before = before.model_copy(
+        update={"sources": (SourceFile(name="den.jpg", key=before.image.key, sha256=before.image.sha256),)}
+    )
+    tidy = tidied(stage, worker, before, declutter=["den"])
+    after = altered(stage, worker, tidy, enhance="all")
+    sets = Pipeline(str(tmp_path / "media")).resource.photo_sets()
+    sets.save(PhotoSet(listing=listing(), asset="staged_photos", photos=(after,)))
+    was = unaltered(after, AFTER_STAGING)
+    assert was == tidy and not stage.media.verify([was.image, *was.attachments.values()])
+    worker.jobs.clear()
+    assert tidied(stage, worker, before, declutter=["den"]) == tidy and not worker.jobs

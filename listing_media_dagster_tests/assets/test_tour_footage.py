@@ -24,12 +24,11 @@ from listing_media_dagster.gpu.work.models import ModelsFound
 from listing_media_dagster.models.catalogue import Stage
 from listing_media_dagster.models.model import AnimateRequest, ModelFailed
 from listing_media_dagster.tour.storyboard import build_storyboard
-from listing_media_dagster_tests.helpers.pipeline import Pipeline, failure_of
+from listing_media_dagster_tests.helpers.pipeline import Pipeline, failure_of, save_stage
 from listing_media_dagster_tests.helpers.stand_in_editors import stand_in_entry
 
 Rgb = NDArray[np.uint8]
 ROOM = Path(__file__).parents[1] / "staging" / "rendered_rooms" / "sunless.jpg"
-BEFORE = ("raw_photos", "preprocessed_photos", "enhanced_photos", "staged_photos", "clip_scores")
 
 
 def dolly(request: AnimateRequest) -> list[Rgb]:
@@ -62,12 +61,11 @@ def scored(tmp_path: Path, prepared: Path) -> Pipeline:
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("footage")
-    (folder / "drop").mkdir()
-    small = cv2.resize(cv2.imread(str(ROOM)), (900, 600), interpolation=cv2.INTER_AREA)
-    cv2.imwrite(str(folder / "drop" / "living-room.jpg"), small)
-    (folder / "drop" / "listing.yaml").write_text("generative: {animate: all}\n")
-    result = Pipeline(str(folder / "media")).run(*BEFORE, source=folder / "drop")
-    assert result.success, failure_of(result)
+    picture = cv2.imread(str(ROOM), cv2.IMREAD_COLOR_RGB)
+    assert picture is not None
+    pipeline = Pipeline(str(folder / "media"))
+    for stage in ("raw_photos", "clip_scores"):
+        save_stage(pipeline, stage, {"living-room.jpg": np.asarray(picture, np.uint8)}, generative={"animate": "all"})
     return folder / "media"
 
 

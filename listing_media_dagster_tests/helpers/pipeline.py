@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +19,13 @@ from listing_media_dagster.assets.enhanced_photos import enhanced_photos
 from listing_media_dagster.assets.listing_package import listing_package
 from listing_media_dagster.assets.preprocessed_photos import preprocessed_photos
 from listing_media_dagster.assets.raw_photos import raw_photos
+from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.assets.staged_photos import staged_photos
 from listing_media_dagster.assets.tour_video import tour_video
 from listing_media_dagster.gpu.model_router import ModelRouter
-from listing_media_dagster.listing import PhotoSet
+from listing_media_dagster.listing import Listing, Photo, PhotoSet, Room, RoomType, SourceFile, photo_id_for
 from listing_media_dagster.partitions import listings
+from listing_media_dagster.photo.encode import encode_jpeg
 from listing_media_dagster.store.media_store import MediaStore
 from listing_media_dagster.store.photo_sets import MediaStoreResource, PhotoSetIOManager
 
@@ -86,6 +89,26 @@ class Pipeline:
     def report(self) -> dict[str, Any]:
         report: dict[str, Any] = json.loads(self.store.read(f"listings/{self.listing_id}/report.json"))
         return report
+
+
+def save_stage(pipeline: Pipeline, asset: str, pictures: Mapping[str, NDArray[np.uint8]], **listing: Any) -> None:
+    """Save what `asset` would have made of `pictures` (uint8 (H, W, 3) sRGB, by file name), without running anything.
+
+    A picture's room is told by its file name; `listing` says what listing.yaml would.
+    """
+    stage = StageRun(pipeline.listing_id, asset, "1", pipeline.store, "run", None)
+    photos = []
+    for name, rgb in pictures.items():
+        photo_id = photo_id_for(name, hashlib.sha256(rgb.tobytes()).hexdigest())
+        encoded = encode_jpeg(rgb, 95)
+        image, thumbnail = stage.write_picture(photo_id, rgb, encoded)
+        source = SourceFile(name=name, key=image.key, sha256=image.sha256)
+        room = Room(type=RoomType(name.rsplit(".", 1)[0].replace("-", "_")), confidence=1.0, decided_by="file name")
+        photos.append(
+            Photo(photo_id=photo_id, sources=(source,), image=image, room=room, attachments={"thumbnail": thumbnail})
+        )
+    about = Listing.model_validate({"id": pipeline.listing_id, **listing})
+    pipeline.resource.photo_sets().save(PhotoSet(listing=about, asset=asset, photos=tuple(photos)))
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:
