@@ -18,6 +18,7 @@ from listing_media_dagster.models.weights_folder import (
     WeightsFolder,
     inspect_folder,
     look_at_part,
+    marked_for_tests,
     matching,
     part_folder,
     refuse_test_weights,
@@ -81,7 +82,7 @@ def gather_parts(
         revision=main.revision,
         pretrained=entry.pretrained,
         weights_sha256=digest,
-        test_only=entry.test_only,
+        test_only=entry.test_only or any(marked_for_tests(part) for part in entry.all_parts),
     )
     refuse_test_weights(entry, card, main.root, allowed=allow_test_weights)
     first = entry.parts[0]

@@ -222,6 +222,11 @@ def refuse_test_weights(entry: CatalogueEntry, card: WeightsCard, folder: Path, 
         )
 
 
+def marked_for_tests(part: Part) -> bool:
+    """Return whether a part that lies in a folder of one's own has a card there that says "made for tests"."""
+    return part.folder is not None and _read_card(part.folder).test_only
+
+
 def look_at_part(entry: CatalogueEntry, part: Part, root: Path) -> PartFolder:
     """Find the files of `part` in the folder `root` and digest them. Raises as `inspect_folder` does."""
     if part.packaged:

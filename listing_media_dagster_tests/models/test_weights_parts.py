@@ -336,6 +336,20 @@ def test_an_entry_made_for_tests_is_refused_whatever_its_card_says(hub: FakeHub,
     assert find_weights(entry, None, tmp_path, allow_test_weights=True).card.test_only
 
 
+def test_a_folder_of_your_own_that_is_marked_as_made_for_tests_is_refused_by_way_of_the_catalogue_too(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/model.safetensors").write_bytes(safetensors())
+    part = {"role": "base", "loads": "transformers.Model", "size_mb": 1, "files": ["model.safetensors"]}
+    entry = _entry(parts=[{**part, "folder": str(tmp_path / "own")}], loras=[])
+    assert not find_weights(entry, None, tmp_path).card.test_only
+    (tmp_path / "own/listing_media.json").write_text('{"test_only": true}')
+    with pytest.raises(BadWeights, match="made for tests"):
+        find_weights(entry, None, tmp_path)
+    assert find_weights(entry, None, tmp_path, allow_test_weights=True).card.test_only
+
+
 def test_what_comes_with_the_package_is_always_here_and_checked() -> None:
     entry = catalogue_entry("yunet")
     folder = find_weights(entry, None, Path("/nowhere"))
