@@ -14,6 +14,7 @@ import hashlib
 import shutil
 import stat
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from listing_media_dagster.models.catalogue import CatalogueEntry, FileDigest, FilePattern, ModelId
 from listing_media_dagster.models.weights import check
-from listing_media_dagster.models.weights_folder import BadWeights
+from listing_media_dagster.models.weights_folder import BadWeights, refuse_custom_code
 from listing_media_dagster.models.weights_lock import (
     LOCK_NAME,
     ModelsLock,
@@ -88,7 +89,8 @@ def unpack_models(bundle: Path, models_dir: Path, report: Report | None = None) 
     """Put the weights of `bundle` (a zip or a folder) among the pulled ones, every file checked on its way.
 
     Files outside the manifest are left behind. Raises `BadWeights` if the bundle is no bundle, if a file in it isn't
-    what its manifest says, or if this machine holds other digests for the same commit; nothing is locked then.
+    what its manifest says, if a configuration asks for code of its own to be run, or if this machine holds another
+    commit of a model, or other digests for the same one; nothing is locked then.
     """
     models_dir = models_dir.expanduser()
     models_dir.mkdir(parents=True, exist_ok=True)
@@ -103,7 +105,11 @@ def unpack_models(bundle: Path, models_dir: Path, report: Report | None = None) 
             done += expected.size
             if report:
                 report(name, done, total)
-        write_lock(models_dir, ModelsLock(models={**lock.models, **manifest.lock.models}))
+        for locked in manifest.lock.models.values():
+            for part in locked.parts.values():
+                refuse_custom_code(part.root(models_dir), list(part.files))
+        # Read anew: a pull may have ended meanwhile.
+        write_lock(models_dir, ModelsLock(models={**read_lock(models_dir).models, **manifest.lock.models}))
     return manifest
 
 
@@ -196,6 +202,15 @@ def _read_manifest(bundle: Path, read: Callable[[str], IO[bytes]]) -> BundleMani
 
 
 def _require_no_contradiction(bundle: Path, manifest: BundleManifest, lock: ModelsLock) -> None:
+    for model_id, packed in manifest.lock.models.items():
+        for role, part in packed.parts.items():
+            held = lock.models[model_id].parts.get(role) if model_id in lock.models else None
+            if held and (held.repo, held.revision) != (part.repo, part.revision):
+                raise BadWeights(
+                    f"{bundle} has {model_id} from commit {part.revision[:12]} of {part.repo}, models.lock here "
+                    f"holds it to {held.revision[:12]} of {held.repo}; nothing was taken. If the other one is wanted, "
+                    f"remove {model_id} from {LOCK_NAME} first"
+                )
     here = _files_of(lock)
     other = [name for name, file in manifest.files.items() if name in here and here[name] != file]
     if other:
@@ -220,7 +235,7 @@ def _unpack_file(
         if (digest.hexdigest(), size) != (expected.sha256, expected.size):
             raise BadWeights(f"{bundle}: {name} isn't the file that was packed; pack or copy the bundle again")
         begun.replace(path)
-    except (KeyError, FileNotFoundError, zipfile.BadZipFile, EOFError) as broken:
+    except (KeyError, FileNotFoundError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as broken:
         raise BadWeights(f"{bundle}: {name} can't be read ({broken}); pack or copy the bundle again") from broken
     finally:
         begun.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import stat
@@ -171,3 +172,32 @@ def test_only_what_was_pulled_can_be_packed(pulled: Path, tmp_path: Path) -> Non
         pack_models([FIRST.model_copy(update={"parts": (own,)})], pulled, tmp_path / "bundle")
     with pytest.raises(ModelMissing, match="models pull clip-vit-b32"):
         pack_models([catalogue_entry("clip-vit-b32")], pulled, tmp_path / "bundle")
+
+
+def test_a_bundle_of_another_commit_doesnt_replace_what_this_machine_holds(
+    hub: FakeHub, pulled: Path, tmp_path: Path
+) -> None:
+    pack_models([FIRST], pulled, tmp_path / "bundle")
+    hub.repos["maker/first"] = FakeRepo(OTHER, {"config.json": b"{}", "a.safetensors": safetensors(b"newer" * 5000)})
+    pull(FIRST, tmp_path / "newer", endpoint=hub.url)
+    with pytest.raises(BadWeights, match=f"models.lock here holds it to {OTHER[:12]} of maker/first; nothing was taken"):
+        unpack_models(tmp_path / "bundle", tmp_path / "newer")
+    assert check(FIRST, tmp_path / "newer").revision == OTHER
+
+
+def test_a_bundle_whose_configuration_brings_code_is_refused(pulled: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    pack_models([FIRST], pulled, bundle)
+    (config,) = bundle.rglob("config.json")
+    changed = b'{"auto_map": {"AutoModel": "code.Model"}}'
+    before = hashlib.sha256(config.read_bytes()).hexdigest()
+    config.write_bytes(changed)
+    manifest = bundle / "bundle.json"
+    told = json.loads(manifest.read_text().replace(before, hashlib.sha256(changed).hexdigest()))
+    for files in (told["files"], *(part["files"] for part in told["lock"]["models"]["first"]["parts"].values())):
+        next(file for name, file in files.items() if name.endswith("config.json"))["size"] = len(changed)
+    manifest.write_text(json.dumps(told))
+    with pytest.raises(BadWeights, match="asks for code of its own"):
+        unpack_models(bundle, tmp_path / "there")
+    with pytest.raises(ModelMissing):
+        find_weights(FIRST, None, tmp_path / "there")
