@@ -294,7 +294,7 @@ def read_catalogue(text: str, source: str = "catalogue") -> Catalogue:
     """Return the catalogue written in `text` (YAML); raises `BadCatalogue` naming `source` and what is wrong."""
     try:
         return Catalogue.model_validate(yaml.safe_load(text) or {})
-    except yaml.YAMLError as wrong:
+    except (yaml.YAMLError, RecursionError) as wrong:
         raise BadCatalogue(f"{source} isn't YAML: {str(wrong).splitlines()[0]}") from wrong
     except ValidationError as wrong:
         first = wrong.errors()[0]
@@ -327,8 +327,8 @@ def _with_own(shipped: Catalogue, own: Path) -> Catalogue:
     for path in sorted([*own.glob("*.yaml"), *own.glob("*.yml")]) if own.is_dir() else [own]:
         try:
             added = read_catalogue(path.read_text(encoding="utf-8"), str(path))
-        except OSError as unread:
-            raise BadCatalogue(f"{path} can't be read: {unread.strerror}") from unread
+        except (OSError, UnicodeDecodeError) as unread:
+            raise BadCatalogue(f"{path} can't be read: {unread}") from unread
         for entry in added.models:
             if entry.id in models:
                 raise BadCatalogue(f"{path}: the id {entry.id} is taken; give the model another one")

@@ -79,9 +79,10 @@ def read_lock(models_dir: Path) -> ModelsLock:
         return ModelsLock.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return ModelsLock()
-    except ValidationError as error:
+    except (OSError, ValidationError) as error:
+        faults = f"{error.error_count()} faults" if isinstance(error, ValidationError) else error.strerror
         raise BadWeights(
-            f"{path} can't be read ({error.error_count()} faults): restore it, or remove it and pull the models again"
+            f"{path} can't be read ({faults}): restore it, or remove it and pull the models again"
         ) from error
 
 

@@ -239,3 +239,10 @@ def _documented(entry: CatalogueEntry) -> str:
     pinned = "yes" if all(part.revision or not part.is_pulled for part in entry.all_parts) else "by the first pull"
     cells = [f"`{entry.id}`", ", ".join(entry.stages), entry.licence, business, size, vram, entry.dtypes[0], pinned]
     return f"| {' | '.join(cells)} |"
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe\x80", b"models: " + b"[" * 5000, b"models: {", b"- 1", b"models: 3"])
+def test_a_file_that_is_no_catalogue_is_named(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "own.yaml").write_bytes(data)
+    with pytest.raises(BadCatalogue, match=r"own\.yaml"):
+        catalogue(tmp_path / "own.yaml")
