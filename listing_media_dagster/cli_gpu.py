@@ -63,6 +63,7 @@ def _serve(at: Settings, broker: str, devices: str | None, processes: int | None
         slots=slots,
         work_dir=at.work_dir.expanduser(),
         models_dir=at.models_dir.expanduser(),
+        catalogue=at.model_catalogue,
         own_weights=bench_here("cpu", at).own_weights,
         vram_gb=vram_gb,
         on_cpu=processes is not None,

@@ -97,7 +97,13 @@ class Upscaler(Model, Protocol):
 
 
 class Animator(Model, Protocol):
-    fps: int
+    @property
+    def fps(self) -> int: ...
+
+    @property
+    def frames(self) -> int:
+        """Return how many frames a clip of its own has, which is what it makes best."""
+        ...
 
     def animate(self, request: AnimateRequest, progress: Callable[[int, int], None] | None = None) -> list[Rgb]:
         """Return the frames, the first one being the picture as the model sees it. Raises `ModelFailed`."""

@@ -45,6 +45,7 @@ class WarmWorker:
     work_dir: Path
     models_dir: Path
     own_weights: Mapping[str, Path] = field(default_factory=dict)
+    catalogue: Path | None = None
     vram_gb: float = 0.0
     on_cpu: bool = False
     warm_seconds: float = 1800.0
@@ -101,7 +102,8 @@ class _Process:
         from listing_media_dagster.models.warm import WarmModels
 
         models = WarmModels(keep_seconds=worker.warm_seconds, free_gb=None if worker.on_cpu else _free_vram_gb)
-        bench = Bench("cpu" if worker.on_cpu else "cuda:0", models, worker.models_dir, worker.own_weights)
+        device = "cpu" if worker.on_cpu else "cuda:0"
+        bench = Bench(device, models, worker.models_dir, worker.own_weights, worker.catalogue)
         board = Board(worker.broker, worker.lease_seconds)
         card = WorkerCard(_name(), claim.device, worker.vram_gb)
         self._desk = Desk(board, worker.store(), bench, card, worker.work_dir, worker.jobs_at_once, self._is_stopping)

@@ -17,7 +17,7 @@ from listing_media_dagster.gpu.work.pictures import decode_picture
 from listing_media_dagster.listing import Operation, OperationName, Room, RoomType
 from listing_media_dagster.models.catalogue import CatalogueEntry, Stage
 from listing_media_dagster.models.hardware import Hardware
-from listing_media_dagster.models.model import AnimateRequest, ModelFailed, Rgb
+from listing_media_dagster.models.model import AnimateRequest, Animator, ModelFailed, Rgb
 from listing_media_dagster.models.video.animator import FAMILIES, VideoDiffusion
 from listing_media_dagster.models.video.prompts import motion_prompt
 from listing_media_dagster.models.weights import BadWeights, ModelMissing, WeightsFolder
@@ -32,7 +32,7 @@ VERSION = "1"
 @dataclass(frozen=True)
 class _Film:
     frames: list[Rgb]
-    animator: VideoDiffusion
+    animator: Animator
     passed_over: tuple[str, ...]
 
 
@@ -44,13 +44,13 @@ def animate_pictures(tasks: Sequence[Task], bench: Bench) -> Iterator[Made]:
         yield _animated(task, animators, bench)
 
 
-def _animator(entry: CatalogueEntry, weights: WeightsFolder, hardware: Hardware) -> VideoDiffusion:
+def _animator(entry: CatalogueEntry, weights: WeightsFolder, hardware: Hardware) -> Animator:
     if entry.family not in FAMILIES:
         raise ModelFailed(f"this version of the package doesn't run models of the family {entry.family!r}")
     return VideoDiffusion(entry, weights, hardware)
 
 
-def _animated(task: Task, animators: Sequence[VideoDiffusion], bench: Bench) -> Made:
+def _animated(task: Task, animators: Sequence[Animator], bench: Bench) -> Made:
     photo = decode_picture(task.read(PICTURE))
     prompt, negative = motion_prompt(Room(type=RoomType(task.parameters.get(ROOM, RoomType.UNKNOWN))))
 
@@ -83,7 +83,7 @@ def _animated(task: Task, animators: Sequence[VideoDiffusion], bench: Bench) -> 
     return Made(outputs={CLIP: _encoded(film.frames, animator.fps)}, record=record)
 
 
-def _filmed(asked: AnimateRequest, animators: Sequence[VideoDiffusion], progress: Callable[[str], None]) -> _Film:
+def _filmed(asked: AnimateRequest, animators: Sequence[Animator], progress: Callable[[str], None]) -> _Film:
     """Return the film of the first animator that makes one. Raises `ModelFailed` with every one's reason."""
     reasons: list[str] = []
     for animator in animators:
