@@ -52,6 +52,11 @@ def hub_address(endpoint: str | None) -> str:
     return endpoint or os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
 
 
+def without_secrets(text: str) -> str:
+    """Return `text` without passwords and signatures in its addresses: a mirror's login, a signed download."""
+    return re.sub(r"(https?://[^\s?]*)\?\S*", r"\1", re.sub(r"://[^/\s@]+@", "://", text))
+
+
 def ask_hub(
     entry: CatalogueEntry, part: Part, revision: str | None, address: str, timeout_seconds: float
 ) -> RemotePart:
@@ -60,11 +65,11 @@ def ask_hub(
     Answers within `timeout_seconds`, whatever happens. Raises `HubUnreachable`, or `BadWeights` where the hub doesn't
     give out the repository, answers for another commit, or lacks a file.
     """
-    repo = part.repo
+    repo, host = part.repo, without_secrets(address)
     assert repo is not None, "only parts that come from the hub are asked for"  # noqa: S101
     info = _answer_in_time(entry, part, revision, address, timeout_seconds)
     if revision is not None and info.sha != revision:
-        raise BadWeights(f"{address} answered with commit {info.sha} where {revision} of {repo} was asked for")
+        raise BadWeights(f"{host} answered with commit {info.sha} where {revision} of {repo} was asked for")
     siblings = {each.rfilename: each for each in info.siblings or () if _PLAIN_NAME.fullmatch(each.rfilename)}
     sized = [name for name, sibling in siblings.items() if sibling.size is not None]
     found = {pattern: matching(pattern, sized) for pattern in part.patterns}
@@ -94,7 +99,7 @@ def download(
     a slow line would never finish. Raises `HubUnreachable` if the connection breaks, `BadWeights` if the file isn't
     what the hub declared for it (it isn't kept then), `OSError` if the disk is full.
     """
-    whole = root / file.name
+    whole, host = root / file.name, without_secrets(address)
     whole.parent.mkdir(parents=True, exist_ok=True)
     part = whole.with_name(f"{whole.name}.part")
     if whole.is_file():  # of a pull that ended before it was through, or damaged since
@@ -107,10 +112,10 @@ def download(
     digest = _as_declared(part, file)
     if digest is None:
         part.unlink()
-        raise BadWeights(f"{file.name} from {address} isn't what it declares for it; it was not kept, try again")
+        raise BadWeights(f"{file.name} from {host} isn't what it declares for it; it was not kept, try again")
     if file.name.endswith(".safetensors") and not _is_safetensors(part):
         part.unlink()
-        raise BadWeights(f"{file.name} from {address} isn't in the safetensors format; it was not kept")
+        raise BadWeights(f"{file.name} from {host} isn't in the safetensors format; it was not kept")
     part.replace(whole)
     return digest
 
@@ -122,6 +127,7 @@ def _download_rest(
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers
 
+    host = without_secrets(address)
     present = part.stat().st_size if part.is_file() else 0
     if present == file.size and present > 0:
         return
@@ -141,7 +147,7 @@ def _download_rest(
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise
         raise HubUnreachable(
-            f"the download of {file.name} from {address} broke off ({_first_line(error)}); `{pull_command}` goes on"
+            f"the download of {file.name} from {host} broke off ({_first_line(error)}); `{pull_command}` goes on"
         ) from error
 
 
@@ -160,6 +166,7 @@ def _answer_in_time(
         RevisionNotFoundError,
     )
 
+    host = without_secrets(address)
     answer: list[Any] = []
 
     def ask() -> None:
@@ -175,20 +182,18 @@ def _answer_in_time(
     thread.start()
     thread.join(timeout_seconds)
     if not answer:
-        raise HubUnreachable(f"{address} didn't answer within {timeout_seconds:g} s; {entry.title} was not pulled")
+        raise HubUnreachable(f"{host} didn't answer within {timeout_seconds:g} s; {entry.title} was not pulled")
     info = answer[0]
     if isinstance(info, GatedRepoError):
         raise BadWeights(
-            f"{part.repo} asks for consent to its licence: give it at {address}/{part.repo}, then `hf auth login`"
+            f"{part.repo} asks for consent to its licence: give it at {host}/{part.repo}, then `hf auth login`"
         ) from info
     if isinstance(info, RepositoryNotFoundError | RevisionNotFoundError):
-        raise BadWeights(f"{address} doesn't give out {part.repo} at revision {revision or 'main'}") from info
+        raise BadWeights(f"{host} doesn't give out {part.repo} at revision {revision or 'main'}") from info
     if isinstance(info, OfflineModeIsEnabled):
         raise HubUnreachable(f"HF_HUB_OFFLINE is set; {entry.title} was not pulled") from info
     if isinstance(info, Exception):
-        raise HubUnreachable(
-            f"{address} can't be reached ({_first_line(info)}); {entry.title} was not pulled"
-        ) from info
+        raise HubUnreachable(f"{host} can't be reached ({_first_line(info)}); {entry.title} was not pulled") from info
     return info
 
 
@@ -250,4 +255,4 @@ def _is_safetensors(path: Path) -> bool:
 
 def _first_line(error: Exception) -> str:
     text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:200]
+    return without_secrets(text.splitlines()[0])[:200]

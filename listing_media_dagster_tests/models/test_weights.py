@@ -11,6 +11,7 @@ import pytest
 
 from listing_media_dagster.models.catalogue import CatalogueEntry, catalogue_entry
 from listing_media_dagster.models.weights import BadWeights, ModelMissing, check, find_weights
+from listing_media_dagster.models.weights_hub import without_secrets
 from listing_media_dagster.models.weights_pull import HubUnreachable, PullProgress, pull
 from listing_media_dagster_tests.helpers.fake_hub import FakeHub, FakeRepo, running, safetensors, silent_port
 
@@ -287,3 +288,13 @@ def test_a_damaged_lock_is_named_not_ignored(
     (tmp_path / "models.lock").write_text('{"models": {"clip-vit-b32": {}}}')
     with pytest.raises(BadWeights, match=r"models\.lock"):
         find_weights(entry, None, tmp_path)
+
+
+def test_no_message_shows_a_mirrors_login_or_a_signed_address(tmp_path: Path) -> None:
+    entry = catalogue_entry("clip-vit-b32")
+    with pytest.raises(HubUnreachable) as unreachable:
+        pull(entry, tmp_path, endpoint="http://reader:secret@127.0.0.1:9")
+    assert "http://127.0.0.1:9 can't be reached" in str(unreachable.value)
+    assert "secret" not in str(unreachable.value)
+    signed = "403 for url: https://cdn.example/blob?X-Signature=secret&Expires=1 (Forbidden)"
+    assert without_secrets(signed) == "403 for url: https://cdn.example/blob (Forbidden)"
