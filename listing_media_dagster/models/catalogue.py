@@ -210,6 +210,12 @@ class CatalogueEntry(_Record):
         return self
 
     @model_validator(mode="after")
+    def _loras_have_something_to_change(self) -> Self:
+        if self.loras and not self.parts[0].loads.startswith("diffusers."):
+            raise ValueError(f"{self.id}: {self.parts[0].loads} takes no LoRA; only diffusion models do")
+        return self
+
+    @model_validator(mode="after")
     def _conditions_are_said(self) -> Self:
         if self.commercial_use is CommercialUse.CONDITIONAL and not self.conditions:
             raise ValueError(f"{self.id}: commercial_use is conditional, `conditions` has to say on what")

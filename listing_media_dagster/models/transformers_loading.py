@@ -10,11 +10,15 @@ from typing import Any
 
 from listing_media_dagster.models.catalogue import CatalogueEntry
 from listing_media_dagster.models.hardware import Hardware
+from listing_media_dagster.models.memory import is_out_of_memory
 from listing_media_dagster.models.weights_folder import BadWeights
 
 
 def load_transformer(model_class: Any, folder: Path, entry: CatalogueEntry, hardware: Hardware) -> Any:
-    """Return the model in `folder`, ready to predict on `hardware`; raises `BadWeights` saying what is wrong."""
+    """Return the model in `folder`, ready to predict on `hardware`.
+
+    Raises `BadWeights` saying what is wrong, and the allocator's error if there isn't room.
+    """
     model, found = _read(model_class, folder, dtype=dtype_on(entry, hardware))
     absent = sorted(found["missing_keys"])
     if absent:
@@ -44,6 +48,8 @@ def _read(model_class: Any, folder: Path, dtype: Any) -> tuple[Any, dict[str, An
             folder, dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise _unreadable(folder, error) from error
     return model, found
 

@@ -46,7 +46,7 @@ def save_tiny_weights(entry: CatalogueEntry, folder: Path, seed: int = 0) -> Pat
             _name_what_real_ones_name(root)
             _keep_only(root, part.patterns)
         for lora in entry.loras:
-            _save_tiny_lora(pipeline, folder / lora.role, lora.files[0])
+            save_tiny_lora(pipeline, folder / lora.role, lora.files[0])
     (folder / "listing_media.json").write_text(json.dumps({"pretrained": "tiny", "test_only": True}))
     return folder
 
@@ -95,7 +95,7 @@ def _keep_only(root: Path, patterns: Sequence[str]) -> None:
         (root / name).unlink()
 
 
-def _save_tiny_lora(pipeline: Any, folder: Path, name: str) -> None:
+def save_tiny_lora(pipeline: Any, folder: Path, name: str) -> None:
     """Save a LoRA for the attention of the pipeline's denoiser, strong enough to be seen."""
     from peft import LoraConfig, get_peft_model_state_dict
 

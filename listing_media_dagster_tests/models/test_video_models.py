@@ -13,11 +13,13 @@ import pytest
 from numpy.typing import NDArray
 
 from listing_media_dagster.listing import Room, RoomType
+from listing_media_dagster.models.catalogue import Lora
 from listing_media_dagster.models.model import AnimateRequest, ModelFailed
 from listing_media_dagster.models.video.animator import VideoDiffusion
 from listing_media_dagster.models.video.prompts import motion_prompt
 from listing_media_dagster.models.weights import BadWeights
 from listing_media_dagster.models.weights_folder import inspect_folder
+from listing_media_dagster_tests.helpers.tiny_pipelines import save_tiny_lora
 from listing_media_dagster_tests.helpers.tiny_video import save_tiny_svd, save_tiny_wan, tiny_video_entry
 from listing_media_dagster_tests.helpers.tiny_vision import CPU, on_one_thread
 
@@ -186,4 +188,38 @@ def test_weights_that_arent_whole_are_refused(tmp_path: Path, spoil: Callable[[P
     wan = _animator(folder, "wan")
     spoil(folder)  # after it was looked at: what loads doesn't trust that nothing has changed since
     with pytest.raises(BadWeights, match=r"can't be loaded|lacks 1 tensors"):
+        wan.load()
+
+
+def test_a_lora_changes_the_film_or_is_refused(tmp_path: Path) -> None:
+    import diffusers
+
+    folder = save_tiny_wan(tmp_path / "base")
+    save_tiny_lora(diffusers.WanPipeline.from_pretrained(folder), tmp_path / "look", "look.safetensors")
+    plain = _animator(folder, "wan").animate(_request())
+    look = Lora(
+        role="look", folder=tmp_path / "look", files=("*.safetensors",), size_mb=1, licence="MIT", commercial_use="yes"
+    )
+    assert not np.array_equal(_with_lora(folder, "wan", look).animate(_request()), plain)
+    with pytest.raises(BadWeights, match="StableVideoDiffusionPipeline takes no LoRA"):
+        _with_lora(save_tiny_svd(tmp_path / "svd"), "svd", look).load()
+
+
+def _with_lora(folder: Path, family: str, lora: Lora) -> VideoDiffusion:
+    entry = tiny_video_entry(folder, family, frames=9, multiple_of=32).model_copy(update={"loras": (lora,)})
+    return VideoDiffusion(entry, inspect_folder(entry, folder, allow_test_weights=True), CPU)
+
+
+def test_a_host_without_room_for_the_weights_isnt_told_that_they_are_bad(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import diffusers
+
+    wan = _animator(save_tiny_wan(tmp_path), "wan")
+
+    def no_room(*_: Any, **__: Any) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
+
+    monkeypatch.setattr(diffusers.WanTransformer3DModel, "from_pretrained", no_room)
+    with pytest.raises(ModelFailed, match="doesn't fit into the memory"):
         wan.load()

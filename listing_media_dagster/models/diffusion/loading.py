@@ -50,7 +50,7 @@ def load_pipeline(entry: CatalogueEntry, weights: WeightsFolder, dtype: str, kit
         )
     _set_scheduler(pipeline, entry)
     with quietly():
-        _melt_in_loras(pipeline, entry, weights, kit)
+        melt_in_loras(pipeline, entry, weights, kit)
     pipeline.set_progress_bar_config(disable=True)
     pipeline.vae.enable_slicing()  # decoding is the peak of memory, and gains nothing from being done for several
     return pipeline
@@ -144,8 +144,11 @@ def _set_scheduler(pipeline: Any, entry: CatalogueEntry) -> None:
     pipeline.scheduler = scheduler_class.from_config(pipeline.scheduler.config, **sampling.scheduler_options)
 
 
-def _melt_in_loras(pipeline: Any, entry: CatalogueEntry, weights: WeightsFolder, kit: str | None) -> None:
-    """Add the LoRAs to the weights themselves, so that a step costs what it costs without them."""
+def melt_in_loras(pipeline: Any, entry: CatalogueEntry, weights: WeightsFolder, kit: str | None) -> None:
+    """Add the LoRAs to the weights themselves, so that a step costs what it costs without them.
+
+    Raises `ModelMissing` without peft, `BadWeights` naming a file that can't be read or doesn't belong to `pipeline`.
+    """
     loras = entry.loras_for(kit)
     if not loras:
         return
@@ -160,6 +163,8 @@ def _melt_in_loras(pipeline: Any, entry: CatalogueEntry, weights: WeightsFolder,
 
 
 def _melt_in(pipeline: Any, lora: Lora, file: Path) -> None:
+    if not hasattr(pipeline, "load_lora_weights"):
+        raise ValueError(f"a {type(pipeline).__name__} takes no LoRA")
     pipeline.load_lora_weights(
         file.parent, weight_name=file.name, adapter_name=lora.role, use_safetensors=True, local_files_only=True
     )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listing_media_dagster.models.catalogue import CatalogueEntry, Film, Sampling
+from listing_media_dagster.models.diffusion.loading import melt_in_loras, quietly
 from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.loaded_when_used import LoadedWhenUsed
 from listing_media_dagster.models.memory import is_out_of_memory, release_cached_memory
@@ -37,6 +38,7 @@ class VideoDiffusion(LoadedWhenUsed):
         if entry.family not in FAMILIES or entry.film is None or entry.sampling is None:
             raise ValueError(f"{entry.id} ({entry.family}) is no image-to-video model of {', '.join(FAMILIES)}")
         super().__init__(entry, folder, hardware)
+        self._weights = folder
         self._film: Film = entry.film
         self._sampling: Sampling = entry.sampling
         self._pipeline: Any = None
@@ -58,6 +60,8 @@ class VideoDiffusion(LoadedWhenUsed):
         pipeline_class = getattr(diffusers, part.loads.rsplit(".", 1)[1])
         dtype = dtype_on(self.entry, self._hardware)
         self._pipeline = load_pipeline(pipeline_class, self._path, dtype, part.variant)
+        with quietly():
+            melt_in_loras(self._pipeline, self.entry, self._weights, kit=None)
         if self.entry.family == "wan-dmd":
             self._pipeline.scheduler = dmd_scheduler()
         self._place(self._first_rung())

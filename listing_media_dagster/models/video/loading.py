@@ -10,13 +10,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from listing_media_dagster.models.memory import is_out_of_memory
 from listing_media_dagster.models.weights_folder import BadWeights
 
 
 def load_pipeline(pipeline_class: Any, folder: Path, dtype: Any, variant: str | None = None) -> Any:
     """Return the pipeline in `folder` (laid out by diffusers), its networks in `dtype`, in the host's memory.
 
-    Local files and safetensors alone; raises `BadWeights` saying what is absent, damaged or incomplete.
+    Local files and safetensors alone; raises `BadWeights` saying what is absent, damaged or incomplete, and the
+    allocator's error if there isn't room.
     """
     try:
         index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
@@ -26,9 +28,9 @@ def load_pipeline(pipeline_class: Any, folder: Path, dtype: Any, variant: str | 
             if isinstance(source, list) and _network_class(*source)
         }
         pipeline = pipeline_class.from_pretrained(folder, local_files_only=True, use_safetensors=True, **networks)
-    except BadWeights:
-        raise
     except Exception as error:
+        if isinstance(error, BadWeights) or is_out_of_memory(error):
+            raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise BadWeights(f"{folder} can't be loaded: {reason}") from error
     pipeline.set_progress_bar_config(disable=True)
