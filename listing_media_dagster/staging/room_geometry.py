@@ -15,7 +15,7 @@ from listing_media_dagster.staging.room import NotARoom, PhotoCamera, RoomGeomet
 from listing_media_dagster.staging.standing import without_standing_things
 from listing_media_dagster.staging.walls import ceiling_height, walls_behind
 
-VERSION = "3"
+VERSION = "4"
 
 CAMERA_HEIGHT, CAMERA_SPREAD = 1.38, 0.10
 """m, and its spread (log): tripods stand at chest height, a little over the middle of the room's height."""

@@ -6,6 +6,7 @@ another colour than the floor beside it, and ends in an edge below, stands there
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ Mask = NDArray[np.bool_]
 
 DOWN, UP = 0.04, 0.02  # share of the height that an edge runs below, and above, the floor's far edge
 WIDEST, NARROWEST = 0.16, 0.008  # share of the width
-BESIDE = 0.025  # share of the width that is left free on both sides of an upright edge without another
+LONE = (0.01, 0.018, 0.03)  # share of the width of what stands where only one of its edges is found
 FEET_APART = 0.08  # share of the height between the feet of its two sides, seen askew
 UNLIKE_FLOOR = 7.0  # in L*a*b* between it and the floor on either side
 FOOT_EDGE = 6.0  # in L*a*b* across its foot
@@ -38,21 +39,22 @@ def without_standing_things(
     """Return the floor (H, W) without what posts hide of it. lab (h, w, 3): the photo reduced by `scale`."""
     seen = floor.copy()
     rows = np.arange(len(floor))[:, None]
-    edges = sorted(_upright_on_floor(floor, segments, frame))
-    alone = set(edges)
-    for number, left in enumerate(edges):
-        for right in edges[number + 1 :]:
-            if right.column - left.column > WIDEST * floor.shape[1]:
-                break
-            if _stands(left, right, floor, lab, scale):
-                columns = slice(int(left.column), int(right.column) + 2)
-                seen[:, columns] &= rows > max(left.foot, right.foot)
-                alone -= {left, right}
-    for edge in alone:  # of what, and on which side, nobody can tell: nothing is put behind it
-        beside = BESIDE * floor.shape[1]
-        columns = slice(max(0, int(edge.column - beside)), int(edge.column + beside) + 1)
-        seen[:, columns] &= rows > edge.foot
+    for left, right in _sides(sorted(_upright_on_floor(floor, segments, frame)), floor.shape[1]):
+        if _stands(left, right, floor, lab, scale):
+            columns = slice(max(0, int(left.column)), int(right.column) + 2)
+            seen[:, columns] &= rows > max(left.foot, right.foot)
     return seen
+
+
+def _sides(edges: Sequence[Upright], width: int) -> Iterator[tuple[Upright, Upright]]:
+    """Yield which edges may be the two sides of one thing; each edge also with sides of which no edge was found."""
+    for number, edge in enumerate(edges):
+        for right in edges[number + 1 :]:
+            if right.column - edge.column <= WIDEST * width:
+                yield edge, right
+        for share in LONE:
+            yield edge._replace(column=edge.column - share * width), edge
+            yield edge, edge._replace(column=edge.column + share * width)
 
 
 def _upright_on_floor(floor: Mask, segments: Segments, frame: Frame) -> list[Upright]:
@@ -80,6 +82,8 @@ def _stands(left: Upright, right: Upright, floor: Mask, lab: NDArray[np.float32]
     foot = min(left.foot, right.foot)
     middle = (left.column + right.column) / 2
     edge = float(floor[:, int(np.clip(middle, 0, width - 1))].argmax())
+    if foot - edge < DOWN * height:
+        return False
     rows = (0.5 * (edge + foot), foot - 0.01 * height)
     inner = _colour(lab, scale, (left.column + 0.2 * between, right.column - 0.2 * between), rows)
     reach = max(0.5 * between, 0.01 * width)

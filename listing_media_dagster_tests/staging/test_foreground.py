@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from listing_media_dagster.staging.composite import render_staging
@@ -50,28 +49,41 @@ def test_a_pillar_cuts_the_furniture_behind_it_and_keeps_its_own_pixels() -> Non
     assert hidden.furniture[:, : left - 4].max() > 0.9
 
 
-@pytest.fixture(scope="module")
-def room_with_post() -> NDArray[np.uint8]:
-    """A pale room with a dark floor, and a black post as high as a newel before its far wall."""
-    camera = camera_at(1.4, 0.0, 0.0, 0.0, 24.0, (960, 640))
+CAMERA = camera_at(1.4, 0.0, 0.0, 0.0, 24.0, (960, 640))
+FAR, NEAR, SIDE = -5.0, -1.2, 2.0
+
+
+def pale_room(dark: list[tuple[float, float, float]], reflected: float = 0.0) -> NDArray[np.uint8]:
+    """A pale room with a dark floor and something dark in it, which the floor mirrors, fading toward the viewer."""
     picture = np.full((640, 960, 3), 215, np.uint8)
 
     def fill(points: list[tuple[float, float, float]], colour: tuple[int, int, int]) -> None:
-        corners = np.round(camera.project(np.array(points, float))).astype(np.int32)
+        corners = np.round(CAMERA.project(np.array(points, float))).astype(np.int32)
         cv2.fillConvexPoly(picture, corners, colour)
 
-    far, near, x = -5.0, -1.2, 2.0
-    fill([(-x, 0, far), (x, 0, far), (x, 0, near), (-x, 0, near)], (120, 96, 72))
-    fill([(-x, 0, far), (x, 0, far), (x, 2.6, far), (-x, 2.6, far)], (228, 226, 222))
-    fill([(-x, 2.6, far), (x, 2.6, far), (x, 2.6, near), (-x, 2.6, near)], (245, 245, 245))
-    fill([(0.35, 0, -3.2), (0.5, 0, -3.2), (0.5, 1.3, -3.2), (0.35, 1.3, -3.2)], (45, 42, 40))
+    fill([(-SIDE, 0, FAR), (SIDE, 0, FAR), (SIDE, 0, NEAR), (-SIDE, 0, NEAR)], (120, 96, 72))
+    fill([(-SIDE, 0, FAR), (SIDE, 0, FAR), (SIDE, 2.6, FAR), (-SIDE, 2.6, FAR)], (228, 226, 222))
+    fill([(-SIDE, 2.6, FAR), (SIDE, 2.6, FAR), (SIDE, 2.6, NEAR), (-SIDE, 2.6, NEAR)], (245, 245, 245))
+    varnish = picture.copy()
+    fill([(x, -y, z) for x, y, z in dark], (45, 42, 40))
+    foot = int(CAMERA.project(np.array([[0.0, 0.0, FAR]]))[0, 1])
+    share = reflected * np.clip(1 - (np.arange(640) - foot) / 170, 0, 1)[:, None, None]
+    picture[:] = np.where(np.arange(640)[:, None, None] > foot, picture * share + varnish * (1 - share), varnish)
+    fill(dark, (45, 42, 40))
     noise = np.random.default_rng(0).normal(0, 1.5, picture.shape)
     return np.clip(cv2.GaussianBlur(picture, (0, 0), 0.7) + noise, 0, 255).astype(np.uint8)
 
 
-def test_a_post_on_the_floor_is_no_floor(room_with_post: NDArray[np.uint8]) -> None:
-    geometry = estimate_room_geometry(room_with_post)
-    true = camera_at(1.4, 0.0, 0.0, 0.0, 24.0, (960, 640)).project(np.array([[0.425, 0.3, -3.2], [-0.4, 0.0, -3.2]]))
+def test_a_post_on_the_floor_is_no_floor() -> None:
+    geometry = estimate_room_geometry(pale_room([(0.35, 0, -3.2), (0.5, 0, -3.2), (0.5, 1.3, -3.2), (0.35, 1.3, -3.2)]))
+    true = CAMERA.project(np.array([[0.425, 0.3, -3.2], [-0.4, 0.0, -3.2]]))
     (column, row), (free_column, free_row) = true.astype(int)
     assert not geometry.floor[row, column]
     assert geometry.floor[free_row, free_column]
+
+
+def test_a_door_that_varnish_mirrors_stands_at_the_wall() -> None:
+    door = [(0.3, 0.0, FAR), (0.5, 0.0, FAR), (0.5, 2.1, FAR), (0.3, 2.1, FAR)]
+    geometry = estimate_room_geometry(pale_room(door, reflected=0.7))
+    column, row = CAMERA.project(np.array([[0.4, 0.0, -4.6]]))[0].astype(int)
+    assert geometry.floor[row, column - 12 : column + 12].all()
