@@ -130,13 +130,15 @@ class ModelJob(Noun):
 class ItemResult(Noun):
     """What became of an item: "refused" is an answer (with its reason), "failed" wasn't one.
 
-    `record` is what the kind of work says about its outputs: operations, verdicts, facts.
+    `record` is what the kind of work says about its outputs: operations, verdicts, facts. `lacks_models` tells of a
+    failure that another machine might not share: none of the models that were named can be had on this one.
     """
 
     item_id: ItemId
     key: str
     outcome: Literal["ok", "refused", "failed"]
     reason: str = ""
+    lacks_models: bool = False
     outputs: dict[Role, JobFile] = Field(default_factory=dict)
     record: dict[str, Any] = Field(default_factory=dict)
     seconds: float = 0.0
@@ -147,6 +149,11 @@ class ItemResult(Noun):
 class JobResult(Noun):
     job_id: JobId
     items: tuple[ItemResult, ...]
+
+    @property
+    def lacks_models(self) -> bool:
+        """True where not one item could be done for want of models."""
+        return all(item.lacks_models for item in self.items)
 
 
 @dataclass(frozen=True)

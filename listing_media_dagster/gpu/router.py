@@ -50,19 +50,27 @@ def dispatch(
 ) -> Routed:
     """Have the job done by the first route that takes it and brings it back; every digest is checked here.
 
+    A route whose machine lacks the job's models gives way to the next one; where that was the last, its answer counts.
     Raises `RouteFailed` listing every refusal if none does, or at once if trying again makes sense and somebody will;
     `JobCancelled` when its owner is being stopped.
     """
     owner = dispatcher or Dispatcher()
     job = folder.job
     failed: dict[str, str] = {}
+    without_models: Routed | None = None
     while True:
         decision = choose_route(job.needs, policy, open_route, job, failed)
         owner.decided(decision)
+        if decision.route is None and without_models:
+            return without_models
         if decision.route is None:
             raise RouteFailed(f"nothing here can do job {job.id}: {decision.reasons}", may_succeed_later=False)
         try:
-            return _by(decision, folder, owner)
+            routed = _by(decision, folder, owner)
+            if not routed.result.lacks_models:
+                return routed
+            without_models = routed
+            failed[decision.route.name] = f"failed: {routed.result.items[0].reason}"
         except RouteFailed as failure:
             if failure.may_succeed_later and not owner.is_last_attempt:
                 raise

@@ -26,10 +26,13 @@ from listing_media_dagster.gpu.job import BadJob, ItemResult, JobFolder, ModelJo
 from listing_media_dagster.gpu.routes.route import JobCancelled, Listener
 from listing_media_dagster.gpu.work.bench import Bench, Made, Task
 from listing_media_dagster.gpu.work.meter import Meter
+from listing_media_dagster.gpu.work.models import NoModelHere
 from listing_media_dagster.gpu.work.table import tasks_at_once, work_for
 from listing_media_dagster.models.warm import WarmModels
+from listing_media_dagster.models.weights import BadWeights, ModelMissing
 
 DONE, BAD_JOB, ITEMS_LEFT = 0, 2, 3
+LACKS_MODELS = (NoModelHere, ModelMissing, BadWeights)
 log = logging.getLogger(__name__)
 
 
@@ -152,22 +155,20 @@ class _Round:
             return
         work, task = batch[0]
         log.error("%s of job %s failed", task.item.id, work.job.id, exc_info=error)
-        self._keep(work, task, _reason(error), meter)
+        self._keep(work, task, error, meter)
 
-    def _keep(self, work: _Work, task: Task, made: Made | str, meter: Meter) -> None:
+    def _keep(self, work: _Work, task: Task, made: Made | Exception, meter: Meter) -> None:
         """Write what became of a task: what was made of it, or the reason why nothing was."""
         seconds, peak = meter.read()
         result = ItemResult(
             item_id=task.item.id,
             key=work.job.item_key(task.item),
-            outcome="failed" if isinstance(made, str) else made.outcome,
-            reason=made if isinstance(made, str) else made.reason,
-            record={} if isinstance(made, str) else dict(made.record),
             seconds=seconds,
             peak_memory_mb=peak,
             device=self.bench.device_name,
+            **(_failure(made) if isinstance(made, Exception) else _answer(made)),
         )
-        work.given.folder.finish_item(result, {} if isinstance(made, str) else made.outputs)
+        work.given.folder.finish_item(result, {} if isinstance(made, Exception) else made.outputs)
         work.left.remove(task)
         work.given.listener.item_done(task.item.id)
 
@@ -182,6 +183,14 @@ class _Round:
                 raise JobCancelled
 
         return replace(self.bench, say=say, stop_if_cancelled=stop_if_cancelled)
+
+
+def _answer(made: Made) -> dict[str, Any]:
+    return {"outcome": made.outcome, "reason": made.reason, "record": dict(made.record)}
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    return {"outcome": "failed", "reason": _reason(error), "lacks_models": isinstance(error, LACKS_MODELS)}
 
 
 def _reason(error: Exception) -> str:

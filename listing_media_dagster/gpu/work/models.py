@@ -25,6 +25,10 @@ SERVED = "comfyui/"
 """Begins the ids of models that a server runs."""
 
 
+class NoModelHere(ModelFailed):
+    """None of the models that a job names can be had on this machine; `str()` says why of each."""
+
+
 @dataclass(frozen=True)
 class ModelsFound(Generic[Wrapped]):
     """The models that run here, best first, and why the others don't."""
@@ -33,9 +37,9 @@ class ModelsFound(Generic[Wrapped]):
     reasons: tuple[str, ...]
 
     def any(self) -> tuple[Wrapped, ...]:
-        """Return them. Raises `ModelFailed` with the reasons if there is none."""
+        """Return them. Raises `NoModelHere` with the reasons if there is none."""
         if not self.models:
-            raise ModelFailed("; ".join(self.reasons) or "the job names no model")
+            raise NoModelHere("; ".join(self.reasons) or "the job names no model")
         return self.models
 
 
