@@ -92,14 +92,15 @@ def _verified(found: Shortlist, here: frozenset[str], at: Settings) -> tuple[tup
     damaged: list[str] = []
     for entry in found.entries:
         if entry.id not in here:
-            refs.append(ModelRef(id=entry.id))
+            refs.append(ModelRef(id=entry.id, recipe=entry.recipe))
             continue
         try:
             weights = find_weights(entry, None, at.models_dir, allow_test_weights=_takes_test_weights)
         except (ModelMissing, BadWeights) as unusable:
             damaged.append(f"{entry.id}: {unusable}")
             continue
-        refs.append(ModelRef(id=entry.id, revision=weights.revision, weights_sha256=weights.weights_sha256))
+        digest = weights.weights_sha256
+        refs.append(ModelRef(id=entry.id, revision=weights.revision, weights_sha256=digest, recipe=entry.recipe))
     return tuple(refs), damaged
 
 

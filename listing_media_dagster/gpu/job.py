@@ -58,11 +58,15 @@ class WorkKind(StrEnum):
 
 
 class ModelRef(Noun):
-    """A catalogue entry as locked: the same reference means the same weights on every machine."""
+    """A catalogue entry as locked: the same reference means the same weights, used alike, on every machine.
+
+    `recipe` is the entry's (`CatalogueEntry.recipe`); None where nothing but the weights counts.
+    """
 
     id: str
     revision: str | None = None
     weights_sha256: Sha256 | None = None
+    recipe: Sha256 | None = None
 
 
 class Needs(Noun):

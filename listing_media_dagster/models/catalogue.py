@@ -23,7 +23,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from listing_media_dagster.listing import Sha256
+from listing_media_dagster.listing import Sha256, fingerprint
 
 Role = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
 ModelId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")]
@@ -243,6 +243,13 @@ class CatalogueEntry(_Record):
     def loras_for(self, kit: str | None) -> tuple[Lora, ...]:
         """Return the LoRAs to apply in a room of the design kit `kit`: those for every room and those for this kit."""
         return tuple(lora for lora in self.loras if not lora.kits or kit in lora.kits)
+
+    @property
+    def recipe(self) -> str:
+        """Return the digest of what beside the weights decides the pictures: steps, sampler, LoRAs and their scales."""
+        loras = [(lora.role, lora.weight, lora.kits) for lora in self.loras]
+        sampling, film = (each.model_dump(mode="json") if each else None for each in (self.sampling, self.film))
+        return fingerprint(sampling=sampling, film=film, controls=self.controls, loras=loras)
 
     @property
     def size_mb(self) -> int:

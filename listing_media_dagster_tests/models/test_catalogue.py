@@ -246,3 +246,14 @@ def test_a_file_that_is_no_catalogue_is_named(tmp_path: Path, data: bytes) -> No
     (tmp_path / "own.yaml").write_bytes(data)
     with pytest.raises(BadCatalogue, match=r"own\.yaml"):
         catalogue(tmp_path / "own.yaml")
+
+
+def test_another_step_or_scale_of_a_lora_is_another_recipe() -> None:
+    entry = catalogue_entry("sdxl-union")
+    assert entry.sampling
+    longer = entry.model_copy(update={"sampling": entry.sampling.model_copy(update={"steps": 99})})
+    (lora, *others) = entry.loras or catalogue_entry("qwen-image-edit").loras
+    stronger = entry.model_copy(update={"loras": (lora.model_copy(update={"weight": 0.123}), *others)})
+    said_otherwise = entry.model_copy(update={"title": "Another", "notes": "more", "quality": 0})
+    assert len({entry.recipe, longer.recipe, stronger.recipe}) == 3
+    assert said_otherwise.recipe == entry.recipe

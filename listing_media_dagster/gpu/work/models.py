@@ -21,6 +21,7 @@ Wrapped = TypeVar("Wrapped")
 Wrap = Callable[[CatalogueEntry, WeightsFolder, Hardware], Wrapped]
 
 FURTHER_MODELS = "further_models"
+_OTHER_RECIPE = "the catalogue on this machine has other steps or LoRAs for it than the job was made with"
 SERVED = "comfyui/"
 """Begins the ids of models that a server runs."""
 
@@ -62,7 +63,9 @@ def find_models(
     refs = [ref for ref in refs if not _is_served(ref)]
     if not refs:
         return ModelsFound(tuple(served), tuple(absent))
-    entries = [_entry(ref, bench) for ref in refs]
+    known = [(ref, _entry(ref, bench)) for ref in refs]
+    absent += [f"{entry.id}: {_OTHER_RECIPE}" for ref, entry in known if ref.recipe not in (None, entry.recipe)]
+    entries = [entry for ref, entry in known if ref.recipe in (None, entry.recipe)]
     digests = {ref.id: ref.weights_sha256 for ref in refs}
     hardware = bench.hardware
     choice = choose(

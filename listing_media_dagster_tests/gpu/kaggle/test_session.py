@@ -71,7 +71,7 @@ def test_a_log_that_is_read_again_is_told_once() -> None:
 
 def test_models_are_found_wherever_a_job_names_them() -> None:
     def ref(name: str) -> dict[str, str | None]:
-        return {"id": name, "revision": None, "weights_sha256": None}
+        return ModelRef(id=name).model_dump(mode="json")
 
     staging = ModelJob(
         id="j",

@@ -10,10 +10,11 @@ import yaml
 from listing_media_dagster.gpu.job import Item, JobFolder, ModelJob, ModelRef, Needs, WorkKind, job_file
 from listing_media_dagster.gpu.work import stage
 from listing_media_dagster.gpu.work.bench import Bench, Task
+from listing_media_dagster.gpu.work.models import find_models
 from listing_media_dagster.gpu.work.staging_order import BASE, BackEndRef, StagingOrder, StagingTerms
 from listing_media_dagster.gpu.worker import Assignment, work_off
 from listing_media_dagster.listing import Room, RoomType
-from listing_media_dagster.models.catalogue import catalogue
+from listing_media_dagster.models.catalogue import Stage, catalogue
 from listing_media_dagster.models.warm import WarmModels
 from listing_media_dagster.photo.encode import encode_jpeg
 from listing_media_dagster.staging.kits import load_kits
@@ -151,3 +152,12 @@ def tiny_sd15(tiny):
     shipped, folder = next(tiny(entry.id) for entry in catalogue().models if entry.family == "sd15-controlnet-inpaint")
     changes = {"id": "tiny-sd15", "vram_gb": None, "cpu_seconds": 1.0}
     return shipped.model_copy(update=changes), folder.part("base").parent
+
+
+def test_a_model_that_this_machine_would_use_otherwise_is_passed_over(tmp_path, at_bench, tiny):
+    entry, weights = tiny_sd15(tiny)
+    bench = at_bench(entry, **{entry.id: weights})
+    same, other = (ModelRef(id=entry.id, recipe=recipe) for recipe in (entry.recipe, "0" * 64))
+    assert find_models([same], Stage.STAGING, bench, lambda *_: "it", slow_cpu=True).models == ("it",)
+    found = find_models([other], Stage.STAGING, bench, lambda *_: "it", slow_cpu=True)
+    assert found.models == () and "other steps or LoRAs" in found.reasons[0]
