@@ -26,6 +26,8 @@ _SKIRTING, _EYE_LEVEL = 0.17, 1.1
 _WORKTOP = (0.45, 0.85)
 _CAMERA_HEIGHT = 1.4  # m
 _VARIETY_EDGE = 640  # px, long edge of the copy on which colours and directions are counted
+_OPENING = 0.12  # share of the width of doorways, through which floor is seen beyond the walls
+_NEARER = 0.03  # share of the height
 _CELLS = 24
 _CEILING_ROWS = 6  # furniture stands in the lower three quarters of a photo
 _CLEAR = 4.0  # change of 8-bit L* over a pixel that counts as an edge there
@@ -62,6 +64,7 @@ def measure_bareness(bare: BareSurfaces) -> dict[str, float]:
     outline: CIELAB units a pixel by which the floor ends.
     things_on_floor: share of the area below the floor line where something begins or ends.
     floor_corners: corners of the floor's outline; a bare floor has those of the room, things add theirs.
+    before_walls: share of the columns where the floor ends nearer than beside them, at something that begins there.
     bare_walls: share of the columns where nothing begins between the skirting and eye level.
     worktops: share of the columns where something begins at the height of a worktop, a basin or a table.
     ceiling: share of the top of the frame that is plain.
@@ -80,6 +83,7 @@ def measure_bareness(bare: BareSurfaces) -> dict[str, float]:
         "outline": _contrast_of_outline(bare.edges, line),
         "things_on_floor": _share(bare.edges[below] > _STRONG),
         "floor_corners": float(_corners(bare.floor)),
+        "before_walls": _before_walls(line, np.isfinite(lowest), height),
         "bare_walls": float((has_floor & np.isinf(lowest)).mean()),
         "worktops": float((has_floor & (lowest > _WORKTOP[0]) & (lowest < _WORKTOP[1])).mean()),
         "ceiling": _share(bare.edges[: round(0.12 * height)] < _SMOOTH),
@@ -165,6 +169,24 @@ def _corners(floor: Mask) -> int:
         return 0
     outline = max(contours, key=cv2.contourArea)
     return len(cv2.approxPolyDP(outline, 0.006 * float(np.hypot(*floor.shape)), True))
+
+
+def _before_walls(line: NDArray[np.intp], things: Mask, height: int) -> float:
+    """Share of the columns where a thing keeps the floor from reaching as far as a room's outline would, a convex one.
+
+    What the floor shows beyond narrow openings, and what rises to the horizon, is no part of that outline.
+    """
+    shown = (line < height - 2) & (line > (_HORIZON + 0.08) * height)
+    columns = np.flatnonzero(shown)
+    if len(columns) < 20:
+        return 0.0
+    narrow = np.ones((1, round(_OPENING * len(line)) | 1), np.uint8)
+    ends = cv2.morphologyEx(line[None].astype(np.float32), cv2.MORPH_CLOSE, narrow)[0]
+    corners = [(columns[0], height), *zip(columns, ends[columns], strict=True), (columns[-1], height)]
+    outline = np.zeros((height, len(line)), np.uint8)
+    cv2.fillConvexPoly(outline, cv2.convexHull(np.array(corners, np.float32)).astype(np.int32), 1)
+    nearer = ends - np.where(outline.any(0), outline.argmax(0), height)
+    return _share(shown & things & (nearer > _NEARER * height))
 
 
 def _fine_lines(bare: BareSurfaces) -> float:

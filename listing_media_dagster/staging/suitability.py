@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from listing_media_dagster.photo.look import estimate_look
 from listing_media_dagster.staging.emptiness import find_bare_surfaces, measure_bareness, measure_variety
 
-VERSION = "1"
+VERSION = "2"
 
 _LONG_EDGE, _SHORT_EDGE = 800, 100  # px
 
@@ -36,6 +36,7 @@ class Suitability:
 class Cue:
     """One measure's vote: (measured - border) / spread, at most 2.5 either way, times `weight`; `spread` has a sign.
 
+    `most` is the most it says for an empty room: what few furnished rooms show tells nothing where it is missing.
     Beyond `never` the photo is refused whatever the other cues say. `otherwise` is said of a photo that fails by it.
     """
 
@@ -45,9 +46,10 @@ class Cue:
     weight: float
     never: float
     otherwise: str
+    most: float = 2.5
 
     def vote(self, evidence: dict[str, float]) -> float:
-        return self.weight * float(np.clip((evidence[self.measure] - self.border) / self.spread, -2.5, 2.5))
+        return self.weight * float(np.clip((evidence[self.measure] - self.border) / self.spread, -2.5, self.most))
 
     def forbids(self, evidence: dict[str, float]) -> bool:
         return (evidence[self.measure] - self.never) / self.spread < 0
@@ -55,11 +57,12 @@ class Cue:
 
 # What each measure is, `emptiness.measure_bareness` says. Borders lie between the empty rooms and the others of 3 real
 # listings, 8 more real rooms, a rendered home and rendered rooms, each also mirrored, cropped, relit and recompressed;
-# the weights are near those of a logistic regression on the same (that of variety, the oldest cue, was set by hand).
+# the weights are near those of a logistic regression on the same (those of variety and before_walls were set by hand).
 CUES = (
     Cue("bare_walls", 0.36, 0.14, 1.0, 0.25, "cabinets, fittings or furniture stand along the walls"),
     Cue("things_on_floor", 0.17, -0.07, 0.9, 0.27, "the room is furnished or cluttered: things stand on the floor"),
     Cue("floor_corners", 19, -6, 0.7, 25, "the room is furnished or cluttered: things hide the floor's outline"),
+    Cue("before_walls", 0.10, -0.06, 1.0, 0.28, "the room is furnished: something stands before the walls", most=0.0),
     Cue("variety", 0.75, -0.15, 0.5, 0.95, "the room is furnished or cluttered: many colours and shapes"),
     Cue("ceiling", 0.88, 0.08, 0.6, 0.70, "no plain ceiling is in view"),
     Cue("fine_lines", 0.125, -0.03, 0.5, 0.19, "tiles or cabinet fronts cover the walls, as in kitchens and bathrooms"),

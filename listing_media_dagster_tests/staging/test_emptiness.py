@@ -51,6 +51,15 @@ def test_the_breadth_of_the_floor_is_measured_in_metres_without_a_focal_length()
     assert measured["floor_breadth"] == pytest.approx(4.0, rel=0.1)
 
 
+def test_a_thing_that_stands_before_the_walls_is_told_from_the_rooms_own_corners():
+    sofa = (-1.6, 0.2, -0.6, 0.5, (170, 160, 140))
+    assert measure_bareness(find_bare_surfaces(draw_room()[0]))["before_walls"] == 0
+    along_the_wall = measure_bareness(find_bare_surfaces(draw_room(things=[(-1.6, 0.2, 0.0, 0.9, sofa[-1])])[0]))
+    assert along_the_wall["before_walls"] == 0
+    standing = measure_bareness(find_bare_surfaces(draw_room(things=[sofa])[0]))
+    assert standing["before_walls"] == pytest.approx(1.8 * 0.17 * 480 / 1.4 / 720, rel=0.2)
+
+
 def test_a_thing_along_the_wall_is_counted_by_its_height():
     bare = measure_bareness(find_bare_surfaces(draw_room()[0]))
     cabinets = [(-1.8, 1.8, 0.0, 0.9, (90, 60, 40))]
