@@ -44,6 +44,7 @@ from listing_media_dagster.staging.shadow import (
     softly,
 )
 from listing_media_dagster.staging.silhouette import silhouette
+from listing_media_dagster.staging.sunlight import sun_on_floor, sun_on_rugs
 
 Rgb = NDArray[np.uint8]
 
@@ -116,7 +117,9 @@ def render_staging(
         covered, cut = _covered(view, parts, materials)
         sight = sight_lines(geometry)
         covered = covered * (1 - _hidden(view, traced, sight))
-        pieces = Pieces(scene, irradiance(traced, furnished, view.at, room), covered, cut)
+        sun = sun_on_floor(base, geometry, room)
+        on_rugs = None if sun is None else sun_on_rugs(sun, parts, geometry.camera, window)
+        pieces = Pieces(scene, irradiance(traced, furnished, view.at, room), covered, cut, on_rugs)
     with step("shadow"):
         layers = _layers(view, furnished, unfurnished, mirror, pieces.covered, light.panes, sight)
     with step("composite"):

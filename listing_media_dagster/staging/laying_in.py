@@ -41,12 +41,16 @@ class View:
 
 @dataclass(frozen=True)
 class Pieces:
-    """The furniture: its scene and light, how much of each pixel of the window it covers, and where it is cut out."""
+    """The furniture: its scene and light, how much of each pixel of the window it covers, and where it is cut out.
+
+    `sun` (h, w) is how many times brighter patches of sun make it there, None if there are none.
+    """
 
     scene: LoadedStage
     light: Irradiance
     covered: Image
     cut: Mask
+    sun: Image | None
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,8 @@ def _furniture(view: View, pieces: Pieces, layers: Layers, shade: Image, strip: 
         sharp = ~cut[inner]  # rays meet flat parts where they are cut out, too
         own[inner][sharp] = detail[sharp]
         sure[inner][sharp] = (met > 0)[sharp]
-    return carried_over(own.astype(np.float32), sure.astype(np.float32), (0.8, 2.0, 6.0)), share
+    own = carried_over(own.astype(np.float32), sure.astype(np.float32), (0.8, 2.0, 6.0))
+    return own if pieces.sun is None else own * pieces.sun[part][..., None], share
 
 
 def _tiles(wanted: Mask, strip: Window) -> Iterator[tuple[tuple[slice, slice], Window]]:

@@ -95,7 +95,7 @@ def receives(floor: Mask, planes: Planes) -> Image:
     return np.asarray(np.where(planes == 0, surely, 1), np.float32)
 
 
-def panes_seen(walls: Sequence[Wall], window: Window, times: int = 1) -> Mask:
+def panes_seen(walls: Sequence[Wall], window: Window, times: float = 1) -> Mask:
     """Where a picture `times` smaller than the photo shows windows (h, w): no furniture shades what is outdoors."""
     panes = np.zeros(window.size[::-1], np.uint8)
     for opening in (o for wall in walls for o in wall.openings if o.kind == "window"):

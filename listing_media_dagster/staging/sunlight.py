@@ -1,0 +1,125 @@
+"""Patches of sun on the photo's floor, so that they go on over a rug that is laid into them.
+
+A patch is far brighter than the floor around it, sharply bounded, and no window's mirror image in varnish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from listing_media_dagster.path_tracer.materials import Image
+from listing_media_dagster.path_tracer.solids import Part
+from listing_media_dagster.staging.light import linear_light
+from listing_media_dagster.staging.reflection import FLAT
+from listing_media_dagster.staging.render import Window, whole
+from listing_media_dagster.staging.room import PhotoCamera, RoomGeometry
+from listing_media_dagster.staging.scene import StandIn
+from listing_media_dagster.staging.shadow import blurred, panes_seen
+from listing_media_dagster.staging.silhouette import silhouette
+
+Mask = NDArray[np.bool_]
+
+WORKING_SIDE = 720  # px
+BRIGHTER = 1.7  # times the floor around
+BRIGHT = 0.3  # linear level
+STRONGEST = 5.0  # times the floor around; a photo shows no more
+SMALLEST, MOST = 0.0006, 0.12  # share of the picture: of one patch, of all; more is a pattern of tiles
+# Shares of a patch's contrast that its edge spans within a pixel: 0.3 to 0.5 in rooms with sun, up to 0.26 where
+# varnish mirrors windows. Only stone mirrors them sharply: what is nearly all mirror image is left out, however sharp.
+SHARP, MIRRORED = 0.33, 0.75
+
+
+def sun_on_floor(base: NDArray[np.uint8], geometry: RoomGeometry, room: StandIn) -> Image | None:
+    """Return how many times brighter (h, w) sun makes the floor, 1 beside patches; None where there are none.
+
+    The result is smaller than `base` uint8 (H, W, 3), and covers it. It has no colour: where the photo is burnt out
+    the sun's can't be told.
+    """
+    scale = min(1.0, WORKING_SIDE / max(base.shape[:2]))
+    size = (round(base.shape[1] * scale), round(base.shape[0] * scale))
+    light = linear_light(np.asarray(cv2.resize(base, size, interpolation=cv2.INTER_AREA), np.uint8))
+    floor = cv2.resize(geometry.floor.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.9
+    shade = _without_patches(light, floor)
+    brighter = light.mean(axis=-1) / np.maximum(shade.mean(axis=-1), 1e-3)
+    sunny = floor & (brighter > BRIGHTER) & (light.mean(axis=-1) > BRIGHT)
+    patches = _patches(sunny, np.log(brighter.clip(0.2, STRONGEST)), _mirrored_windows(geometry, room, size))
+    if not patches.any() or patches.mean() > MOST:
+        return None
+    square = np.ones((3, 3), np.uint8)
+    inside = np.asarray(cv2.erode(patches.astype(np.float32), square), np.float32)
+    reach = 0.012 * max(size)
+    even = blurred(np.asarray(brighter.clip(1, STRONGEST) * inside, np.float32), reach) / np.maximum(
+        blurred(inside, reach), 1e-3
+    )
+    near = np.asarray(cv2.dilate(patches.astype(np.float32), square), np.float32)
+    share = near * ((brighter - 1) / np.maximum(even - 1, 0.1)).clip(0, 1)
+    share = cv2.GaussianBlur(np.maximum(share, inside).astype(np.float32), (0, 0), 0.7)
+    return np.asarray(1 + share * (np.maximum(even, 1) - 1), np.float32)
+
+
+def sun_on_rugs(sun: Image, parts: Sequence[Part], camera: PhotoCamera, window: Window) -> Image:
+    """Return how many times brighter sun makes rugs in a `window` (h, w) of the photo, 1 beside them."""
+    lying = [piece for piece in parts if piece.vertices[:, 1].max() <= FLAT]
+    standing = [piece for piece in parts if piece.vertices[:, 1].max() > FLAT]
+    seen = silhouette(lying, camera, window) * (1 - silhouette(standing, camera, window))
+    return np.asarray(1 + seen * (_in_window(sun, window, camera.size) - 1), np.float32)
+
+
+def _in_window(sun: Image, window: Window, size: tuple[int, int]) -> Image:
+    """Return `sun_on_floor` in a `window` (h, w) of the photo of `size` (width, height) px."""
+    factor = (sun.shape[1] / size[0], sun.shape[0] / size[1])
+    shift = [(at + 0.5) * by - 0.5 for at, by in zip((window.left, window.top), factor, strict=True)]
+    matrix = np.array([[factor[0], 0, shift[0]], [0, factor[1], shift[1]]])
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(sun, matrix, window.size, flags=flags, borderMode=cv2.BORDER_REPLICATE))
+
+
+def _without_patches(light: Image, floor: Mask) -> Image:
+    """Return what the floor's light (h, w, 3) would be without what is far brighter than around it."""
+    known = floor.astype(np.float32)
+    for _ in range(3):
+        around = np.maximum(blurred(known, 0.08 * max(known.shape)), 1e-3)[..., None]
+        shade = blurred(light * known[..., None], 0.08 * max(known.shape)) / around
+        known = (floor & (light.mean(axis=-1) < 1.3 * shade.mean(axis=-1))).astype(np.float32)
+    return np.asarray(shade, np.float32)
+
+
+def _patches(sunny: Mask, contrast: Image, mirrored: Mask) -> Mask:
+    """Keep of what is sunny the patches that are large and sharp enough and no mirror image."""
+    opened = cv2.morphologyEx(sunny.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    closed = cv2.morphologyEx(opened, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(closed)
+    steep = cv2.morphologyEx(contrast.astype(np.float32), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) / 2
+    kept = np.zeros(sunny.shape, np.bool_)
+    for number in range(1, count):
+        patch = labels == number
+        edge = patch ^ cv2.erode(patch.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+        is_sharp = np.median(steep[edge]) > SHARP * np.median(contrast[patch])
+        is_large = stats[number, cv2.CC_STAT_AREA] > SMALLEST * sunny.size
+        if is_large and is_sharp and mirrored[patch].mean() < MIRRORED:
+            kept |= patch
+    return kept
+
+
+def _mirrored_windows(geometry: RoomGeometry, room: StandIn, size: tuple[int, int]) -> Mask:
+    """Say which pixels (h, w) of the floor would show a window if the floor were a mirror."""
+    camera = geometry.camera.scaled(size)
+    pixels = whole(camera).pixels()
+    points, rays = camera.on_floor(pixels), camera.rays(pixels)
+    inside: Mask = np.asarray(np.isfinite(points).all(axis=1))
+    inside[inside] &= (points[inside, 0] > room.x[0]) & (points[inside, 0] < room.x[1])
+    inside[inside] &= (points[inside, 2] > room.z[0]) & (points[inside, 2] < room.z[1])
+    _, above = room.cast(points[inside] + (0, 1e-4, 0), rays[inside] * (1, -1, 1))
+    seen = np.nan_to_num(camera.project(above), nan=-1.0)
+    in_view = ((seen >= 0) & (seen < camera.size)).all(axis=1)
+    panes = panes_seen(geometry.walls, Window(0, 0, *size), geometry.camera.size[0] / size[0])
+    shows = np.zeros(len(seen), np.bool_)
+    columns, rows = seen[in_view].astype(int).T
+    shows[in_view] = panes[rows, columns]
+    mirrored = np.zeros(len(pixels), np.bool_)
+    mirrored[inside] = shows
+    return mirrored.reshape(size[::-1])
