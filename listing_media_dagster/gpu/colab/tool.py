@@ -13,12 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from listing_media_dagster.gpu.routes.route import Listener, RouteFailed
+from listing_media_dagster.models.hardware import Hardware
 
 INSTALL = (
     "install it as a tool of its own (uv tool install google-colab-cli, Python 3.12 or later), then run `colab whoami`"
 )
 STARTING_SECONDS = 900
 FILE_SECONDS = 1800
+FREE_GPU = "T4"
+GPUS = {
+    FREE_GPU: Hardware("cuda", "T4", 12.0, 16.0, 14.5, (7, 5), fp16=True),
+    "L4": Hardware("cuda", "L4", 52.0, 24.0, 22.0, (8, 9), fp16=True, bf16=True),
+    "A100": Hardware("cuda", "A100", 83.0, 40.0, 39.0, (8, 0), fp16=True, bf16=True),
+    "H100": Hardware("cuda", "H100", 200.0, 80.0, 79.0, (9, 0), fp16=True, bf16=True),
+    "G4": Hardware("cuda", "G4", 170.0, 96.0, 94.0, (12, 0), fp16=True, bf16=True),
+}
+"""Colab's GPUs, about: what they run decides which weights are pulled there."""
 LARGEST_BUNDLE = 200 * 2**20
 """Bytes: the tool sends a file as one message."""
 
@@ -30,6 +40,11 @@ class ColabTool:
     command: str
     gpu: str
     poll_seconds: float = 0.5
+
+    @property
+    def hardware(self) -> Hardware:
+        """The session's GPU; one that isn't known here counts as the smallest."""
+        return GPUS.get(self.gpu, GPUS[FREE_GPU])
 
     def refusal(self) -> str | None:
         if shutil.which(self.command) is None:

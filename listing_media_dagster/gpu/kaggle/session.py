@@ -22,7 +22,7 @@ from pathlib import Path
 from pydantic import Field
 
 from listing_media_dagster.gpu.job import JobFolder, ModelJob
-from listing_media_dagster.gpu.kaggle.job_models import models_named
+from listing_media_dagster.gpu.job_models import models_named
 from listing_media_dagster.gpu.kaggle.session_weights import gather_bundles, pull_missing
 from listing_media_dagster.listing import Noun, Sha256
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from listing_media_dagster.gpu.kaggle.job_models import NamedModels, known_models
+from listing_media_dagster.gpu.job_models import NamedModels, known_models
+from listing_media_dagster.gpu.kaggle.shipment import T4
 from listing_media_dagster.models.catalogue import catalogue_entry
 from listing_media_dagster.models.packing import MANIFEST_NAME, BundleManifest
 from listing_media_dagster.models.weights import BadWeights, ModelMissing, is_here
@@ -55,7 +56,8 @@ def pull_missing(jobs: Iterable[NamedModels], models_dir: Path, say: Callable[[s
 def _missing(named: NamedModels, models_dir: Path) -> list[str]:
     here = {name for name in known_models((*named.one_of, *named.beside)) if is_here(catalogue_entry(name), models_dir)}
     one_is_here = any(name in here for name in named.one_of)
-    return [name for name in named.weights_wanted() if name not in here and not (one_is_here and name in named.one_of)]
+    wanted = named.weights_wanted(T4)
+    return [name for name in wanted if name not in here and not (one_is_here and name in named.one_of)]
 
 
 def _bundles(inputs: Path) -> Iterable[tuple[Path, BundleManifest]]:

@@ -14,12 +14,14 @@ from pydantic import Field
 
 from listing_media_dagster.gpu.job import ModelJob, Needs, WorkKind
 from listing_media_dagster.listing import Noun
+from listing_media_dagster.models.hardware import Hardware
 
 MACHINE_SHAPE = "NvidiaTeslaT4"
 """Two T4s. It is the only GPU machine that an ordinary account can ask for."""
 GPUS = 2
 T4_MEMORY_GB = 14.5
 """What of a T4's 16 GB a process can use."""
+T4 = Hardware("cuda", "T4", 29.0, 16.0, T4_MEMORY_GB, (7, 5), fp16=True)
 KAGGLES_LONGEST_SESSION = 12 * 3600
 SHORTEST_SESSION = 20 * 60
 START_UP_SECONDS = 240.0

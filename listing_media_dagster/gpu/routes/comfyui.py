@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from listing_media_dagster.gpu.job import JobFolder, ModelJob, Needs
-from listing_media_dagster.gpu.kaggle.job_models import models_named
+from listing_media_dagster.gpu.job_models import models_named
 from listing_media_dagster.gpu.routes.here import bench_here, work_at
 from listing_media_dagster.gpu.routes.route import Listener, RouteFailed, RouteReport
 from listing_media_dagster.models.catalogue import Stage

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from listing_media_dagster.gpu.job import JobFolder, ModelJob, Needs
-from listing_media_dagster.gpu.kaggle.job_models import known_models, models_named
+from listing_media_dagster.gpu.job_models import known_models, models_named
 from listing_media_dagster.gpu.kaggle.outbox import Outbox
 from listing_media_dagster.gpu.kaggle.shared_sessions import SharedSessions
-from listing_media_dagster.gpu.kaggle.shipment import DATASET, MODEL_VERSION, Limits, why_too_big
+from listing_media_dagster.gpu.kaggle.shipment import DATASET, MODEL_VERSION, T4, Limits, why_too_big
 from listing_media_dagster.gpu.routes.route import Listener, RouteReport
 from listing_media_dagster.settings import Settings
 
@@ -48,7 +48,7 @@ class KaggleRoute:
         named, limits = models_named(job), self.sessions.limits
         if named.one_of and not known_models(named.one_of):
             return f"{named.one_of[0]} isn't a model of the package's catalogue: sessions don't know it"
-        wanted = " ".join(named.weights_wanted())
+        wanted = " ".join(named.weights_wanted(T4))
         if not wanted or limits.internet or limits.datasets or limits.models:
             return None
         return (

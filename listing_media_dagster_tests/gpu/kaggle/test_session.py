@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from listing_media_dagster.gpu.job import Item, JobFolder, ModelJob, ModelRef, WorkKind
+from listing_media_dagster.gpu.job import JobFolder
+from listing_media_dagster.gpu.job_models import NamedModels
 from listing_media_dagster.gpu.kaggle import session
-from listing_media_dagster.gpu.kaggle.job_models import NamedModels, known_models, models_named
 from listing_media_dagster.gpu.kaggle.session_log import SessionLog, read_line
 from listing_media_dagster.gpu.kaggle.session_weights import gather_bundles, pull_missing
 from listing_media_dagster.models.catalogue import catalogue_entry
@@ -67,31 +67,6 @@ def test_a_log_that_is_read_again_is_told_once() -> None:
     assert [event.line for event in log.rest(["one", "two", "three"])] == ["three"]
     assert log.rest(["one", "two", "three"]) == []
     assert [event.line for event in log.rest(["one", "two", "three", "four"])] == ["four"]
-
-
-def test_models_are_found_wherever_a_job_names_them() -> None:
-    def ref(name: str) -> dict[str, str | None]:
-        return ModelRef(id=name).model_dump(mode="json")
-
-    staging = ModelJob(
-        id="j",
-        kind=WorkKind.STAGE,
-        model=ModelRef(id="a-workflow"),
-        items=(Item(id="i"),),
-        parameters={
-            "back_ends": [
-                {"name": "comfyui", "models": [ref("a-workflow")], "segmenter": None},
-                {"name": "diffusion", "models": [ref("sdxl-union"), ref("sd15-inpaint")], "segmenter": ref("seg")},
-                {"name": "path-traced", "models": [], "segmenter": None},
-            ],
-            "clip": {"model": ref("clip-vit-b32"), "threshold": 0.75},
-        },
-    )
-    named = models_named(staging)
-    assert named.one_of == ("a-workflow", "sdxl-union", "sd15-inpaint")
-    assert named.beside == ("seg", "clip-vit-b32")
-    assert known_models(named.one_of) == ["sdxl-union", "sd15-inpaint"]
-    assert named.weights_wanted() == ("sdxl-union", "clip-vit-b32")
 
 
 def test_only_what_no_bundle_brought_is_fetched(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Which models a job may need on Kaggle, wherever its parameters name them, and which of them a T4 can hold."""
+"""Which models a job may need where it is done, wherever its parameters name them, and which a GPU there can hold."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from listing_media_dagster.gpu.job import ModelJob, ModelRef
-from listing_media_dagster.gpu.kaggle.shipment import T4_MEMORY_GB
 from listing_media_dagster.models.catalogue import CatalogueEntry, catalogue_entry
+from listing_media_dagster.models.choose import Option, choose
+from listing_media_dagster.models.hardware import Hardware
 
 REFERENCE_KEYS = frozenset(ModelRef.model_fields)
 
@@ -20,10 +21,11 @@ class NamedModels:
     one_of: tuple[str, ...]
     beside: tuple[str, ...]
 
-    def weights_wanted(self) -> tuple[str, ...]:
-        """Return the models whose weights a session should have: the best of those that fit a T4, and all beside it."""
-        fitting = [name for name in self.one_of if (entry := _entry(name)) and fits_a_t4(entry)]
-        wanted = [*fitting[:1], *(name for name in self.beside if _entry(name))]
+    def weights_wanted(self, gpu: Hardware) -> tuple[str, ...]:
+        """Return the models whose weights a machine with `gpu` should have: the best that it runs, and all beside."""
+        options = [option for name in self.one_of if (entry := _entry(name)) and (option := _option(entry, gpu))]
+        best = [option.entry.id for option in sorted(options, key=lambda option: option.is_risky)[:1]]
+        wanted = [*best, *(name for name in self.beside if _entry(name))]
         return tuple(name for name in dict.fromkeys(wanted) if _has_weights(name))
 
 
@@ -47,14 +49,8 @@ def models_named(job: ModelJob) -> NamedModels:
     return NamedModels(tuple(dict.fromkeys(one_of)), tuple(dict.fromkeys(beside)))
 
 
-def fits_a_t4(entry: CatalogueEntry) -> bool:
-    if entry.vram_gb is None:
-        return True
-    return min(entry.vram_gb.resident, entry.vram_gb.offload or entry.vram_gb.resident) <= T4_MEMORY_GB
-
-
 def known_models(names: Iterable[str]) -> list[str]:
-    """Return those that the package's own catalogue has: sessions know no other."""
+    """Return those that the package's own catalogue has: machines elsewhere know no other."""
     return [name for name in names if _entry(name)]
 
 
@@ -68,3 +64,9 @@ def _entry(name: str) -> CatalogueEntry | None:
 def _has_weights(name: str) -> bool:
     entry = _entry(name)
     return entry is not None and any(part.is_pulled for part in entry.all_parts)
+
+
+def _option(entry: CatalogueEntry, gpu: Hardware) -> Option | None:
+    """Return how `gpu` runs a model; its licence was settled by whoever made the job."""
+    options = choose(entry.stages[0], gpu, entries=[entry], allowed_licences=[entry.id], slow_cpu=True).options
+    return options[0] if options else None
