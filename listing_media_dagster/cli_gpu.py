@@ -99,8 +99,8 @@ def _check(broker: str) -> None:
 
     try:
         workers = Board(broker).workers()
-    except BrokerDown as down:
-        _give_up(str(down))
+    except (BrokerDown, ValueError) as unusable:
+        _give_up(str(unusable))
     here = [worker for worker in workers if worker.name.startswith(f"{socket.gethostname()}:")]
     for worker in here:
         typer.echo(f"{worker.name} on {worker.device}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -14,9 +15,8 @@ TASK = "listing_media.work_off"
 
 
 def make_app(broker: str) -> Celery:
-    """Return the application on this broker. Raises `ValueError` for one that isn't Redis."""
-    if not broker.startswith(("redis://", "rediss://")):
-        raise ValueError("LISTING_MEDIA_BROKER has to be a redis:// or rediss:// URL: workers hold jobs by its leases")
+    """Return the application on this broker. Raises `ValueError` for one that isn't Redis, without repeating it."""
+    check_broker(broker)
     from celery import Celery
 
     app = Celery("listing_media_gpu", broker=broker, set_as_current=False)
@@ -48,6 +48,22 @@ def make_app(broker: str) -> Celery:
         },
     )
     return app
+
+
+def check_broker(broker: str) -> None:
+    """Raise `ValueError` for a URL that isn't Redis's. The libraries' own words hold pieces of its password."""
+    if not broker.startswith(("redis://", "rediss://")):
+        raise ValueError("LISTING_MEDIA_BROKER has to be a redis:// or rediss:// URL: workers hold jobs by its leases")
+    try:
+        parts = urlsplit(broker)
+        is_whole = bool(parts.hostname) and (parts.port is None or parts.port > 0) and not parts.fragment
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        raise ValueError(
+            "LISTING_MEDIA_BROKER isn't a URL of the form redis://user:password@host:6379/0; "
+            "write /, #, ? and @ in a password as %2F, %23, %3F and %40"
+        )
 
 
 def send_ticket(app: Celery, ticket: Ticket, queue: str = QUEUE) -> None:

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from listing_media_dagster.gpu.celery.app import check_broker
+
 State = Literal["queued", "running", "cancelling", "done", "failed", "cancelled"]
 ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
 PREFIX = "listing-media:gpu:"
@@ -132,12 +134,14 @@ return 1
 class Board:
     """The jobs of one broker. Safe to use from several threads; every call raises `BrokerDown` if Redis doesn't answer.
 
-    `lease_seconds`: a worker that hasn't renewed its hold on a job for so long is taken for dead.
+    `lease_seconds`: a worker that hasn't renewed its hold on a job for so long is taken for dead. Raises `ValueError`
+    for a URL that isn't Redis's.
     """
 
     def __init__(self, url: str, lease_seconds: float = 30.0) -> None:
         import redis
 
+        check_broker(url)
         self.lease_seconds = lease_seconds
         self._redis: Any = redis.Redis.from_url(
             url,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dagster_celery.make_app import make_app
 from dagster_celery.tasks import create_execute_job_task, create_resume_job_task
 
+from listing_media_dagster.gpu.celery.app import check_broker
 from listing_media_dagster.settings import settings
 
 
@@ -16,6 +17,10 @@ def _broker() -> str:
     broker = settings().broker
     if broker is None:
         raise SystemExit("LISTING_MEDIA_BROKER isn't set: it names the Redis that runs are taken from, redis://…")
+    try:
+        check_broker(broker.get_secret_value())
+    except ValueError as wrong:
+        raise SystemExit(str(wrong)) from None
     return broker.get_secret_value()
 
 

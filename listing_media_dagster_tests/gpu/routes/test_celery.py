@@ -311,3 +311,17 @@ class TestRefusals:
 )
 def test_a_job_waits_where_only_workers_that_are_large_enough_look(needed, sizes, queue):
     assert queue_for(needed, sizes) == queue
+
+
+@pytest.mark.parametrize(
+    "broker",
+    [
+        "redis://:hush/hush@host:6379/0",
+        "redis://:hush#x@host:1/0",
+        "redis://u:hush@host:hush/0",
+        "redis://[::hush@host",
+    ],
+)
+def test_a_broker_that_is_no_url_is_said_without_any_of_its_password(broker: str) -> None:
+    refusal = CeleryRoute(broker, lambda: None).refusal(Needs(gpu="optional"))  # type: ignore[arg-type, return-value]
+    assert refusal and "%2F" in refusal and "hush" not in refusal
