@@ -17,6 +17,7 @@ from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.disclosure.operations import describe
 from listing_media_dagster.gpu.job import Item, ItemResult, ModelJob, WorkKind
 from listing_media_dagster.gpu.router import Routed
+from listing_media_dagster.gpu.routes.route import RouteFailed
 from listing_media_dagster.gpu.work.animate import CLIP, PICTURE, ROOM, VERSION
 from listing_media_dagster.listing import ALL_FILES, Listing, Operation, Photo, PhotoSet, StoredImage, StoredObject
 from listing_media_dagster.models.catalogue import Stage
@@ -134,6 +135,15 @@ def _animated(
 
     try:
         return made, (send(named_for(job, stage), files, take),)
-    except dg.Failure as failed:
-        stage.say(f"asked to animate, not done: {failed.description}")
+    except (dg.Failure, RouteFailed) as failed:
+        stage.say(f"asked to animate, not done: {lasting_reason(failed)}")
         return made, ()
+
+
+def lasting_reason(failed: dg.Failure | RouteFailed) -> str:
+    """Return why the film goes without what was to be made for it; raises what may succeed at another time."""
+    if isinstance(failed, RouteFailed):
+        if failed.may_succeed_later:
+            raise failed
+        return str(failed)
+    return failed.description or "the model work failed"

@@ -10,12 +10,13 @@ import dagster as dg
 import numpy as np
 from numpy.typing import NDArray
 
-from listing_media_dagster.assets.animation import Choose, Read, Send
+from listing_media_dagster.assets.animation import Choose, Read, Send, lasting_reason
 from listing_media_dagster.assets.chosen_models import ChosenModels
 from listing_media_dagster.assets.model_work import StoredFiles, named_for
 from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.gpu.job import Item, ItemResult, ModelJob, WorkKind
 from listing_media_dagster.gpu.router import Routed
+from listing_media_dagster.gpu.routes.route import RouteFailed
 from listing_media_dagster.gpu.work.depth import NEARNESS, PICTURE
 from listing_media_dagster.listing import Photo, StoredImage, StoredObject
 from listing_media_dagster.models.catalogue import Stage
@@ -95,8 +96,8 @@ def _measured(
 
     try:
         return made, (send(named_for(job, stage), files, take),)
-    except dg.Failure as failed:
-        stage.say(f"filmed without depth: {failed.description}")
+    except (dg.Failure, RouteFailed) as failed:
+        stage.say(f"filmed without depth: {lasting_reason(failed)}")
         return made, ()
 
 

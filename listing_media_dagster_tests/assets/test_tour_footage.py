@@ -19,8 +19,10 @@ from listing_media_dagster.assets import tour_video as tour_video_module
 from listing_media_dagster.assets.animation import WORDS
 from listing_media_dagster.assets.chosen_models import ChosenModels
 from listing_media_dagster.gpu.job import ModelRef, Needs
+from listing_media_dagster.gpu.routes.route import RouteFailed
 from listing_media_dagster.gpu.work import animate, depth
 from listing_media_dagster.gpu.work.models import ModelsFound
+from listing_media_dagster.listing import Operation, OperationName
 from listing_media_dagster.models.catalogue import Stage
 from listing_media_dagster.models.model import AnimateRequest, ModelFailed
 from listing_media_dagster.tour.storyboard import build_storyboard
@@ -167,3 +169,37 @@ def test_a_depth_model_gives_the_camera_move_depth_once(scored: Pipeline, models
     (role,) = [role for role in film.companions if role.startswith("nearness ")]
     before = scored.photo_set("tour_video").companions[role]
     assert filmed(scored).companions[role] == before
+
+
+def test_a_staged_room_brings_its_own_depth(scored: Pipeline, models: Any) -> None:
+    models(none)
+    was = scored.photo_set("clip_scores")
+    depth_map = np.tile(np.linspace(6000, 1500, 496).astype(np.uint16)[:, None], (1, 744))
+    stored = scored.store.write("listings/house-1/clip_scores/depth.png", cv2.imencode(".png", depth_map)[1].tobytes())
+    staging = Operation(name=OperationName.VIRTUAL_STAGING, version="1")
+    photos = tuple(
+        photo.model_copy(
+            update={
+                "base": photo.image,
+                "operations": (staging,),
+                "attachments": {**photo.attachments, "depth.png": stored},
+            }
+        )
+        for photo in was.photos
+    )
+    scored.resource.photo_sets().save(was.model_copy(update={"photos": photos}))
+    film = filmed(scored)
+    assert film.parameters["poster_of"]["nearness"][0] == stored.sha256
+    assert film.parameters["poster_of"]["label"] == "Virtually staged"
+
+
+def test_where_no_route_takes_the_work_the_film_is_made_all_the_same(
+    scored: Pipeline, models: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nowhere(*asked: Any, **how: Any) -> Any:
+        raise RouteFailed("nothing here can do it: GPU time is spent", may_succeed_later=False)
+
+    models(dolly, Stage.ANIMATION, Stage.DEPTH)
+    monkeypatch.setattr(model_work.ModelWork, "send", nowhere)
+    said = " ".join(filmed(scored).stage.messages)
+    assert "asked to animate, not done: nothing here can do it" in said and "filmed without depth" in said
