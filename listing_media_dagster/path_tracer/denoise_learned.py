@@ -13,7 +13,10 @@ from listing_media_dagster.path_tracer.materials import Image
 
 @cache
 def _oidn() -> ModuleType:
-    """Import pyoidn without torch, which it loads only to see whether it is there: 500 MB and two seconds."""
+    """Import pyoidn without torch, which it loads only to see whether it is there: 500 MB and two seconds.
+
+    pyoidn has no switch for that; where torch is loaded already there is nothing to save, and it stays in sight.
+    """
     hidden = "torch" not in sys.modules
     if hidden:
         sys.modules["torch"] = None  # type: ignore[assignment]

@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from listing_media_dagster.listing import Operation, Verdict
 from listing_media_dagster.models.model import ModelFailed
+from listing_media_dagster.staging.arrays import Mask, Rgb
 from listing_media_dagster.staging.room import NotARoom, Opening
 from listing_media_dagster.staging.room_geometry import estimate_room_geometry
 from listing_media_dagster.staging.seeds import FURTHER_SEEDS, Attempt
 from listing_media_dagster.staging.structure_gate import judge_structure
-
-Rgb = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 
 
 class CannotAlter(ValueError):

@@ -14,11 +14,11 @@ from time import perf_counter as clock
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from listing_media_dagster.path_tracer.materials import Image, Material
 from listing_media_dagster.path_tracer.solids import Part
 from listing_media_dagster.staging.arrangement import Arrangement
+from listing_media_dagster.staging.arrays import Mask, Planes, Rgb
 from listing_media_dagster.staging.camera_look import camera_look
 from listing_media_dagster.staging.detail import irradiance
 from listing_media_dagster.staging.foreground import SightLines, sight_lines
@@ -32,8 +32,6 @@ from listing_media_dagster.staging.render import Stage, Traced, Window, load_sta
 from listing_media_dagster.staging.room import PhotoCamera, RoomGeometry
 from listing_media_dagster.staging.scene import PLANES, StandIn, furniture, stand_in
 from listing_media_dagster.staging.shadow import (
-    Mask,
-    Planes,
     carried_over,
     dimming,
     fading_out,
@@ -45,8 +43,6 @@ from listing_media_dagster.staging.shadow import (
 )
 from listing_media_dagster.staging.silhouette import silhouette
 from listing_media_dagster.staging.sunlight import sun_on_floor, sun_on_rugs
-
-Rgb = NDArray[np.uint8]
 
 MARGIN = 0.6  # m round the furniture in which its shadow may show
 PIXELS, EMPTY_PIXELS, MIRROR_PIXELS = 600_000, 40_000, 60_000  # traced at most; larger windows are traced reduced

@@ -17,6 +17,7 @@ from listing_media_dagster.listing import Operation, OperationName, Verdict, fin
 from listing_media_dagster.models.model import EditRequest, ImageEditor, ModelFailed, Segmenter
 from listing_media_dagster.models.weights_folder import BadWeights, ModelMissing
 from listing_media_dagster.staging.altered import AlteredPicture, Architecture, CannotAlter, alter_until_accepted
+from listing_media_dagster.staging.arrays import Mask, Rgb
 from listing_media_dagster.staging.further_measures import weighed
 from listing_media_dagster.staging.redraw import Ask, Redrawn, redraw, refuse_test_models
 from listing_media_dagster.staging.registration import Misregistered, laid_over
@@ -27,8 +28,6 @@ from listing_media_dagster.staging.structure_measures import components, grown
 from listing_media_dagster.staging.surfaces import CEILING, FLOOR, LOOSE, OPENINGS, RUG, WALL, of_classes
 
 VERSION = "1"
-Rgb = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 Progress = Callable[[str], None]
 
 SMALLEST = 2e-4  # share of the picture: what is smaller is a speck of the segmentation

@@ -13,11 +13,12 @@ import numpy as np
 
 from listing_media_dagster.path_tracer.denoise import Surfaces, single_surface
 from listing_media_dagster.path_tracer.materials import Image
+from listing_media_dagster.staging.arrays import Floats, Mask
 from listing_media_dagster.staging.reduction import Reduced
 from listing_media_dagster.staging.render import LoadedStage, Traced, Window
-from listing_media_dagster.staging.room import Floats, PhotoCamera
+from listing_media_dagster.staging.room import PhotoCamera
 from listing_media_dagster.staging.scene import StandIn
-from listing_media_dagster.staging.shadow import Mask, carried_over
+from listing_media_dagster.staging.shadow import carried_over
 
 EPSILON = 0.05  # keeps radiance / reflectance finite on black things and leaves glass as it is
 SAME_PLANE = 0.012  # m off a surface at which light is no longer taken from there

@@ -20,6 +20,7 @@ from listing_media_dagster.listing import fingerprint
 from listing_media_dagster.models.model import EditRequest, ImageEditor, ModelFailed, Segmenter
 from listing_media_dagster.models.weights_folder import BadWeights, ModelMissing
 from listing_media_dagster.staging.arrangement import Arrangement
+from listing_media_dagster.staging.arrays import Mask
 from listing_media_dagster.staging.back_ends import CannotStage, Progress, StagedRoom, StagingRequest, SurveyedRoom
 from listing_media_dagster.staging.composite import StagedPixels
 from listing_media_dagster.staging.further_measures import KEPT_LEAST, furniture_kept, weighed
@@ -30,7 +31,7 @@ from listing_media_dagster.staging.rendered import FurnishableRoom, RenderedStag
 from listing_media_dagster.staging.retouch import Cutting, cut_round, furnished
 from listing_media_dagster.staging.seeds import Made
 from listing_media_dagster.staging.structure_measures import grown
-from listing_media_dagster.staging.surfaces import Mask, protected_regions
+from listing_media_dagster.staging.surfaces import protected_regions
 
 VERSION = "1"
 

@@ -16,10 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listing_media_dagster.photo.line_segments import Segments, lengths
+from listing_media_dagster.staging.arrays import Floats, Mask
 from listing_media_dagster.staging.manhattan import Frame, angles_off
-
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 WORKING_SIDE = 480
 ALONG_AXIS = np.radians(1.6)

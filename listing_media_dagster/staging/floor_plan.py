@@ -12,9 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from listing_media_dagster.staging.room import Floats, Opening, RoomGeometry, Wall
-
-Mask = NDArray[np.bool_]
+from listing_media_dagster.staging.arrays import Floats, Mask
+from listing_media_dagster.staging.room import Opening, RoomGeometry, Wall
 
 CELL = 0.05
 REACH_X = 7.0  # m to either side of the camera

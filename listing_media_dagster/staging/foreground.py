@@ -10,11 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from listing_media_dagster.staging.room import Floats, PhotoCamera, RoomGeometry
-
-Mask = NDArray[np.bool_]
+from listing_media_dagster.staging.arrays import Floats, Mask
+from listing_media_dagster.staging.room import PhotoCamera, RoomGeometry
 
 NEARLY, NEARLY_SHARE = 0.3, 0.06  # m, and share of the distance, by which a wall's foot may be found too near
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from listing_media_dagster.path_tracer.materials import Image
+from listing_media_dagster.staging.arrays import Mask, Rgb
 from listing_media_dagster.staging.camera_look import CameraLook
 from listing_media_dagster.staging.detail import Irradiance, furniture_in_detail
 from listing_media_dagster.staging.light import RoomLight, linear_light
@@ -17,9 +17,7 @@ from listing_media_dagster.staging.reduction import Reduced
 from listing_media_dagster.staging.render import LoadedStage, Window
 from listing_media_dagster.staging.room import RoomGeometry
 from listing_media_dagster.staging.scene import StandIn
-from listing_media_dagster.staging.shadow import Mask, carried_over, panes_seen
-
-Rgb = NDArray[np.uint8]
+from listing_media_dagster.staging.shadow import carried_over, panes_seen
 
 STRIP, OVERLAP = 1_000_000, 20  # pixels that are laid in at a time; rows that strips share, for blurs to reach
 BAND, BESIDE = 96, 8  # rows of furniture that are traced at full size at a time; pixels round them that are, too

@@ -16,13 +16,10 @@ from numpy.typing import NDArray
 
 from listing_media_dagster.path_tracer.materials import Colour, Image, Material
 from listing_media_dagster.path_tracer.solids import Part
+from listing_media_dagster.staging.arrays import Floats, Mask, Planes, Rgb
 from listing_media_dagster.staging.render import Stage, trace, whole
-from listing_media_dagster.staging.room import Floats, PhotoCamera, RoomGeometry
+from listing_media_dagster.staging.room import PhotoCamera, RoomGeometry
 from listing_media_dagster.staging.scene import PLANES, SIDES, StandIn
-
-Rgb = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
-Planes = NDArray[np.int8]  # which of `scene.PLANES` a pixel shows
 
 THUMBNAIL = 96  # px wide
 SAMPLES, GUIDE_SAMPLES = 16, 2  # a pixel of the thumbnail

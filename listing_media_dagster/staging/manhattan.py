@@ -9,13 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from listing_media_dagster.photo.line_segments import Segments, lengths
 from listing_media_dagster.photo.perspective import find_verticals
+from listing_media_dagster.staging.arrays import Floats
 from listing_media_dagster.staging.room import PhotoCamera
-
-Floats = NDArray[np.float64]
 
 USUAL_FOCAL = 0.58
 """Interiors are shot at 16 to 28 mm on 36 mm: the median focal length in long edges, and how far (log) it strays."""

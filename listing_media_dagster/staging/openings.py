@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from listing_media_dagster.staging.glazing import Framed, joined_panes
 from listing_media_dagster.staging.room import Opening, PhotoCamera, Wall
 
-Floats = NDArray[np.float64]
-
 PX_PER_HEIGHT = 60.0  # px of the flattened wall for each camera height
 LARGEST_WALL = 900  # px along
 SKIRTING, CORNICE = 0.16, 0.1  # camera heights left out at the wall's foot and top

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listing_media_dagster.staging.arrangement import Arrangement, PlacedPiece
+from listing_media_dagster.staging.arrays import Floats
 from listing_media_dagster.staging.floor_plan import CELL, CORNER, plan_floor
 from listing_media_dagster.staging.layouts.setting import box, hull, outline
-from listing_media_dagster.staging.room import Floats, PhotoCamera, RoomGeometry, Wall
+from listing_media_dagster.staging.room import PhotoCamera, RoomGeometry, Wall
 
 SCALE = round(1 / CELL) * 3  # px per m
 FLOOR, UNSEEN, OUTSIDE, CLEAR = (236, 229, 216), (214, 214, 214), (250, 250, 250), (250, 214, 190)

@@ -17,6 +17,7 @@ from listing_media_dagster.listing import Operation, OperationName, Verdict, fin
 from listing_media_dagster.models.model import EditRequest, ImageEditor, ModelFailed, Upscaler
 from listing_media_dagster.models.weights_folder import BadWeights, ModelMissing
 from listing_media_dagster.staging.altered import AlteredPicture, Architecture, CannotAlter, alter_until_accepted
+from listing_media_dagster.staging.arrays import Rgb
 from listing_media_dagster.staging.redraw import Ask, Redrawn, redraw, refuse_test_models
 from listing_media_dagster.staging.registration import Misregistered, laid_over
 from listing_media_dagster.staging.render import Window
@@ -24,7 +25,6 @@ from listing_media_dagster.staging.seeds import Attempt
 from listing_media_dagster.staging.structure_gate import KNOWN_LIMITS
 
 VERSION = "1"
-Rgb = NDArray[np.uint8]
 Progress = Callable[[str], None]
 
 STRENGTH = 0.2  # of the redrawing: share of the noise that is put in and taken out again

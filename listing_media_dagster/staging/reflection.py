@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from listing_media_dagster.path_tracer.materials import Image, Material
 from listing_media_dagster.path_tracer.solids import Part
+from listing_media_dagster.staging.arrays import Floats
 from listing_media_dagster.staging.light import linear_light
 from listing_media_dagster.staging.render import Stage, Window
-from listing_media_dagster.staging.room import Floats, PhotoCamera, RoomGeometry
+from listing_media_dagster.staging.room import PhotoCamera, RoomGeometry
 from listing_media_dagster.staging.scene import StandIn
 
 ROUGHNESS = 0.12  # of floor varnish

@@ -11,12 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from listing_media_dagster.staging.arrays import Floats, Image, Mask, Rgb
 from listing_media_dagster.staging.structure_measures import DARKEST
-
-Rgb = NDArray[np.uint8]
-Image = NDArray[np.float32]
-Mask = NDArray[np.bool_]
-Floats = NDArray[np.float64]
 
 FARTHEST, ZOOM_MOST, TURN_MOST = 0.05, 0.08, 3.0  # of the long side; of the scale; degrees
 STILL_PX, STILL_ZOOM = 0.15, 0.0003  # below, the picture is left as it is: resampling would only soften it

@@ -14,7 +14,8 @@ from listing_media_dagster.path_tracer.denoise_learned import denoised
 from listing_media_dagster.path_tracer.materials import Colour, Image, Material
 from listing_media_dagster.path_tracer.mitsuba_scene import load_mitsuba, shapes, without_gaps
 from listing_media_dagster.path_tracer.solids import Part
-from listing_media_dagster.staging.room import Floats, PhotoCamera
+from listing_media_dagster.staging.arrays import Floats
+from listing_media_dagster.staging.room import PhotoCamera
 
 DEPTH = 4  # edges of a path: light that has bounced twice off the room
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from listing_media_dagster.path_tracer.solids import turned
 from listing_media_dagster.staging.arrangement import Arrangement, PlacedPiece
+from listing_media_dagster.staging.arrays import Floats
 from listing_media_dagster.staging.furniture.designs import Design
 from listing_media_dagster.staging.furniture.finishes import SURFACES
-from listing_media_dagster.staging.room import Floats, RoomGeometry
+from listing_media_dagster.staging.room import RoomGeometry
 
 ROUNDING = 0.011  # share of a size by which it may miss what the design allows
 FARTHEST = 15.0  # m from the camera

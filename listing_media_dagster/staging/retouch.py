@@ -10,15 +10,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from listing_media_dagster.staging.arrays import Image, Mask, Rgb
 from listing_media_dagster.staging.render import Window
 from listing_media_dagster.staging.shadow import carried_over
 from listing_media_dagster.staging.structure_measures import DARKEST
-
-Rgb = NDArray[np.uint8]
-Image = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 CONTEXT = 0.15  # of the mask's box, shown to the model on every side
 PROPORTIONS = (2.0, 1.5, 1.0, 2 / 3, 0.5)  # width over height of what a model is shown, if it isn't the whole photo

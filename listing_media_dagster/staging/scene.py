@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from listing_media_dagster.path_tracer.materials import Material
 from listing_media_dagster.path_tracer.solids import Part, moved, quad, turned
 from listing_media_dagster.staging.arrangement import Arrangement, PlacedPiece
+from listing_media_dagster.staging.arrays import Floats
 from listing_media_dagster.staging.furniture.designs import Design
 from listing_media_dagster.staging.furniture.finishes import material_of
-from listing_media_dagster.staging.room import Floats, Opening, PhotoCamera, RoomGeometry, Wall
+from listing_media_dagster.staging.room import Opening, PhotoCamera, RoomGeometry, Wall
 
 CEILING = 2.6  # m where the photo doesn't tell
 BEHIND = 1.2  # m from the camera to the wall behind it: photographers stand with their back to it

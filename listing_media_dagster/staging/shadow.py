@@ -6,14 +6,11 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from listing_media_dagster.path_tracer.materials import Image
+from listing_media_dagster.staging.arrays import Mask, Planes
 from listing_media_dagster.staging.render import Window
 from listing_media_dagster.staging.room import Wall
-
-Mask = NDArray[np.bool_]
-Planes = NDArray[np.int8]  # which of `scene.PLANES` a pixel shows
 
 FAINT, PLAIN = 0.008, 0.03  # darkening that is dropped, and that is kept whole
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from listing_media_dagster.path_tracer.materials import Image
 from listing_media_dagster.path_tracer.solids import Part
+from listing_media_dagster.staging.arrays import Floats
 from listing_media_dagster.staging.render import Window
-from listing_media_dagster.staging.room import Floats, PhotoCamera
+from listing_media_dagster.staging.room import PhotoCamera
 
 FINER = 4  # subpixels a side
 NEAR = 0.05  # m before the camera, where triangles are cut off

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listing_media_dagster.photo.line_segments import Segments
+from listing_media_dagster.staging.arrays import Mask
 from listing_media_dagster.staging.floor import ALONG_AXIS
 from listing_media_dagster.staging.manhattan import Frame, angles_off
-
-Mask = NDArray[np.bool_]
 
 DOWN, UP = 0.04, 0.02  # share of the height that an edge runs below, and above, the floor's far edge
 WIDEST, NARROWEST = 0.16, 0.008  # share of the width

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from listing_media_dagster.path_tracer.materials import Image
 from listing_media_dagster.path_tracer.solids import Part
+from listing_media_dagster.staging.arrays import Mask
 from listing_media_dagster.staging.light import linear_light
 from listing_media_dagster.staging.reflection import FLAT
 from listing_media_dagster.staging.render import Window, whole
@@ -20,8 +21,6 @@ from listing_media_dagster.staging.room import PhotoCamera, RoomGeometry
 from listing_media_dagster.staging.scene import StandIn
 from listing_media_dagster.staging.shadow import blurred, panes_seen
 from listing_media_dagster.staging.silhouette import silhouette
-
-Mask = NDArray[np.bool_]
 
 WORKING_SIDE = 720  # px
 BRIGHTER = 1.7  # times the floor around

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from listing_media_dagster.staging.arrays import Mask
 from listing_media_dagster.staging.room import RoomGeometry
 from listing_media_dagster.staging.structure_measures import filled, grown
 
-Mask = NDArray[np.bool_]
 Classes = NDArray[np.uint8]
 
 WALL, FLOOR, CEILING, WINDOW, DOOR, RUG = 0, 3, 5, 8, 14, 28

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listing_media_dagster.photo.line_segments import Segments
+from listing_media_dagster.staging.arrays import Floats
 from listing_media_dagster.staging.floor import ALONG_AXIS, Boundary
 from listing_media_dagster.staging.manhattan import Frame, angles_off
 from listing_media_dagster.staging.openings import flatten_wall, slopes
 from listing_media_dagster.staging.room import PhotoCamera, Wall
-
-Floats = NDArray[np.float64]
 
 SHORTEST_RUN = 0.02  # share of the picture's width
 SHORTEST_WALL = 0.25  # camera heights

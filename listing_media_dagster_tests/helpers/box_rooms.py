@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from listing_media_dagster.staging.room import Floats, Opening, PhotoCamera, RoomGeometry, Wall
+from listing_media_dagster.staging.arrays import Floats
+from listing_media_dagster.staging.room import Opening, PhotoCamera, RoomGeometry, Wall
 
 # kind, from and to along the wall from the room's own corner, bottom, top, in m
 Hole = tuple[str, float, float, float, float]

@@ -9,7 +9,7 @@ from listing_media_dagster.staging.arrangement import Size
 from listing_media_dagster.staging.furniture.shells import Points, fitted
 from listing_media_dagster.staging.furniture.sofas import tapered_legs
 from listing_media_dagster.staging.furniture.soft_solids import (
-    beam,
+    bar,
     bolster,
     cord,
     leaning,
@@ -126,11 +126,11 @@ def upholstered_bench(size: Size, seed: int) -> list[Part]:
         "upholstery", (width, 0.12, depth), seed, 0.035, (0.0, 0.022, 0.0), 0.0025, 0.004, 0.04, (0, height - 0.07, 0)
     )
     apron = [
-        beam("legs", (-width / 2 + 0.06, height - 0.145, z), (width / 2 - 0.06, height - 0.145, z), (0.024, 0.045))
+        bar("legs", (-width / 2 + 0.06, height - 0.145, z), (width / 2 - 0.06, height - 0.145, z), (0.024, 0.045))
         for z in (depth / 2 - 0.06, -depth / 2 + 0.06)
     ]
     ends = [
-        beam("legs", (x, height - 0.145, -depth / 2 + 0.06), (x, height - 0.145, depth / 2 - 0.06), (0.024, 0.045))
+        bar("legs", (x, height - 0.145, -depth / 2 + 0.06), (x, height - 0.145, depth / 2 - 0.06), (0.024, 0.045))
         for x in (width / 2 - 0.06, -width / 2 + 0.06)
     ]
     return fitted([*seat, *apron, *ends, *tapered_legs(width, depth, height - 0.15, 0.07, 0.02)], size)

@@ -9,7 +9,7 @@ import numpy as np
 from listing_media_dagster.path_tracer.solids import Part, moved, tube, turned
 from listing_media_dagster.staging.arrangement import Size
 from listing_media_dagster.staging.furniture.shells import Points, fitted
-from listing_media_dagster.staging.furniture.soft_solids import beam, leaning, padded, pillow, rounded_box
+from listing_media_dagster.staging.furniture.soft_solids import bar, leaning, padded, pillow, rounded_box
 from listing_media_dagster.staging.furniture.textiles import Cloth, Couch, draped
 
 BEDDING = ("mattress", "duvet", "pillows", "cushions", "throw")
@@ -45,7 +45,7 @@ def upholstered_bed(size: Size, seed: int) -> list[Part]:
     for sx in (-1, 1):
         for sz in (-1, 1):
             x, z = sx * (width / 2 - 0.12), sz * (depth / 2 - 0.14)
-            parts.append(beam("legs", (x, 0.13, z), (x, 0.0, z), (0.05, 0.05), (0.034, 0.034), 0.012))
+            parts.append(bar("legs", (x, 0.13, z), (x, 0.0, z), (0.05, 0.05), (0.034, 0.034), 0.012))
     parts += bedding((width - 0.16, length - 0.09), rail - 0.04, -depth / 2 + board + 0.01, seed)
     return fitted(parts, size)
 
@@ -57,26 +57,22 @@ def panel_bed(size: Size, seed: int) -> list[Part]:
     back, front, x = -depth / 2 + post / 2, depth / 2 - post / 2, width / 2 - post / 2
     parts: list[Part] = []
     for side in (-1, 1):
-        parts.append(beam("frame", (side * x, 0, back), (side * x, height - 0.02, back), (post, post), radius=0.008))
-        parts.append(beam("frame", (side * x, 0, front), (side * x, rail + 0.10, front), (post, post), radius=0.008))
+        parts.append(bar("frame", (side * x, 0, back), (side * x, height - 0.02, back), (post, post), radius=0.008))
+        parts.append(bar("frame", (side * x, 0, front), (side * x, rail + 0.10, front), (post, post), radius=0.008))
         parts.append(
-            beam(
-                "frame", (side * (x - 0.04), rail - 0.09, back), (side * (x - 0.04), rail - 0.09, front), (0.026, 0.17)
-            )
+            bar("frame", (side * (x - 0.04), rail - 0.09, back), (side * (x - 0.04), rail - 0.09, front), (0.026, 0.17))
         )
-    parts.append(beam("frame", (-width / 2, height - 0.012, back), (width / 2, height - 0.012, back), (0.085, 0.024)))
-    parts.append(beam("frame", (-x, height - 0.07, back), (x, height - 0.07, back), (0.035, 0.09)))
-    parts.append(beam("frame", (-x, 0.45, back), (x, 0.45, back), (0.035, 0.11)))
+    parts.append(bar("frame", (-width / 2, height - 0.012, back), (width / 2, height - 0.012, back), (0.085, 0.024)))
+    parts.append(bar("frame", (-x, height - 0.07, back), (x, height - 0.07, back), (0.035, 0.09)))
+    parts.append(bar("frame", (-x, 0.45, back), (x, 0.45, back), (0.035, 0.11)))
     boards = max(5, round(width / 0.14))
     each = (2 * x - post) / boards
     for number in range(boards):
         at = -x + post / 2 + each * (number + 0.5)
         parts.append(
-            beam(
-                "frame", (at, 0.48, back), (at, height - 0.09, back), (each - 0.003, 0.018), radius=0.004, up=(0, 0, 1)
-            )
+            bar("frame", (at, 0.48, back), (at, height - 0.09, back), (each - 0.003, 0.018), radius=0.004, up=(0, 0, 1))
         )
-    parts.append(beam("frame", (-x, rail - 0.05, front), (x, rail - 0.05, front), (0.03, 0.25)))
+    parts.append(bar("frame", (-x, rail - 0.05, front), (x, rail - 0.05, front), (0.03, 0.25)))
     inside = (width - 0.13, depth - 2 * post - 0.02)
     parts += bedding(inside, rail - 0.09, -depth / 2 + post + 0.01, seed, 0.25, 0.24, True)
     return fitted(parts, size)
@@ -87,28 +83,28 @@ def platform_bed(size: Size, seed: int) -> list[Part]:
     width, height, depth = size
     top, board = 0.22, 0.10
     parts = [
-        beam("frame", (-width / 2, top - 0.045, z), (width / 2, top - 0.045, z), (0.11, 0.09), radius=0.012)
+        bar("frame", (-width / 2, top - 0.045, z), (width / 2, top - 0.045, z), (0.11, 0.09), radius=0.012)
         for z in (-depth / 2 + board + 0.055, depth / 2 - 0.055)
     ]
     for side in (-1, 1):
         x = side * (width / 2 - 0.055)
         parts.append(
-            beam("frame", (x, top - 0.045, -depth / 2 + board), (x, top - 0.045, depth / 2), (0.11, 0.09), radius=0.012)
+            bar("frame", (x, top - 0.045, -depth / 2 + board), (x, top - 0.045, depth / 2), (0.11, 0.09), radius=0.012)
         )
         for z in (-depth / 2 + 0.35, depth / 2 - 0.30):
             foot = side * (width / 2 - 0.22)
-            parts.append(beam("legs", (foot, 0, z), (foot, top - 0.05, z), (0.09, 0.09)))
+            parts.append(bar("legs", (foot, 0, z), (foot, top - 0.05, z), (0.09, 0.09)))
     for number in range(3):
         y = 0.30 + (height - 0.34) * number / 2.6
         each = (height - 0.34) / 2.6
         lean = -0.055 * (y - 0.2) / (height - 0.2)
         z = -depth / 2 + board - 0.02 + lean
         parts.append(
-            beam("frame", (-width / 2 + 0.02, y, z), (width / 2 - 0.02, y, z), (0.026, each - 0.008), radius=0.008)
+            bar("frame", (-width / 2 + 0.02, y, z), (width / 2 - 0.02, y, z), (0.026, each - 0.008), radius=0.008)
         )
     low, high = -depth / 2 + board - 0.035, -depth / 2 + 0.012
     parts += [
-        beam("frame", (x, 0.1, low), (x, height - 0.03, high), (0.06, 0.022))
+        bar("frame", (x, 0.1, low), (x, height - 0.03, high), (0.06, 0.022))
         for x in (-width / 2 + 0.20, 0.0, width / 2 - 0.20)
     ]
     inside = (width - 0.20, depth - board - 0.12)
@@ -134,9 +130,9 @@ def metal_bed(size: Size, seed: int) -> list[Part]:
             reach = top if abs(at) < x - bend else top - bend + np.sqrt(bend**2 - (abs(at) - x + bend) ** 2)
             parts.append(tube("frame", [(at, low, z), (at, reach, z)], thick * 0.5, 10))
     parts += [
-        beam("frame", (at, rail - 0.03, -span), (at, rail - 0.03, span), (0.022, 0.05)) for at in (0.035 - x, x - 0.035)
+        bar("frame", (at, rail - 0.03, -span), (at, rail - 0.03, span), (0.022, 0.05)) for at in (0.035 - x, x - 0.035)
     ]
-    parts.append(beam("frame", (-x, rail - 0.03, span), (x, rail - 0.03, span), (0.022, 0.05)))
+    parts.append(bar("frame", (-x, rail - 0.03, span), (x, rail - 0.03, span), (0.022, 0.05)))
     inside = (width - 0.13, depth - 4 * thick - 0.02)
     parts += bedding(inside, rail - 0.03, -depth / 2 + 2 * thick + 0.01, seed, 0.23, 0.34, True)
     return fitted(parts, size)
@@ -152,11 +148,11 @@ def child_bed(size: Size, seed: int) -> list[Part]:
         parts += moved([board.part("frame")], None, (0, 0.12 + (top - 0.12) / 2, z))
         for side in (-1, 1):
             x = side * (width / 2 - 0.035)
-            parts.append(beam("legs", (x, 0.16, z), (x, 0, z), (0.05, thick), (0.036, thick * 0.8), 0.008, (0, 0, 1)))
+            parts.append(bar("legs", (x, 0.16, z), (x, 0, z), (0.05, thick), (0.036, thick * 0.8), 0.008, (0, 0, 1)))
     for side in (-1, 1):
         x = side * (width / 2 - 0.07)
         parts.append(
-            beam("frame", (x, rail - 0.08, -depth / 2 + thick), (x, rail - 0.08, depth / 2 - thick), (0.024, 0.14))
+            bar("frame", (x, rail - 0.08, -depth / 2 + thick), (x, rail - 0.08, depth / 2 - thick), (0.024, 0.14))
         )
     inside = (width - 0.15, depth - 2 * thick - 0.03)
     parts += bedding(inside, rail - 0.08, -depth / 2 + thick + 0.01, seed, 0.18, 0.22, True)

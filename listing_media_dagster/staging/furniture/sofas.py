@@ -10,7 +10,7 @@ from listing_media_dagster.path_tracer.solids import Part, moved, turned
 from listing_media_dagster.staging.arrangement import Size
 from listing_media_dagster.staging.furniture.shells import Points, Shell, fitted, grid_faces, lumps, unit
 from listing_media_dagster.staging.furniture.soft_solids import (
-    beam,
+    bar,
     bolster,
     cord,
     leaning,
@@ -74,10 +74,10 @@ def loft_sofa(size: Size, seed: int) -> list[Part]:
     runners: list[Part] = []
     for side in (-1, 1):
         x, z = side * (width / 2 - 0.16), depth / 2 - 0.07
-        bar = (0.035, 0.012)
-        runners.append(beam("legs", (x, 0.006, -z), (x, 0.006, z), bar, radius=0.003))
+        iron = (0.035, 0.012)
+        runners.append(bar("legs", (x, 0.006, -z), (x, 0.006, z), iron, radius=0.003))
         runners += [
-            beam("legs", (x, 0, end), (x, LOFT.leg + 0.01, end), (0.035, 0.012), radius=0.003) for end in (-z, z)
+            bar("legs", (x, 0, end), (x, LOFT.leg + 0.01, end), (0.035, 0.012), radius=0.003) for end in (-z, z)
         ]
     return fitted([*body, *runners, *scatter(size, LOFT.seat_top, 0.02, seed, inset=LOFT.arm - 0.13)], size)
 
@@ -109,7 +109,7 @@ def rounded_sofa(size: Size, seed: int) -> list[Part]:
         rest = pillow("upholstery", (inner / seats * 1.0, 0.42, 0.30), seed + 40 + number, 0.02, 0, cells=24)
         parts += moved(rest, leaning(12), (x, 0.43 + 0.18, -depth / 2 + 0.33))
     legs = [
-        beam("legs", (x, 0.08, z), (x, 0, z), (0.07, 0.07), radius=0.033)
+        bar("legs", (x, 0.08, z), (x, 0, z), (0.07, 0.07), radius=0.033)
         for x in (-width / 2 + 0.25, width / 2 - 0.25)
         for z in (-depth / 2 + 0.22, depth / 2 - 0.2)
     ]
@@ -282,7 +282,7 @@ def tapered_legs(width: float, depth: float, height: float, inset: float = 0.07,
         for sz in (-1, 1):
             x, z = sx * (width / 2 - inset), sz * (depth / 2 - inset)
             foot = (x + sx * splay, 0.0, z + sz * splay)
-            legs.append(beam("legs", (x, height + 0.02, z), foot, (0.042, 0.042), (0.024, 0.024), 0.011))
+            legs.append(bar("legs", (x, height + 0.02, z), foot, (0.042, 0.042), (0.024, 0.024), 0.011))
     return legs
 
 

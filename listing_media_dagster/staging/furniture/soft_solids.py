@@ -130,7 +130,7 @@ def cord(material: str, path: Points, radius: float, sides: int = 5) -> Part:
     return part(material, points, normals, uv, grid_faces(len(points), sides, closed=True))
 
 
-def beam(
+def bar(
     material: str,
     start: Vector,
     end: Vector,

@@ -6,7 +6,7 @@ from listing_media_dagster.path_tracer.solids import Part, moved
 from listing_media_dagster.staging.arrangement import Size
 from listing_media_dagster.staging.furniture.shells import fitted
 from listing_media_dagster.staging.furniture.sofas import scatter
-from listing_media_dagster.staging.furniture.soft_solids import beam, leaning, padded
+from listing_media_dagster.staging.furniture.soft_solids import bar, leaning, padded
 
 SEAT_TOP = 0.44
 
@@ -28,17 +28,15 @@ def _frame(size: Size) -> list[Part]:
     parts: list[Part] = []
     for side in (-1, 1):
         parts.append(
-            beam(
+            bar(
                 "legs", (side * x, arm - 0.01, front), (side * x, 0, front + 0.035), (0.036, 0.048), (0.026, 0.03), 0.01
             )
         )
         parts.append(
-            beam(
-                "legs", (side * x, 0.0, back - 0.07), (side * x, arm - 0.01, back), (0.026, 0.03), (0.036, 0.048), 0.01
-            )
+            bar("legs", (side * x, 0.0, back - 0.07), (side * x, arm - 0.01, back), (0.026, 0.03), (0.036, 0.048), 0.01)
         )
         parts.append(
-            beam(
+            bar(
                 "legs",
                 (side * x, arm, back - 0.10),
                 (side * x, arm + 0.012, front + 0.09),
@@ -47,9 +45,9 @@ def _frame(size: Size) -> list[Part]:
                 0.011,
             )
         )
-        parts.append(beam("legs", (side * x, 0.27, back), (side * x, 0.30, front), (0.024, 0.055)))
+        parts.append(bar("legs", (side * x, 0.27, back), (side * x, 0.30, front), (0.024, 0.055)))
         parts.append(
-            beam(
+            bar(
                 "legs",
                 (side * (x - 0.03), 0.28, back),
                 (side * (x - 0.03), height - 0.02, -depth / 2 + 0.03),
@@ -58,16 +56,16 @@ def _frame(size: Size) -> list[Part]:
             )
         )
     for z, y in ((front, 0.30), (back, 0.27)):
-        parts.append(beam("legs", (-x, y, z), (x, y, z), (0.028, 0.06)))
+        parts.append(bar("legs", (-x, y, z), (x, y, z), (0.028, 0.06)))
     rake = (back - (-depth / 2 + 0.03)) / (height - 0.30)
     for y in (height - 0.04, 0.52):
         z = back - rake * (y - 0.28)
-        parts.append(beam("legs", (-x + 0.03, y, z), (x - 0.03, y, z), (0.024, 0.06)))
+        parts.append(bar("legs", (-x + 0.03, y, z), (x - 0.03, y, z), (0.024, 0.06)))
     slats = max(4, round(width / 0.13))
     for number in range(1, slats):
         at = -x + 0.03 + 2 * (x - 0.03) * number / slats
         parts.append(
-            beam(
+            bar(
                 "legs",
                 (at, 0.30, back),
                 (at, height - 0.05, -depth / 2 + 0.035),
@@ -78,7 +76,7 @@ def _frame(size: Size) -> list[Part]:
         )
     for number in range(1, 6):
         z = back + (front - back) * number / 6
-        parts.append(beam("legs", (-x, 0.285, z), (x, 0.285, z), (0.06, 0.014), radius=0.004))
+        parts.append(bar("legs", (-x, 0.285, z), (x, 0.285, z), (0.06, 0.014), radius=0.004))
     return parts
 
 

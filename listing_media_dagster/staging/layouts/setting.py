@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listing_media_dagster.staging.arrangement import PlacedPiece, Size
-from listing_media_dagster.staging.floor_plan import CELL, WALL_GAP, FloorPlan, Mask, cells_under, clearance
+from listing_media_dagster.staging.arrays import Floats, Mask
+from listing_media_dagster.staging.floor_plan import CELL, WALL_GAP, FloorPlan, cells_under, clearance
 from listing_media_dagster.staging.foreground import SightLines, sight_lines
 from listing_media_dagster.staging.kits import Look
-from listing_media_dagster.staging.room import Floats, PhotoCamera, RoomGeometry, Wall
+from listing_media_dagster.staging.room import PhotoCamera, RoomGeometry, Wall
 
 VIEW_WIDTH = 320  # px of the small picture in which hiding and covering are measured
 NEAREST = 1.5  # m from the camera to anything that isn't flat
