@@ -55,6 +55,7 @@ class WorkKind(StrEnum):
     ANIMATE = "animate"
     SCORE = "score"
     DEPTH = "depth"
+    CHAIN = "chain"
 
 
 class ModelRef(Noun):

@@ -8,6 +8,7 @@ from typing import cast
 
 from listing_media_dagster.gpu.job import BadJob, ModelJob, WorkKind
 from listing_media_dagster.gpu.work.bench import WorkFunction
+from listing_media_dagster.gpu.work.chain_order import steps_of
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ WORK = {
     WorkKind.UPSCALE: Work("alter:enlarge_pictures"),
     WorkKind.ANIMATE: Work("animate:animate_pictures"),
     WorkKind.DEPTH: Work("depth:measure_depth", at_once=16),
+    WorkKind.CHAIN: Work("chain:work_off_chain"),
 }
 
 
@@ -42,4 +44,5 @@ def work_for(kind: WorkKind) -> Work:
 
 def tasks_at_once(job: ModelJob) -> int:
     """Return how many tasks go together: with an embedded back end each comes by itself, as soon as it is done."""
-    return work_for(job.kind).at_once if job.model else 1
+    first = steps_of(job)[0]
+    return work_for(first.kind).at_once if first.model else 1
