@@ -8,6 +8,7 @@ and lines of progress are kept here; a job's files lie in the media store (`gpu.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from listing_media_dagster.gpu.celery.app import check_broker
 
 State = Literal["queued", "running", "cancelling", "done", "failed", "cancelled"]
 ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,120}")
 PREFIX = "listing-media:gpu:"
 _KEPT_SECONDS = 7 * 24 * 3600
 _LINES_KEPT = 5000
@@ -30,11 +32,18 @@ class BrokerDown(Exception):
 
 @dataclass(frozen=True)
 class Ticket:
-    """A job's name on the board, the digest of its job.json, and what must be equal for jobs to be done at once."""
+    """A job's name on the board, the digest of its job.json, and what must be equal for jobs to be done at once.
+
+    Its name is that of a folder on every worker: one that could lead elsewhere is a `ValueError`.
+    """
 
     name: str
     sha256: str
     group: str
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"{self.name[:60]!r} is no job's name")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from listing_media_dagster.gpu.celery.app import make_app, queue_for
+from listing_media_dagster.gpu.celery.board import Ticket
 from listing_media_dagster.gpu.job import Needs
 from listing_media_dagster.gpu.routes.celery import HANDLE, CeleryRoute, ticket_for
 from listing_media_dagster.gpu.routes.route import JobCancelled, Listener, RouteFailed
@@ -325,3 +326,9 @@ def test_a_job_waits_where_only_workers_that_are_large_enough_look(needed, sizes
 def test_a_broker_that_is_no_url_is_said_without_any_of_its_password(broker: str) -> None:
     refusal = CeleryRoute(broker, lambda: None).refusal(Needs(gpu="optional"))  # type: ignore[arg-type, return-value]
     assert refusal and "%2F" in refusal and "hush" not in refusal
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", "/etc", "", "a/b", "-x", "x" * 200, "a\n"])
+def test_a_ticket_whose_name_could_lead_elsewhere_is_none(name: str) -> None:
+    with pytest.raises(ValueError, match="is no job's name"):
+        Ticket(name, "0" * 64, "g")
