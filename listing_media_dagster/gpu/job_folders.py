@@ -12,6 +12,7 @@ from pathlib import Path
 
 from listing_media_dagster.gpu.job import BadJob, JobFolder, ModelJob
 from listing_media_dagster.gpu.routes.route import JobCancelled
+from listing_media_dagster.gpu.transport import RETURNED_PREFIX
 
 _FORGOTTEN_AFTER_SECONDS = 7 * 24 * 3600
 _SECONDS_BETWEEN_TRIES = 0.5
@@ -54,15 +55,19 @@ class JobFolders:
         return JobFolder.create(self.root / job.id, job, files)
 
     def _forget_old_ones(self) -> None:
+        """Remove what nobody has come back for, and nobody holds; what else lies in the folder is others' affair."""
         oldest = time.time() - _FORGOTTEN_AFTER_SECONDS
-        for path in self.root.iterdir():
+        for path in [*self.root.glob("*.lock"), *self.root.glob(f"{RETURNED_PREFIX}*")]:
             try:
                 if path.stat().st_mtime >= oldest:
                     continue
                 if path.is_dir():
                     shutil.rmtree(path)
-                else:
-                    path.unlink()
+                    continue
+                with path.open("a") as lock:
+                    if _locked(lock.fileno()):
+                        shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+                        path.unlink()
             except OSError:
                 continue  # another process forgets it, too
 

@@ -17,6 +17,8 @@ DISTRIBUTION = "listing-media-dagster"
 LEFT_AT_HOME = ("sample_listing/drop", "__pycache__")
 """Parts of the package that no worker needs."""
 RETURNED = ("outputs", "result.json", "manifest.json")
+RETURNED_PREFIX = ".returned-"
+"""Begins the name of a folder beside the job's where what came back is looked at."""
 WHEEL = b"Wheel-Version: 1.0\nGenerator: listing_media_dagster\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -66,7 +68,7 @@ def bring_back(returned: Path, folder: JobFolder) -> None:
     off or made for other work gets in, no input is replaced, and of the zip only what its manifest vouches for is
     taken: each item's record is written anew from result.json. Raises `BadJob` naming what is wrong.
     """
-    with tempfile.TemporaryDirectory(dir=folder.path.parent, prefix=".returned-") as scratch:
+    with tempfile.TemporaryDirectory(dir=folder.path.parent, prefix=RETURNED_PREFIX) as scratch:
         arrived = unpack(returned, Path(scratch))
         try:
             (arrived.path / "job.json").write_bytes((folder.path / "job.json").read_bytes())

@@ -66,12 +66,27 @@ def test_two_processes_never_work_on_one_folder(folders, asked):
             assert folder.job == asked[0]
 
 
+A_FORTNIGHT_AGO = time.time() - 14 * 24 * 3600
+
+
 def test_what_nobody_came_back_for_is_forgotten_after_a_week(folders, asked):
     folders.root.mkdir(parents=True)
-    old, young = folders.root / "old-job", folders.root / "young-job"
-    for path in (old, young):
+    old, young, others = (folders.root / name for name in ("old-job", "young-job", "warm"))
+    for path in (old, young, others):
         path.mkdir()
-    a_fortnight_ago = time.time() - 14 * 24 * 3600
-    os.utime(old, (a_fortnight_ago, a_fortnight_ago))
+    for job in (old, young):
+        job.with_suffix(".lock").touch()
+    for path in (old, others, old.with_suffix(".lock")):
+        os.utime(path, (A_FORTNIGHT_AGO, A_FORTNIGHT_AGO))
     with folders.opened(*asked):
-        assert not old.exists() and young.exists()
+        assert not old.exists() and not old.with_suffix(".lock").exists() and young.exists()
+        assert others.exists(), "warm workers have their jobs there"
+
+
+def test_what_somebody_holds_is_never_forgotten(folders, asked, tmp_path):
+    another = write_enhance_job(tmp_path / "another", 1, job_id="another")
+    with folders.opened(*asked) as held:
+        for path in (held.path, held.path.with_suffix(".lock")):
+            os.utime(path, (A_FORTNIGHT_AGO, A_FORTNIGHT_AGO))  # or the clock was put forward
+        with folders.opened(another.job, {file.path: another.read(file) for file in another.job.all_inputs()}):
+            assert held.job == asked[0] and held.path.with_suffix(".lock").exists()
