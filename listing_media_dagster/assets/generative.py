@@ -13,11 +13,13 @@ from typing import Any
 
 import dagster as dg
 
+from listing_media_dagster.assets.animation import lasting_reason
 from listing_media_dagster.assets.chosen_models import ChosenModels
 from listing_media_dagster.assets.model_work import StoredFiles, named_for
 from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.gpu.job import Item, ItemResult, ModelJob, ModelRef, WorkKind
 from listing_media_dagster.gpu.router import Routed
+from listing_media_dagster.gpu.routes.route import RouteFailed
 from listing_media_dagster.gpu.work.pictures import decode_picture
 from listing_media_dagster.listing import ALL_FILES, GenerativeChoice, Listing, Operation, Photo, StoredObject, Verdict
 from listing_media_dagster.models.captions import ROOM_WORDS
@@ -198,9 +200,10 @@ class _Work:
         job, files = alteration_job(list(waiting.values()), alteration, models, segmenter, self.seed, self.stage)
         try:
             self.routed.append(self.send(job, files, take))
-        except dg.Failure as failed:
+        except (dg.Failure, RouteFailed) as failed:
+            reason = lasting_reason(failed)
             for photo in waiting.values():
-                self._leave(photo, alteration, failed.description or "the model work failed")
+                self._leave(photo, alteration, reason)
             self.unsettled |= set(waiting)
 
     def _leave(self, photo: Photo, alteration: Alteration, reason: str) -> None:
