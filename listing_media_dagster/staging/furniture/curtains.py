@@ -26,7 +26,7 @@ def drawn_curtains(size: Size, seed: int) -> list[Part]:
         panel = max(0.25, GATHERED * width)
         outer = side * (end - 0.07)
         low, high = sorted((outer, outer - side * panel))
-        parts += _panel(low, high, 0.015, rod_y - 0.028, depth, seed + side)
+        parts += _panel(low, high, 0.015, rod_y - 0.028, depth, 2 * seed + (side > 0))
     return fitted(parts, size)
 
 
