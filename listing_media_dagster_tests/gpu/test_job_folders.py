@@ -9,7 +9,7 @@ import time
 import pytest
 
 from listing_media_dagster.gpu.job_folders import JobFolders
-from listing_media_dagster.gpu.routes.route import JobCancelled
+from listing_media_dagster.gpu.routes.route import JobCancelled, Listener
 from listing_media_dagster.gpu.worker import Assignment, work_off
 from listing_media_dagster_tests.gpu.test_worker import bench
 from listing_media_dagster_tests.helpers.jobs import write_enhance_job
@@ -27,8 +27,10 @@ def folders(tmp_path):
 
 
 def test_an_attempt_that_failed_leaves_what_it_finished_to_the_next(folders, asked, tmp_path):
+    told: list[str] = []
     with pytest.raises(RuntimeError), folders.opened(*asked) as folder:
-        work_off([Assignment(folder)], bench(tmp_path), stop_at=time.monotonic() + 0.001)
+        listener = Listener(item_done=told.append)
+        work_off([Assignment(folder, listener)], bench(tmp_path), is_stopping=lambda: bool(told))
         done = set(folder.done())
         raise RuntimeError("the network is gone")
     with folders.opened(*asked) as folder:
