@@ -223,9 +223,15 @@ class ProgressLine:
         """Return what a worker's line says; None for a line that isn't the worker's (a library's chatter)."""
         try:
             said: dict[str, Any] = json.loads(line)
-            return cls(**said)
-        except (ValueError, TypeError):
+            read = cls(**said)
+        except (ValueError, TypeError, RecursionError):
             return None
+        kinds = {str: str, int: int, float: (int, float)}
+        is_ours = all(isinstance(value, kinds[type(getattr(_EMPTY_LINE, name))]) for name, value in vars(read).items())
+        return read if is_ours else None
+
+
+_EMPTY_LINE = ProgressLine("")
 
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:

@@ -180,3 +180,20 @@ def test_where_a_finished_item_cannot_be_taken_that_is_said_and_the_item_is_not_
     with pytest.raises(OSError, match="the store is full"):
         work_off([Assignment(folder, Listener(item_done=take))], bench(tmp_path))
     assert set(folder.done()) == {"room-0"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "chatter",
+        "[1]",
+        "[" * 100_000,
+        '{"level": "info"}',
+        '{"event": "item", "item": ["a"]}',
+        '{"event": "say", "text": 5}',
+        '{"event": "item", "item": "a", "peak_memory_mb": "much"}',
+        '{"event": 1}',
+    ],
+)
+def test_a_line_that_is_not_the_workers_is_none(line):
+    assert ProgressLine.read(line) is None

@@ -259,7 +259,7 @@ def _log_lines(stored: str) -> tuple[str, ...]:
     """Return the lines of a finished session's log, which Kaggle keeps as a JSON array of pieces."""
     try:
         pieces = [str(event["data"]) for event in json.loads(stored)]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return tuple(stored.splitlines())
     return tuple("".join(piece if piece.endswith("\n") else f"{piece}\n" for piece in pieces).splitlines())
 

@@ -64,7 +64,15 @@ class EventTail:
             return []
         whole = [line for line in lines if line.endswith(b"\n")]
         self._at += sum(map(len, whole))
-        return [Event.model_validate_json(line) for line in whole]
+        return [event for line in whole if (event := _event(line))]
+
+
+def _event(line: bytes) -> Event | None:
+    """Return the event of a line; None for what a process that was killed in the middle of writing left."""
+    try:
+        return Event.model_validate_json(line)
+    except ValidationError:
+        return None
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def read_line(line: str) -> Event | None:
     """Return what a line says: an item that is done, or words; a library's chatter is passed on as it is."""
     try:
         said = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Event(line=line.strip()[:LONGEST_LINE]) if line.strip() else None
     if not isinstance(said, dict):
         return None

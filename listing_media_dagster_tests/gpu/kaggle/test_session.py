@@ -10,6 +10,7 @@ import pytest
 from listing_media_dagster.gpu.job import JobFolder
 from listing_media_dagster.gpu.job_models import NamedModels
 from listing_media_dagster.gpu.kaggle import session
+from listing_media_dagster.gpu.kaggle.outbox import EventTail
 from listing_media_dagster.gpu.kaggle.session_log import SessionLog, read_line
 from listing_media_dagster.gpu.kaggle.session_weights import gather_bundles, pull_missing
 from listing_media_dagster.models.catalogue import catalogue_entry
@@ -96,3 +97,13 @@ def test_attached_bundles_make_a_models_folder_without_a_copy(hub: FakeHub, tmp_
     here, there = (find_weights(DEPTH, None, tmp_path / name) for name in ("pulled", "models"))
     assert there.weights_sha256 == here.weights_sha256
     assert all(path.is_symlink() for path in (tmp_path / "models").rglob("*.safetensors"))
+
+
+def test_what_a_killed_process_left_half_written_is_passed_over(tmp_path: Path) -> None:
+    events = tmp_path / "events.jsonl"
+    events.write_bytes(b'{"line": "one"}\n{"line": "tw{"line": "three"}\n{"line": "four"}\n{"line": "fi')
+    tail = EventTail(events)
+    assert [event.line for event in tail.new_events()] == ["one", "four"]
+    with events.open("ab") as file:
+        file.write(b've"}\n')
+    assert [event.line for event in tail.new_events()] == ["five"]
