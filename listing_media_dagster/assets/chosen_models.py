@@ -8,7 +8,6 @@ from typing import Any
 
 from listing_media_dagster.gpu.devices import find_devices
 from listing_media_dagster.gpu.job import ModelRef, Needs
-from listing_media_dagster.gpu.routes.comfyui import COMFYUI, served_models
 from listing_media_dagster.gpu.routes.cuda import look_at_gpus
 from listing_media_dagster.gpu.work.models import FURTHER_MODELS
 from listing_media_dagster.models.catalogue import Stage, catalogue
@@ -20,6 +19,7 @@ from listing_media_dagster.settings import Settings
 # Routes to machines that have weights of their own, and hardware that nobody here can look at.
 _ELSEWHERE = frozenset({"celery", "kaggle", "colab"})
 
+COMFYUI = "comfyui"
 _UNASKED = frozenset({Stage.STAGING, Stage.DEPTH, Stage.SEGMENTATION})
 
 _takes_test_weights = False
@@ -82,6 +82,8 @@ def choose_models(stage: Stage, routes: Sequence[str], at: Settings) -> ChosenMo
 def _served(stage: Stage, routes: Sequence[str], at: Settings) -> ModelRef | None:
     if COMFYUI not in routes or at.comfyui_url is None:
         return None
+    from listing_media_dagster.gpu.routes.comfyui import served_models
+
     model = served_models(at).get(stage)
     return ModelRef(id=model.entry.id) if model else None
 

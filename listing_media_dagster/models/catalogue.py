@@ -62,7 +62,8 @@ class CommercialUse(StrEnum):
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built when first used: most processes look at no model.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class FileDigest(_Record):
