@@ -39,7 +39,8 @@ def gather_bundles(inputs: Path, models_dir: Path) -> tuple[str, ...]:
 def pull_missing(jobs: Iterable[NamedModels], models_dir: Path, say: Callable[[str], None]) -> None:
     """Fetch from the hub what no bundle brought; what can't be had is said, and fails the items that need it.
 
-    Where a bundle brought any model that does, no other is fetched in its stead.
+    Where a bundle brought any model that does, no other is fetched in its stead. Licences were settled by whoever made
+    the jobs.
     """
     from listing_media_dagster.models.weights_hub import HubUnreachable
     from listing_media_dagster.models.weights_pull import LicenceRefused, pull
@@ -48,7 +49,7 @@ def pull_missing(jobs: Iterable[NamedModels], models_dir: Path, say: Callable[[s
         entry = catalogue_entry(model_id)
         say(f"fetching {entry.title}: {entry.size_mb} MB")
         try:
-            pull(entry, models_dir)
+            pull(entry, models_dir, allowed_licences=[model_id])
         except (HubUnreachable, BadWeights, ModelMissing, LicenceRefused, OSError) as unavailable:
             say(f"{model_id}: {unavailable}")
 

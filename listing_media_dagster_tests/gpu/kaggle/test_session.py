@@ -9,11 +9,11 @@ import pytest
 
 from listing_media_dagster.gpu.job import JobFolder
 from listing_media_dagster.gpu.job_models import NamedModels
-from listing_media_dagster.gpu.kaggle import session
+from listing_media_dagster.gpu.kaggle import session, session_weights
 from listing_media_dagster.gpu.kaggle.outbox import EventTail
 from listing_media_dagster.gpu.kaggle.session_log import SessionLog, read_line
 from listing_media_dagster.gpu.kaggle.session_weights import gather_bundles, pull_missing
-from listing_media_dagster.models.catalogue import catalogue_entry
+from listing_media_dagster.models.catalogue import CommercialUse, catalogue_entry
 from listing_media_dagster.models.packing import pack_models
 from listing_media_dagster.models.weights import find_weights
 from listing_media_dagster.models.weights_pull import pull
@@ -79,6 +79,16 @@ def test_only_what_no_bundle_brought_is_fetched(hub: FakeHub, tmp_path: Path, mo
     assert len(said) == 1, "one that does is here"
     pull_missing([NamedModels((DEPTH.id,), ("clip-vit-b32",))], tmp_path / "models", said.append)
     assert said[-1].startswith("clip-vit-b32: "), "the hub has none of it, and says so"
+
+
+def test_a_model_whose_licence_the_installation_allowed_is_fetched(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    asking = DEPTH.model_copy(update={"commercial_use": CommercialUse.NO})
+    monkeypatch.setattr(session_weights, "catalogue_entry", lambda name: asking)
+    pull_missing([NamedModels((DEPTH.id,), ())], tmp_path / "models", lambda line: None)
+    assert find_weights(DEPTH, None, tmp_path / "models").origin == "pulled"
 
 
 @pytest.fixture

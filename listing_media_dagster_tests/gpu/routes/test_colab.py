@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from listing_media_dagster.gpu.colab.notebook import draw_notebook
 from listing_media_dagster.gpu.colab.tool import ColabTool
 from listing_media_dagster.gpu.job import JobFolder
 from listing_media_dagster.gpu.routes.colab import ByHand, ByTool
@@ -173,3 +174,16 @@ def test_results_of_another_job_are_not_taken(tmp_path):
     with pytest.raises(RouteFailed, match="no results came"):
         route.run(write_enhance_job(tmp_path / "job", items=1), heard.listener)
     assert any("is that of other work" in line for line in heard.lines)
+
+
+def test_the_notebook_pulls_each_model_with_the_licence_that_was_settled_for_it(tmp_path, monkeypatch):
+    job = write_enhance_job(tmp_path / "job", items=1).job
+    book = json.loads(draw_notebook(job, ["svd-xt", "clip-vit-b32"]))
+    (pull,) = ("".join(cell["source"]) for cell in book["cells"] if '"pull", model' in "".join(cell["source"]))
+    ran = []
+    monkeypatch.setattr(subprocess, "run", lambda command, **how: ran.append((command[-1], how["env"], how["check"])))
+    exec(pull, {"subprocess": subprocess, "sys": sys})
+    assert [(model, env["LISTING_MEDIA_ALLOW_LICENCES"], check) for model, env, check in ran] == [
+        ("svd-xt", "svd-xt", True),
+        ("clip-vit-b32", "clip-vit-b32", True),
+    ]
