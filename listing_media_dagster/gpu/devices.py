@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,8 +71,15 @@ def find_devices(wanted: str = "auto") -> tuple[str, ...]:
     installed = _installed()
     if said is None:
         return tuple(dict.fromkeys(installed.values()))
-    names = [name.strip() for name in said.split(",")]
-    return tuple(dict.fromkeys(installed.get(name, name) for name in names if name and name != "-1"))
+    names = [name.strip() for name in said.split(",") if name.strip()]
+    names = names[: names.index("-1")] if "-1" in names else names  # CUDA reads no further
+    return tuple(dict.fromkeys(_one_name(name, installed) for name in names))
+
+
+def _one_name(name: str, installed: Mapping[str, str]) -> str:
+    """Return the UUID that CUDA takes `name` for: an index, a UUID, or the beginning of a single one."""
+    begun = [uuid for uuid in installed.values() if name.startswith("GPU-") and uuid.startswith(name)]
+    return begun[0] if len(begun) == 1 else installed.get(name, name)
 
 
 def _installed() -> dict[str, str]:

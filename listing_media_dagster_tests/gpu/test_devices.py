@@ -134,6 +134,10 @@ def two_gpus(tmp_path, monkeypatch):
         ("none", None, ()),
         ("1,GPU-bbbb,0", None, ("GPU-bbbb", "GPU-aaaa")),
         ("MIG-cccc", None, ("MIG-cccc",)),
+        ("GPU-bb,1", None, ("GPU-bbbb",)),
+        ("GPU-,1", None, ("GPU-", "GPU-bbbb")),
+        ("auto", "1,-1,0", ("GPU-bbbb",)),
+        ("auto", "-1,0", ()),
     ],
 )
 def test_devices_have_one_name_each(two_gpus, monkeypatch, wanted, visible, found):
