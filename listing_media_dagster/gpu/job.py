@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import stat
 import zipfile
@@ -209,10 +210,14 @@ class JobFolder:
     def write(self, path: str, data: bytes) -> None:
         target = self.path / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        # By process: two workers that were handed the same job write the same bytes, never a mixture.
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
-        temporary.write_bytes(data)
-        temporary.replace(target)
+        # A name of its own: two workers that were handed the same job, in two containers perhaps, never write a mixture.
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+        try:
+            temporary.write_bytes(data)
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
     def done(self) -> dict[str, ItemResult]:
         """Return by item id the results whose outputs are all there and intact, failures left out.

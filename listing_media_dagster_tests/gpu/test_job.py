@@ -1,10 +1,12 @@
 """Jobs and bundles that aren't what they should be: refused with words, whatever is wrong with them."""
 
+import errno
 import json
 import os
 import stat
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,28 @@ def finished(folder: JobFolder) -> JobFolder:
         folder.finish_item(result, {"out.txt": item.id.encode()})
     folder.finish()
     return folder
+
+
+def test_writers_of_one_file_never_get_in_each_others_way(tmp_path: Path) -> None:
+    folder = write_enhance_job(tmp_path / "job", items=1)
+    whole = [bytes([number]) * 5000 for number in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda data: [folder.write("outputs/a/out.bin", data) for _ in range(50)], whole))
+    assert (folder.path / "outputs/a/out.bin").read_bytes() in whole
+    assert [path.name for path in (folder.path / "outputs/a").iterdir()] == ["out.bin"]
+
+
+def test_a_full_disk_leaves_neither_half_a_file_nor_a_finished_item(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_enhance_job(tmp_path / "job", items=1)
+    write = Path.write_bytes
+
+    def half(path: Path, data: bytes) -> int:
+        write(path, data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(OSError, match="No space left"):
+        finished(folder)
+    assert folder.done() == {} and not any((folder.path / "outputs/room-0").iterdir())
