@@ -210,7 +210,7 @@ class JobFolder:
     def write(self, path: str, data: bytes) -> None:
         target = self.path / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        # A name of its own: two workers that were handed the same job, in two containers perhaps, never write a mixture.
+        # A name of its own: two who were handed the same job, in two containers perhaps, never write a mixture.
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
         try:
             temporary.write_bytes(data)

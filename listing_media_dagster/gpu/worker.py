@@ -226,7 +226,7 @@ class ProgressLine:
             read = cls(**said)
         except (ValueError, TypeError, RecursionError):
             return None
-        kinds = {str: str, int: int, float: (int, float)}
+        kinds: dict[type, tuple[type, ...]] = {str: (str,), int: (int,), float: (int, float)}
         is_ours = all(isinstance(value, kinds[type(getattr(_EMPTY_LINE, name))]) for name, value in vars(read).items())
         return read if is_ours else None
 
