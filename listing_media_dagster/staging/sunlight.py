@@ -26,10 +26,10 @@ WORKING_SIDE = 720  # px
 BRIGHTER = 1.7  # times the floor around
 BRIGHT = 0.3  # linear level
 STRONGEST = 5.0  # times the floor around; a photo shows no more
-SMALLEST, MOST = 0.0006, 0.12  # share of the picture: of one patch, of all; more is a pattern of tiles
-# Shares of a patch's contrast that its edge spans within a pixel: 0.3 to 0.5 in rooms with sun, up to 0.26 where
+SMALLEST, MOST = 0.003, 0.12  # share of the picture: of one patch, of all; more is a pattern of tiles
+# Shares of a patch's contrast that its edge spans within a pixel: 0.3 to 0.5 in rooms with sun, up to 0.18 where
 # varnish mirrors windows. Only stone mirrors them sharply: what is nearly all mirror image is left out, however sharp.
-SHARP, MIRRORED = 0.33, 0.75
+SHARP, MIRRORED = 0.27, 0.75
 
 
 def sun_on_floor(base: NDArray[np.uint8], geometry: RoomGeometry, room: StandIn) -> Image | None:
