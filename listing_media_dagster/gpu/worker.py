@@ -3,7 +3,7 @@
     python -m listing_media_dagster.gpu.worker JOB_FOLDER_OR_ZIP [--into DIR] [--device cuda:0] [--stop-after SECONDS]
 
 On standard output it tells what it does as JSON lines (`ProgressLine`). Exit codes: 0 done, 2 no usable job (one line
-on standard error), 3 stopped with items left: the same command goes on with them.
+on standard error), 3 stopped with items left: the same command goes on with them, 4 the device can't be used.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -31,7 +32,7 @@ from listing_media_dagster.gpu.work.table import tasks_at_once, work_for
 from listing_media_dagster.models.warm import WarmModels
 from listing_media_dagster.models.weights import BadWeights, ModelMissing
 
-DONE, BAD_JOB, ITEMS_LEFT = 0, 2, 3
+DONE, BAD_JOB, ITEMS_LEFT, NO_DEVICE = 0, 2, 3, 4
 LACKS_MODELS = (NoModelHere, ModelMissing, BadWeights)
 log = logging.getLogger(__name__)
 
@@ -238,11 +239,17 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("listing_media_dagster.gpu.worker", description="Work off a model job.")
     parser.add_argument("job", type=Path, help="job folder, or a zipped one")
     parser.add_argument("--into", type=Path, help="where a zip is unpacked; default: beside it")
-    parser.add_argument("--device", default="cpu", help='"cpu" or "cuda:N"')
+    parser.add_argument("--device", default="cpu", type=_device, help='"cpu" or "cuda:N"')
     parser.add_argument("--models-dir", type=Path, default=Path("~/.cache/listing-media/models"))
     parser.add_argument("--own-weights", action="append", default=[], metavar="ENTRY=DIR", type=_own_weights)
     parser.add_argument("--stop-after", type=float, metavar="SECONDS", help="leave off in time, between two items")
     return parser.parse_args(given)
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"cpu|cuda:[0-9]{1,2}", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: write it as cpu or cuda:N")
+    return text
 
 
 def _own_weights(text: str) -> tuple[str, Path]:
@@ -259,7 +266,13 @@ def main(given: Sequence[str] | None = None) -> int:
         folder = _opened(arguments.job, arguments.into)
         job = folder.job
         bench = Bench(arguments.device, WarmModels(), arguments.models_dir, dict(arguments.own_weights))
-        device = bench.device_name
+        try:
+            device = bench.device_name
+        except Exception as none:  # torch isn't there, or says in many ways that the device isn't
+            sys.stderr.write(
+                f"{arguments.device} can't be used: {(str(none) or type(none).__name__).splitlines()[0]}\n"
+            )
+            return NO_DEVICE
         ProgressLine("began", text=job.id, done=len(folder.done()), items=len(job.items), device=device).write()
         stop_at = None if arguments.stop_after is None else began + arguments.stop_after
         left = work_off(

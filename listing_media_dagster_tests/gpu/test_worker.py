@@ -197,3 +197,13 @@ def test_where_a_finished_item_cannot_be_taken_that_is_said_and_the_item_is_not_
 )
 def test_a_line_that_is_not_the_workers_is_none(line):
     assert ProgressLine.read(line) is None
+
+
+@pytest.mark.parametrize(
+    ("device", "code", "said"), [("gpu", 2, "cpu or cuda:N"), ("cuda:99", 4, "cuda:99 can't be used")]
+)
+def test_a_device_that_is_none_is_one_clear_line(tmp_path, device, code, said):
+    folder = write_enhance_job(tmp_path / "job", 1)
+    told = subprocess.run(command(folder.path, "--device", device), capture_output=True, text=True, check=False)
+    assert told.returncode == code and said in told.stderr and "Traceback" not in told.stderr
+    assert not folder.done()
