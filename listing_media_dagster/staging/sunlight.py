@@ -27,6 +27,7 @@ BRIGHTER = 1.7  # times the floor around
 BRIGHT = 0.3  # linear level
 STRONGEST = 5.0  # times the floor around; a photo shows no more
 SMALLEST, MOST = 0.003, 0.12  # share of the picture: of one patch, of all; more is a pattern of tiles
+LARGEST_HOLE = 0.0005  # share of the picture: dark boards in the sun
 # Shares of a patch's contrast that its edge spans within a pixel: 0.3 to 0.5 in rooms with sun, up to 0.18 where
 # varnish mirrors windows. Only stone mirrors them sharply: what is nearly all mirror image is left out, however sharp.
 SHARP, MIRRORED = 0.27, 0.75
@@ -101,7 +102,8 @@ def _patches(sunny: Mask, contrast: Image, mirrored: Mask) -> Mask:
         is_large = stats[number, cv2.CC_STAT_AREA] > SMALLEST * sunny.size
         if is_large and is_sharp and mirrored[patch].mean() < MIRRORED:
             kept |= patch
-    return kept
+    _, gaps, areas, _ = cv2.connectedComponentsWithStats((~kept).astype(np.uint8), connectivity=4)
+    return np.asarray(kept | (areas[gaps, cv2.CC_STAT_AREA] < LARGEST_HOLE * sunny.size))
 
 
 def _mirrored_windows(geometry: RoomGeometry, room: StandIn, size: tuple[int, int]) -> Mask:
