@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from listing_media_dagster.gpu.job import ModelJob, ModelRef
+from listing_media_dagster.gpu.work.chain_order import Step, steps_of
 from listing_media_dagster.models.catalogue import CatalogueEntry, catalogue_entry
 from listing_media_dagster.models.choose import Option, choose
 from listing_media_dagster.models.hardware import Hardware
@@ -29,7 +30,13 @@ class NamedModels:
         return tuple(name for name in dict.fromkeys(wanted) if _has_weights(name))
 
 
-def models_named(job: ModelJob) -> NamedModels:
+def weights_wanted(job: ModelJob, gpu: Hardware) -> tuple[str, ...]:
+    """Return the models whose weights a machine with `gpu` should have for all steps of the job."""
+    wanted = [name for step in steps_of(job) for name in models_named(step).weights_wanted(gpu)]
+    return tuple(dict.fromkeys(wanted))
+
+
+def models_named(job: ModelJob | Step) -> NamedModels:
     """Return what `job` names: its model, those listed as alternatives, and single ones (a segmenter, a judge)."""
     one_of: list[str] = [job.model.id] if job.model else []
     beside: list[str] = []

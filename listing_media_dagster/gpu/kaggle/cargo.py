@@ -89,14 +89,14 @@ def write_kernel(into: Path, shipment: Shipment, limits: Limits) -> None:
 def requirements(tickets: Iterable[Ticket]) -> dict[str, str]:
     """Return by module what brings the modules that these jobs import."""
     wanted = dict(EVERY_JOB)
-    for ticket in tickets:
-        if ticket.kind is WorkKind.SCORE:
+    for part in (part for ticket in tickets for part in ticket.parts):
+        if part.kind is WorkKind.SCORE:
             wanted |= SCORING
-        elif ticket.model is not None:
+        elif part.model is not None:
             wanted |= DIFFUSION | {name: _as_here(name) for name in SAME_AS_HERE}
-        if ticket.kind is WorkKind.STAGE:
+        if part.kind is WorkKind.STAGE:
             wanted |= EMBEDDED_STAGING | SCORING  # where no model can, and for the judge of the pictures
-        elif ticket.kind is WorkKind.ANIMATE:
+        elif part.kind is WorkKind.ANIMATE:
             wanted |= FILM
     return wanted
 

@@ -272,8 +272,8 @@ class Drive:
             place = fetched.folder / ticket.id
             place.mkdir(exist_ok=True)
             self.outbox.conclude(ticket.id, outcome, place)
-            if results[ticket.id]:
-                pace = learned_pace(pace, ticket.pace_key, seconds / len(results[ticket.id]))
+            if results[ticket.id] and not ticket.steps:  # a chain's seconds are of all its steps together
+                pace = learned_pace(pace, ticket.parts[0].pace_key, seconds / len(results[ticket.id]))
         self.outbox.keep_pace(pace)
 
     def _fail(self, reason: str, *, may_succeed_later: bool) -> None:

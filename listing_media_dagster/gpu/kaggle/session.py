@@ -24,6 +24,7 @@ from pydantic import Field
 from listing_media_dagster.gpu.job import JobFolder, ModelJob
 from listing_media_dagster.gpu.job_models import models_named
 from listing_media_dagster.gpu.kaggle.session_weights import gather_bundles, pull_missing
+from listing_media_dagster.gpu.work.chain_order import steps_of
 from listing_media_dagster.listing import Noun, Sha256
 
 ARCHIVE, MANIFEST, ORDER = "results.zip", "results.json", "shipment.json"
@@ -92,7 +93,8 @@ def main(shipment: Path, inputs: Path, working: Path, scratch: Path) -> int:
     attached = gather_bundles(inputs, models_dir)
     _say(f"weights attached: {', '.join(attached) or 'none'}")
     if order.internet:
-        pull_missing([models_named(each.job) for each in jobs.values()], models_dir, _say)
+        steps = [step for each in jobs.values() for step in steps_of(each.job)]
+        pull_missing(map(models_named, steps), models_dir, _say)
     seconds = order.work_seconds - (time.monotonic() - began)
     endings = run_lanes(lanes, models_dir, seconds)
     errors = {ticket: why for ticket in jobs if (why := why_unfinished(ticket, jobs[ticket], lanes, endings))}

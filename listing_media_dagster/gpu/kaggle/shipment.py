@@ -13,6 +13,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from listing_media_dagster.gpu.job import ModelJob, Needs, WorkKind
+from listing_media_dagster.gpu.work.chain_order import items_by_step
 from listing_media_dagster.listing import Noun
 from listing_media_dagster.models.hardware import Hardware
 
@@ -51,8 +52,20 @@ class Stage(StrEnum):
     CLEARING = "deleting dataset and kernel"
 
 
+class Part(Noun):
+    """What of a ticket's work is of one kind and done by one model."""
+
+    kind: WorkKind
+    model: str | None = None
+    items: int = Field(gt=0)
+
+    @property
+    def pace_key(self) -> str:
+        return f"{self.kind}/{self.model or 'embedded'}"
+
+
 class Ticket(Noun):
-    """A job that wants to be shipped. `attempt` counts the sessions it has been in."""
+    """A job that wants to be shipped. `attempt` counts the sessions it has been in, `steps` are those of a chain."""
 
     id: str = Field(pattern=r"^[a-z0-9]{8,40}$")
     job_id: str
@@ -62,6 +75,7 @@ class Ticket(Noun):
     needs: Needs = Needs()
     submitted_at: float
     attempt: int = Field(default=1, ge=1)
+    steps: tuple[Part, ...] = ()
 
     @classmethod
     def of(cls, job: ModelJob, ticket_id: str, submitted_at: float, attempt: int = 1) -> Ticket:
@@ -74,11 +88,19 @@ class Ticket(Noun):
             needs=job.needs,
             submitted_at=submitted_at,
             attempt=attempt,
+            steps=_parts(job) if job.kind is WorkKind.CHAIN else (),
         )
 
     @property
-    def pace_key(self) -> str:
-        return f"{self.kind}/{self.model or 'embedded'}"
+    def parts(self) -> tuple[Part, ...]:
+        return self.steps or (Part(kind=self.kind, model=self.model, items=self.items),)
+
+
+def _parts(job: ModelJob) -> tuple[Part, ...]:
+    return tuple(
+        Part(kind=step.kind, model=step.model.id if step.model else None, items=items)
+        for step, items in items_by_step(job)
+    )
 
 
 class Shipment(Noun):
@@ -129,13 +151,11 @@ class Limits(Noun):
 def estimate_seconds(tickets: Iterable[Ticket], pace: Mapping[str, float]) -> float:
     """Return how long a session with these tickets is expected to take, start-up included.
 
-    `pace` holds seconds an item by `Ticket.pace_key`, as measured; each model is loaded once, on both GPUs at a time.
+    `pace` holds seconds an item by `Part.pace_key`, as measured; each model is loaded once, on both GPUs at a time.
     """
-    tickets = list(tickets)
-    models = {ticket.model for ticket in tickets if ticket.model}
-    work = sum(
-        math.ceil(ticket.items / GPUS) * pace.get(ticket.pace_key, SECONDS_AN_ITEM[ticket.kind]) for ticket in tickets
-    )
+    parts = [part for ticket in tickets for part in ticket.parts]
+    models = {part.model for part in parts if part.model}
+    work = sum(math.ceil(part.items / GPUS) * pace.get(part.pace_key, SECONDS_AN_ITEM[part.kind]) for part in parts)
     return START_UP_SECONDS + MODEL_LOAD_SECONDS * len(models) + work
 
 

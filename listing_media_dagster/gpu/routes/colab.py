@@ -12,7 +12,7 @@ from typing import Any
 from listing_media_dagster.gpu.colab.notebook import BUNDLE, RESULTS, Links, draw_notebook
 from listing_media_dagster.gpu.colab.tool import FREE_GPU, GPUS, ColabTool
 from listing_media_dagster.gpu.job import BadJob, JobFolder, ModelJob, Needs
-from listing_media_dagster.gpu.job_models import models_named
+from listing_media_dagster.gpu.job_models import weights_wanted
 from listing_media_dagster.gpu.routes.route import JobCancelled, Listener, RouteFailed, RouteReport
 from listing_media_dagster.gpu.transport import bring_back, bundle_job
 from listing_media_dagster.gpu.worker import ProgressLine
@@ -54,7 +54,7 @@ class ByTool:
             with tempfile.TemporaryDirectory(prefix="colab-") as scratch:
                 bundle, notebook, results = (Path(scratch) / each for each in (BUNDLE, "job.ipynb", RESULTS))
                 bundle_job(folder, bundle)
-                models = models_named(job).weights_wanted(self.tool.hardware)
+                models = weights_wanted(job, self.tool.hardware)
                 notebook.write_bytes(draw_notebook(job, models, by_hand=False))
                 if not (known and self.tool.is_running(session, listener)):
                     listener.remember({SESSION: session})
@@ -128,7 +128,7 @@ class ByHand:
         fetch = media.presigned(bundle, "GET", int(self.seconds))
         hand_over = media.presigned(results, "PUT", int(self.seconds))
         links = Links(fetch, hand_over) if fetch and hand_over else None
-        media.write(notebook, draw_notebook(job, models_named(job).weights_wanted(GPUS[FREE_GPU]), links=links))
+        media.write(notebook, draw_notebook(job, weights_wanted(job, GPUS[FREE_GPU]), links=links))
 
     def _await(self, media: MediaStore, results: str, folder: JobFolder, listener: Listener) -> None:
         gives_up = time.monotonic() + self.seconds

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from listing_media_dagster.gpu.job import JobFolder, ModelJob, Needs
-from listing_media_dagster.gpu.job_models import known_models, models_named
+from listing_media_dagster.gpu.job_models import known_models, models_named, weights_wanted
 from listing_media_dagster.gpu.kaggle.outbox import Outbox
 from listing_media_dagster.gpu.kaggle.shared_sessions import SharedSessions
 from listing_media_dagster.gpu.kaggle.shipment import DATASET, MODEL_VERSION, T4, Limits, why_too_big
 from listing_media_dagster.gpu.routes.route import Listener, RouteReport
+from listing_media_dagster.gpu.work.chain_order import steps_of
 from listing_media_dagster.settings import Settings
 
 HOW_TO_SIGN_IN = (
@@ -45,10 +46,11 @@ class KaggleRoute:
         """Return how to attach weights if none are and the job needs some; which ones are is seen in the session."""
         if job is None:
             return None
-        named, limits = models_named(job), self.sessions.limits
-        if named.one_of and not known_models(named.one_of):
-            return f"{named.one_of[0]} isn't a model of the package's catalogue: sessions don't know it"
-        wanted = " ".join(named.weights_wanted(T4))
+        limits = self.sessions.limits
+        for named in map(models_named, steps_of(job)):
+            if named.one_of and not known_models(named.one_of):
+                return f"{named.one_of[0]} isn't a model of the package's catalogue: sessions don't know it"
+        wanted = " ".join(weights_wanted(job, T4))
         if not wanted or limits.internet or limits.datasets or limits.models:
             return None
         return (

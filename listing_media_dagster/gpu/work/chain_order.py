@@ -6,6 +6,7 @@ of a photo has the very `item_key` that it has in a job of its own, so its resul
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -215,9 +216,12 @@ def first_key(job: ModelJob, item: Item) -> str:
     return step.job("turn", [first]).item_key(first)
 
 
-def steps_in_use(job: ModelJob) -> set[str]:
-    """Return the numbers of the chain's steps that any photo is to go through."""
-    return {number for item in job.items for number in item.parameters[TURNS]}
+def items_by_step(job: ModelJob) -> list[tuple[Step, int]]:
+    """Return the job's steps that are of use, each with the number of items that may go through it."""
+    if job.kind is not WorkKind.CHAIN:
+        return [(step, len(job.items)) for step in steps_of(job)]
+    turns = Counter(number for item in job.items for number in item.parameters[TURNS])
+    return [(step, turns[str(number)]) for number, step in enumerate(steps_of(job)) if turns[str(number)]]
 
 
 def output_role(number: int, role: Role) -> Role:
