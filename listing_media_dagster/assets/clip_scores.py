@@ -6,17 +6,17 @@ import dagster as dg
 
 from listing_media_dagster.assets.clip import NoScorer, load_scorer, model_ref
 from listing_media_dagster.assets.contact import with_contact_sheet
-from listing_media_dagster.assets.model_work import StoredFiles, named_for, run_job
+from listing_media_dagster.assets.model_work import run_job
+from listing_media_dagster.assets.scoring_job import scoring_job
 from listing_media_dagster.assets.shown import stage_metadata
 from listing_media_dagster.assets.stage_asset import stage_asset
 from listing_media_dagster.assets.stage_run import StageRun
-from listing_media_dagster.gpu.job import Item, ItemResult, ModelJob, Needs, WorkKind
+from listing_media_dagster.gpu.job import ItemResult
 from listing_media_dagster.gpu.model_router import ModelRouter, routing_metadata
 from listing_media_dagster.gpu.router import Routed
-from listing_media_dagster.gpu.work.score import PICTURE
 from listing_media_dagster.listing import Photo, PhotoSet, Verdict
 from listing_media_dagster.models import clip
-from listing_media_dagster.models.clip import ClipScorer, caption_for, contrasts_for, judge
+from listing_media_dagster.models.clip import ClipScorer, caption_for, judge
 from listing_media_dagster.settings import Settings, settings
 from listing_media_dagster.store.photo_sets import MediaStoreResource
 
@@ -129,8 +129,9 @@ def _score(
     router: ModelRouter,
 ) -> tuple[dict[str, Verdict], Routed]:
     """Score the pictures of `photos` where the router lets them be scored."""
-    job, files = _scoring_job(photos, of, scorer, stage)
-    captions = {item.id: item.parameters["caption"] for item in job.items}
+    captions = {photo.photo_id: _caption_of(photo, of) for photo in photos}
+    staged = {photo.photo_id: photo.is_staged for photo in photos}
+    job, files = scoring_job(photos, captions, staged, model_ref(scorer.identity), stage)
     verdicts: dict[str, Verdict] = {}
 
     def take(route: str, result: ItemResult, read: Callable[[str], bytes]) -> None:
@@ -142,32 +143,6 @@ def _score(
 
     routed = run_job(router, context, job, files, take, stage, of.listing)
     return verdicts, routed
-
-
-def _scoring_job(
-    photos: Sequence[Photo], of: PhotoSet, scorer: ClipScorer, stage: StageRun
-) -> tuple[ModelJob, StoredFiles]:
-    files = StoredFiles(stage)
-    items = [
-        Item(
-            id=photo.photo_id,
-            inputs={PICTURE: files.add(photo.photo_id, photo.image)},
-            parameters={
-                "caption": _caption_of(photo, of),
-                "contrasts": list(contrasts_for(photo.room, photo.is_staged)),
-            },
-        )
-        for photo in photos
-    ]
-    job = ModelJob(
-        id="unnamed",
-        kind=WorkKind.SCORE,
-        model=model_ref(scorer.identity),
-        parameters={"version": clip.VERSION},
-        items=tuple(items),
-        needs=Needs(gpu="optional"),
-    )
-    return named_for(job, stage), files
 
 
 def _without_clip(verdicts: Sequence[Verdict]) -> list[Verdict]:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import dagster as dg
 
 from listing_media_dagster.assets.chosen_models import ChosenModels, choose_models
 from listing_media_dagster.assets.stage_asset import RETRIES
 from listing_media_dagster.assets.stage_run import StageRun
-from listing_media_dagster.gpu.job import ItemResult, JobFile, ModelJob, job_file
+from listing_media_dagster.gpu.job import BadJob, ItemResult, JobFile, ModelJob, job_file
 from listing_media_dagster.gpu.model_router import ModelRouter
 from listing_media_dagster.gpu.router import Routed
-from listing_media_dagster.gpu.routes.table import UnknownRoute
+from listing_media_dagster.gpu.routes.route import RouteFailed
+from listing_media_dagster.gpu.routes.table import SLOW_TO_START, UnknownRoute
+from listing_media_dagster.gpu.work.chain_order import Link, chain_of, first_key, items_by_step, turns_done
 from listing_media_dagster.listing import Listing, StoredObject, fingerprint
 from listing_media_dagster.models.catalogue import BadCatalogue, Stage
 from listing_media_dagster.models.shortlist import BadWishes
 from listing_media_dagster.settings import settings
+
+Take = Callable[[str, ItemResult, Callable[[str], bytes]], None]
+"""Gets a finished item: the route it came by, the result, and what reads an output by role."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +33,20 @@ class ModelWork:
     context: dg.AssetExecutionContext
     stage: StageRun
     listing: Listing
+    _chosen: dict[Stage, ChosenModels] = field(default_factory=dict, init=False)
+
+    @property
+    def may_start_slowly(self) -> bool:
+        """Tell whether any of the routes that the listing's work may take needs minutes to begin with a job."""
+        return bool(SLOW_TO_START & set(self.router.policy(self.context, self.listing.routes).routes))
 
     def choose(self, models: Stage) -> ChosenModels:
         """Return the models for the listing's work. Raises `dg.Failure` for settings that name none there is."""
+        if models not in self._chosen:
+            self._chosen[models] = self._choose(models)
+        return self._chosen[models]
+
+    def _choose(self, models: Stage) -> ChosenModels:
         try:
             policy = self.router.policy(self.context, self.listing.routes)
             chosen = choose_models(models, policy.routes, settings())
@@ -41,11 +57,40 @@ class ModelWork:
             self.stage.say(f"{models}: passed over {damaged}")
         return chosen
 
+    def do_ahead(self, links: Sequence[Link], files: Mapping[str, bytes]) -> None:
+        """Where jobs take minutes to start, do those of `links` as one: when each is sent, its results are there.
+
+        What wasn't foreseen, or can't be done like this, is done when its own job is sent.
+        """
+        shelf, routes = self.router.shelf, self.listing.routes
+        chain = chain_of(links)
+        missing = [item for item in chain.items if not shelf.holds(first_key(chain, item))]
+        if not missing:
+            return
+        chain = named_for(chain.model_copy(update={"items": tuple(missing)}), self.stage)
+        if len(items_by_step(chain)) < 2 or not self.router.starts_slowly(self.context, chain, routes):
+            return
+
+        def take(route: str, result: ItemResult, read: Callable[[str], bytes]) -> None:
+            try:
+                for turn in turns_done(chain, result):
+                    outputs = {role: read(name) for role, name in turn.roles.items()}
+                    shelf.put(turn.key, route, turn.result, outputs)
+            except BadJob as odd:
+                self.stage.say(f"not taken: {odd}")
+
+        try:
+            _route(self.router, self.context, chain, files, take, self.stage, self.listing)
+        except RouteFailed as failed:
+            if failed.may_succeed_later:
+                raise
+            self.stage.say(f"not done in one go: {failed}")
+
     def send(
         self,
         job: ModelJob,
         files: Mapping[str, bytes],
-        take: Callable[[str, ItemResult, Callable[[str], bytes]], None],
+        take: Take,
     ) -> Routed:
         """Have the job done, as `run_job` does."""
         return run_job(self.router, self.context, job, files, take, self.stage, self.listing)
@@ -69,6 +114,11 @@ class StoredFiles(Mapping[str, bytes]):
         self._readers[file.path] = lambda: data
         return file
 
+    def __or__(self, other: StoredFiles) -> StoredFiles:
+        both = StoredFiles(self._stage)
+        both._readers = {**self._readers, **other._readers}
+        return both
+
     def __getitem__(self, path: str) -> bytes:
         return self._readers[path]()
 
@@ -86,12 +136,32 @@ def named_for(job: ModelJob, stage: StageRun) -> ModelJob:
     return job.model_copy(update={"id": f"{job.kind.value}-{digest[:24]}"})
 
 
+def _route(
+    router: ModelRouter,
+    context: dg.AssetExecutionContext,
+    job: ModelJob,
+    files: Mapping[str, bytes],
+    take: Take,
+    stage: StageRun,
+    listing: Listing,
+) -> Routed:
+    return router.run(
+        context,
+        job,
+        files,
+        take=take,
+        say=stage.tell_step,
+        listing_routes=listing.routes,
+        is_last_attempt=context.retry_number >= RETRIES,
+    )
+
+
 def run_job(
     router: ModelRouter,
     context: dg.AssetExecutionContext,
     job: ModelJob,
     files: Mapping[str, bytes],
-    take: Callable[[str, ItemResult, Callable[[str], bytes]], None],
+    take: Take,
     stage: StageRun,
     listing: Listing,
 ) -> Routed:
@@ -100,15 +170,7 @@ def run_job(
     Raises `dg.Failure` naming the items that failed, after all the others were taken.
     """
     try:
-        routed = router.run(
-            context,
-            job,
-            files,
-            take=take,
-            say=stage.tell_step,
-            listing_routes=listing.routes,
-            is_last_attempt=context.retry_number >= RETRIES,
-        )
+        routed = _route(router, context, job, files, take, stage, listing)
     except UnknownRoute as unknown:
         raise dg.Failure(str(unknown), allow_retries=False) from None
     failed = [item for item in routed.result.items if item.outcome == "failed"]

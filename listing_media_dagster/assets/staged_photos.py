@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from listing_media_dagster.assets import before_after, furnishing
+from listing_media_dagster.assets.ahead import do_ahead
 from listing_media_dagster.assets.contact import with_contact_sheet
 from listing_media_dagster.assets.generative import AFTER_STAGING, alter_as_asked, tidy_as_asked
 from listing_media_dagster.assets.model_work import ModelWork
@@ -107,7 +108,7 @@ def _furnish(
     """Return every photo, staged or passed on, and how the model work went if there was any."""
     stage = work.stage
     done = stage.reuse(wanted)
-    to_furnish = []
+    to_furnish, as_they_are = [], []
     for photo_id, photo in bases.items():
         if photo_id in done:
             continue
@@ -117,6 +118,7 @@ def _furnish(
             continue
         reason = "to be staged, but no staging back end is installed" if decision.wanted else decision.reason
         done[photo_id] = stage.keep(passed_on_because(looked_at(photo, plan.photos[photo_id]), reason), wanted)
+        as_they_are.append(photo)
         stage.tell_made(photo_id, len(wanted))
 
     def take(route: str, result: ItemResult, read: ReadOutput) -> None:
@@ -125,7 +127,7 @@ def _furnish(
         done[photo_id] = stage.keep(photo, wanted)
         stage.tell_made(photo_id, len(wanted))
 
-    routed = None
-    if to_furnish:
-        routed = work.send(*staging_job(to_furnish, plan.photos, ends, seed, needs, stage), take)
+    staging = staging_job(to_furnish, plan.photos, ends, seed, needs, stage) if to_furnish else None
+    do_ahead(staging, to_furnish, as_they_are, seed, work)
+    routed = work.send(*staging, take) if staging else None
     return {photo_id: done[photo_id] for photo_id in wanted}, routed

@@ -12,13 +12,14 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import EngineEventData
 from pydantic import Field
 
-from listing_media_dagster.gpu.choice import RUN_TAG, Decision, Policy, decide_policy
+from listing_media_dagster.gpu.choice import RUN_TAG, Decision, Policy, choose_route, decide_policy
 from listing_media_dagster.gpu.handles import known_handle, remember_handle
-from listing_media_dagster.gpu.job import ItemResult, ModelJob
+from listing_media_dagster.gpu.job import ItemResult, JobFolder, ModelJob
 from listing_media_dagster.gpu.job_folders import JobFolders
+from listing_media_dagster.gpu.result_shelf import ResultShelf
 from listing_media_dagster.gpu.router import Dispatcher, Routed, dispatch
-from listing_media_dagster.gpu.routes.route import JobCancelled, Route
-from listing_media_dagster.gpu.routes.table import open_route
+from listing_media_dagster.gpu.routes.route import JobCancelled, Route, RouteReport
+from listing_media_dagster.gpu.routes.table import SLOW_TO_START, open_route
 from listing_media_dagster.gpu.stopping import is_stopping
 from listing_media_dagster.settings import settings
 
@@ -39,6 +40,18 @@ class ModelRouter(dg.ConfigurableResource):
     def policy(self, context: dg.AssetExecutionContext, listing_routes: tuple[str, ...] | None = None) -> Policy:
         """Return which routes the run's work may take, best first. Raises `UnknownRoute`."""
         return decide_policy(self.routes or settings().routes, context.run.tags.get(RUN_TAG), listing_routes)
+
+    @property
+    def shelf(self) -> ResultShelf:
+        """Where results that were made ahead lie; `run` looks there first."""
+        return ResultShelf(settings().work_dir.expanduser() / "shelf")
+
+    def starts_slowly(
+        self, context: dg.AssetExecutionContext, job: ModelJob, listing_routes: tuple[str, ...] | None = None
+    ) -> bool:
+        """Tell whether the job would go by a route that takes minutes to begin with it."""
+        decision = choose_route(job.needs, self.policy(context, listing_routes), route_here, job)
+        return decision.route is not None and decision.route.name in SLOW_TO_START
 
     def run(
         self,
@@ -64,22 +77,40 @@ class ModelRouter(dg.ConfigurableResource):
 
         folders = JobFolders(settings().work_dir.expanduser())
         with _interrupting(), folders.opened(job, files, is_cancelled) as folder:
-            routed = dispatch(
-                folder,
-                policy,
-                route_here,
-                Dispatcher(
-                    decided=lambda decision: _tell_decision(context, step_key, job, decision),
-                    take=lambda route, result: take(route, result, lambda role: folder.read(result.outputs[role])),
-                    say=say,
-                    remember=lambda route, handle: remember_handle(context, route, job.id, handle),
-                    known=lambda route: known_handle(context, route, job.id),
-                    is_cancelled=is_cancelled,
-                    is_last_attempt=is_last_attempt,
-                ),
+            ahead = self.shelf.finish_items(folder)
+
+            def take_with_reader(route: str, result: ItemResult) -> None:
+                made_by = ahead.get(result.item_id, route)
+                take(made_by, result, lambda role: folder.read(result.outputs[role]))
+
+            owner = Dispatcher(
+                decided=lambda decision: _tell_decision(context, step_key, job, decision),
+                take=take_with_reader,
+                say=say,
+                remember=lambda route, handle: remember_handle(context, route, job.id, handle),
+                known=lambda route: known_handle(context, route, job.id),
+                is_cancelled=is_cancelled,
+                is_last_attempt=is_last_attempt,
             )
-        _tell_report(context, step_key, job, routed)
+            if ahead:
+                _tell_ahead(context, step_key, job, ahead)
+            if len(ahead) == len(job.items):
+                routed = _taken_from_shelf(folder, ahead, owner)
+            else:
+                routed = dispatch(folder, policy, route_here, owner)
+                _tell_report(context, step_key, job, routed)
+        for item in job.items:
+            if item.id in ahead:
+                self.shelf.remove(job.item_key(item))
         return routed
+
+
+def _taken_from_shelf(folder: JobFolder, ahead: Mapping[str, str], owner: Dispatcher) -> Routed:
+    result = folder.finish()
+    for item in result.items:
+        owner.take("", item)
+    device = ", ".join(sorted({item.device for item in result.items}))
+    return Routed(result, Decision(None), RouteReport(device), ", ".join(sorted(set(ahead.values()))))
 
 
 def routing_metadata(routed: Routed) -> Metadata:
@@ -101,6 +132,12 @@ def _tell_decision(context: dg.AssetExecutionContext, step_key: str, job: ModelJ
     metadata: dict[str, Any] = {"job": job.id, "route": decision.route.name if decision.route else "none"}
     metadata |= {f"refused: {name}": reason for name, reason in decision.refusals.items()}
     _tell(context, step_key, f"{len(job.items)} items to {job.kind.value}: {decision}", metadata)
+
+
+def _tell_ahead(context: dg.AssetExecutionContext, step_key: str, job: ModelJob, ahead: Mapping[str, str]) -> None:
+    by = ", ".join(sorted(set(ahead.values())))
+    message = f"{len(ahead)} of {len(job.items)} items to {job.kind.value} were done ahead by {by}"
+    _tell(context, step_key, message, {"job": job.id})
 
 
 def _tell_report(context: dg.AssetExecutionContext, step_key: str, job: ModelJob, routed: Routed) -> None:

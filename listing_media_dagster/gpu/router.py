@@ -17,15 +17,16 @@ _LOOKS_EVERY_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Routed:
-    """What came back, by which route, and what that took."""
+    """What came back, by which route, and what that took; `made_by` are the routes of a job that was done ahead."""
 
     result: JobResult
     decision: Decision
     report: RouteReport
+    made_by: str = ""
 
     @property
     def route(self) -> str:
-        return self.decision.route.name if self.decision.route else ""
+        return self.decision.route.name if self.decision.route else self.made_by
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ ROUTES = {
 
 REMOTE = frozenset({"celery", "kaggle", "colab", "comfyui"})
 """Those whose work is awaited (`Route.is_remote`), known without opening them."""
+SLOW_TO_START = frozenset({"kaggle", "colab"})
+"""Those that take minutes to begin with a job, so that work is better sent in one go."""
 
 
 class UnknownRoute(ValueError):
