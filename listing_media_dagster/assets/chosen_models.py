@@ -10,10 +10,11 @@ from listing_media_dagster.gpu.devices import find_devices
 from listing_media_dagster.gpu.job import ModelRef, Needs
 from listing_media_dagster.gpu.routes.cuda import look_at_gpus
 from listing_media_dagster.gpu.work.models import FURTHER_MODELS
-from listing_media_dagster.models.catalogue import Stage, catalogue
+from listing_media_dagster.models.catalogue import CatalogueEntry, Stage, catalogue
 from listing_media_dagster.models.hardware import GIB, Hardware, memory_bytes
 from listing_media_dagster.models.shortlist import NONE, Shortlist, read_wishes, shortlist
-from listing_media_dagster.models.weights import BadWeights, ModelMissing, find_weights, models_here
+from listing_media_dagster.models.weights import BadWeights, ModelMissing, find_weights, locked_weights, models_here
+from listing_media_dagster.models.weights_lock import LOCK_NAME
 from listing_media_dagster.settings import Settings
 
 # Routes to machines that have weights of their own, and hardware that nobody here can look at.
@@ -93,17 +94,31 @@ def _verified(found: Shortlist, here: frozenset[str], at: Settings) -> tuple[tup
     refs: list[ModelRef] = []
     damaged: list[str] = []
     for entry in found.entries:
-        if entry.id not in here:
-            refs.append(ModelRef(id=entry.id, recipe=entry.recipe))
-            continue
         try:
-            weights = find_weights(entry, None, at.models_dir, allow_test_weights=_takes_test_weights)
+            refs.append(_named(entry, at) if entry.id in here else _named_from_afar(entry, at))
         except (ModelMissing, BadWeights) as unusable:
             damaged.append(f"{entry.id}: {unusable}")
-            continue
-        digest = weights.weights_sha256
-        refs.append(ModelRef(id=entry.id, revision=weights.revision, weights_sha256=digest, recipe=entry.recipe))
     return tuple(refs), damaged
+
+
+def _named(entry: CatalogueEntry, at: Settings) -> ModelRef:
+    weights = find_weights(entry, None, at.models_dir, allow_test_weights=_takes_test_weights)
+    digest = weights.weights_sha256
+    return ModelRef(id=entry.id, revision=weights.revision, weights_sha256=digest, recipe=entry.recipe)
+
+
+def _named_from_afar(entry: CatalogueEntry, at: Settings) -> ModelRef:
+    """Name a model whose weights aren't here, so that other weights are another reference: by the lock, or by pins.
+
+    Raises `ModelMissing` where neither says which weights are meant: pictures of one kind would be kept as another's.
+    """
+    if (locked := locked_weights(entry, at.models_dir)) is not None:
+        revision, digest = locked
+        return ModelRef(id=entry.id, revision=revision, weights_sha256=digest, recipe=entry.recipe)
+    if not entry.is_pinned:
+        how = f"run `{entry.pull_command}` here once, or bring the {LOCK_NAME} of a machine that has it"
+        raise ModelMissing(entry.title, f"the first pull decides which commit of it is meant: {how}")
+    return ModelRef(id=entry.id, recipe=entry.recipe)
 
 
 def _needs(found: Shortlist) -> Needs:

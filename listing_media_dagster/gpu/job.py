@@ -62,7 +62,8 @@ class WorkKind(StrEnum):
 class ModelRef(Noun):
     """A catalogue entry as locked: the same reference means the same weights, used alike, on every machine.
 
-    `recipe` is the entry's (`CatalogueEntry.recipe`); None where nothing but the weights counts.
+    `recipe` is the entry's (`CatalogueEntry.recipe`), pinned commits included: it names the weights where their digest
+    isn't known; None where nothing but the weights counts.
     """
 
     id: str

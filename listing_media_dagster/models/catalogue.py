@@ -247,15 +247,24 @@ class CatalogueEntry(_Record):
 
     @property
     def recipe(self) -> str:
-        """Return the digest of what beside the weights decides the pictures: steps, sampler, LoRAs and their scales."""
+        """Return the digest of what the catalogue says that decides the pictures.
+
+        That is: the pinned commits of the weights, steps, sampler, LoRAs and their scales.
+        """
+        pins = [(part.role, part.repo, part.revision) for part in self.all_parts if part.revision]
         loras = [(lora.role, lora.weight, lora.kits) for lora in self.loras]
         sampling, film = (each.model_dump(mode="json") if each else None for each in (self.sampling, self.film))
-        return fingerprint(sampling=sampling, film=film, controls=self.controls, loras=loras)
+        return fingerprint(pins=pins, sampling=sampling, film=film, controls=self.controls, loras=loras)
 
     @property
     def size_mb(self) -> int:
         """Of the whole pull, in 10^6 bytes."""
         return sum(part.size_mb for part in self.all_parts if part.is_pulled)
+
+    @property
+    def is_pinned(self) -> bool:
+        """True where the catalogue alone says which weights those are, on every machine that pulls them."""
+        return all(part.revision is not None for part in self.all_parts if not part.packaged)
 
     @property
     def pull_command(self) -> str:

@@ -26,7 +26,16 @@ from listing_media_dagster.models.weights_folder import (
 )
 from listing_media_dagster.models.weights_lock import ModelsLock, locked_part, read_lock, verify
 
-__all__ = ["BadWeights", "ModelMissing", "WeightsFolder", "check", "find_weights", "is_here", "models_here"]
+__all__ = [
+    "BadWeights",
+    "ModelMissing",
+    "WeightsFolder",
+    "check",
+    "find_weights",
+    "is_here",
+    "locked_weights",
+    "models_here",
+]
 
 
 def find_weights(
@@ -132,6 +141,22 @@ def _in_hub_cache(entry: CatalogueEntry, hub_cache: Path | None) -> WeightsFolde
     digest = weights_digest([here])
     card = WeightsCard(repo=part.repo, revision=root.name, pretrained=entry.pretrained, weights_sha256=digest)
     return WeightsFolder(model_id=entry.id, parts=(here,), weights_sha256=digest, origin="hub cache", card=card)
+
+
+def locked_weights(entry: CatalogueEntry, models_dir: Path) -> tuple[str, str] | None:
+    """Return commit and digest to which `models.lock` holds weights that needn't lie here; None if it doesn't.
+
+    They are those of `find_weights` where they do. Raises `BadWeights` for a lock that can't be read.
+    """
+    models_dir = models_dir.expanduser()
+    lock = read_lock(models_dir)
+    parts = []
+    for part in entry.all_parts:
+        locked = locked_part(entry, part, lock)
+        if locked is None or not _is_locked(entry, part, lock):
+            return None
+        parts.append(part_folder(part, locked.root(models_dir), locked.files, locked.revision))
+    return str(parts[0].revision), weights_digest(parts)
 
 
 def is_here(entry: CatalogueEntry, models_dir: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,10 +13,11 @@ import pytest
 
 from listing_media_dagster.assets import chosen_models
 from listing_media_dagster.assets.chosen_models import choose_models
-from listing_media_dagster.models.catalogue import CatalogueEntry, Stage
+from listing_media_dagster.models.catalogue import CatalogueEntry, FileDigest, Stage, catalogue_entry
 from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.shortlist import BadWishes
 from listing_media_dagster.models.weights import BadWeights
+from listing_media_dagster.models.weights_lock import LockedModel, LockedPart, ModelsLock, write_lock
 from listing_media_dagster.settings import Settings
 
 T4 = Hardware("cuda", "T4", 32, 16, 14.7, (7, 5), fp16=True)
@@ -78,6 +80,37 @@ def test_a_model_that_was_named_is_asked_for_elsewhere_without_its_weights_here(
     (ref,) = chosen(Stage.STAGING, "kaggle", "cpu", said="staging=sdxl-union").refs
     assert (ref.id, ref.weights_sha256) == ("sdxl-union", None)
     assert chosen(Stage.STAGING, "cuda", "cpu", said="staging=sdxl-union").refs == ()
+
+
+def elsewhere(models_dir: Path, model: str) -> chosen_models.ChosenModels:
+    at = Settings(models=f"staging={model}", models_dir=models_dir)
+    return choose_models(Stage.STAGING, ("kaggle", "cpu"), at)
+
+
+def test_what_the_lock_holds_a_model_to_names_it_without_its_weights_here(here: Any, tmp_path: Path) -> None:
+    here()
+    entry = catalogue_entry("qwen-image-edit")
+
+    def lock(weights: str) -> None:
+        parts = {}
+        for part in entry.all_parts:
+            files = {name.replace("*", "it"): FileDigest(sha256=weights * 64, size=1) for name in part.files}
+            parts[part.role] = LockedPart(repo=part.repo or "", revision=part.revision or "1" * 40, files=files)
+        write_lock(tmp_path, ModelsLock(models={entry.id: LockedModel(parts=parts, pulled_at=datetime.now(UTC))}))
+
+    lock("a")
+    (before,) = elsewhere(tmp_path, entry.id).refs
+    lock("b")
+    (after,) = elsewhere(tmp_path, entry.id).refs
+    assert before.revision == after.revision == "1" * 40
+    assert before.weights_sha256 and after.weights_sha256 and before.weights_sha256 != after.weights_sha256
+
+
+def test_a_model_whose_weights_nothing_names_isnt_asked_for_elsewhere(here: Any, tmp_path: Path) -> None:
+    here()
+    found = elsewhere(tmp_path, "qwen-image-edit")
+    assert found.refs == ()
+    assert "listing-media models pull qwen-image-edit" in found.refusal and "models.lock" in found.refusal
 
 
 def test_none_means_none_and_a_mistake_is_named(here: Any) -> None:

@@ -248,6 +248,13 @@ def test_a_file_that_is_no_catalogue_is_named(tmp_path: Path, data: bytes) -> No
         catalogue(tmp_path / "own.yaml")
 
 
+def test_another_commit_is_another_recipe() -> None:
+    entry = catalogue_entry("sdxl-union")
+    first, *others = entry.parts
+    moved = entry.model_copy(update={"parts": (first.model_copy(update={"revision": "0" * 40}), *others)})
+    assert moved.recipe != entry.recipe
+
+
 def test_another_step_or_scale_of_a_lora_is_another_recipe() -> None:
     entry = catalogue_entry("sdxl-union")
     assert entry.sampling

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from listing_media_dagster.models.catalogue import CatalogueEntry, catalogue_entry
-from listing_media_dagster.models.weights import BadWeights, ModelMissing, check, find_weights
+from listing_media_dagster.models.weights import BadWeights, ModelMissing, check, find_weights, locked_weights
 from listing_media_dagster.models.weights_hub import without_secrets
 from listing_media_dagster.models.weights_pull import HubUnreachable, PullProgress, pull
 from listing_media_dagster_tests.helpers.fake_hub import FakeHub, FakeRepo, running, safetensors, silent_port
@@ -72,6 +72,14 @@ def test_pull_fetches_only_the_entrys_files_shows_the_size_first_and_locks_the_d
         "size": len(repo.files[WEIGHTS]),
     }
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_the_lock_names_the_same_weights_as_the_files_do(entry: CatalogueEntry, hub: FakeHub, tmp_path: Path) -> None:
+    assert locked_weights(entry, tmp_path) is None
+    folder = pull(entry, tmp_path, endpoint=hub.url)
+    folder.weights.unlink()
+    assert locked_weights(entry, tmp_path) == (folder.revision, folder.weights_sha256)
+    assert locked_weights(_at("f" * 40), tmp_path) is None
 
 
 def test_a_second_pull_asks_nobody(entry: CatalogueEntry, hub: FakeHub, repo: FakeRepo, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ Wrapped = TypeVar("Wrapped")
 Wrap = Callable[[CatalogueEntry, WeightsFolder, Hardware], Wrapped]
 
 FURTHER_MODELS = "further_models"
-_OTHER_RECIPE = "the catalogue on this machine has other steps or LoRAs for it than the job was made with"
+_OTHER_RECIPE = "the catalogue on this machine has another commit, steps or LoRAs for it than the job was made with"
 SERVED = "comfyui/"
 """Begins the ids of models that a server runs."""
 

@@ -160,4 +160,4 @@ def test_a_model_that_this_machine_would_use_otherwise_is_passed_over(tmp_path, 
     same, other = (ModelRef(id=entry.id, recipe=recipe) for recipe in (entry.recipe, "0" * 64))
     assert find_models([same], Stage.STAGING, bench, lambda *_: "it", slow_cpu=True).models == ("it",)
     found = find_models([other], Stage.STAGING, bench, lambda *_: "it", slow_cpu=True)
-    assert found.models == () and "other steps or LoRAs" in found.reasons[0]
+    assert found.models == () and "another commit, steps or LoRAs" in found.reasons[0]
