@@ -96,8 +96,9 @@ class _Refused(Exception):
 class FakeKaggle:
     """The state of one account.
 
-    `may_start` holds queued kernels back while it is cleared; `held` names calls (and "PUT", and outputs by file name)
-    that aren't done before it is emptied.
+    `image` are modules (source by file name) that its sessions find beside those of the tests' own Python. `may_start`
+    holds queued kernels back while it is cleared; `held` names calls (and "PUT", and outputs by file name) that aren't
+    done before it is emptied.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -122,6 +123,7 @@ class FakeKaggle:
         self.gpu_seconds_used = 0.0
         self.gpu_seconds_allowed = 30 * 3600.0
         self.held: set[str] = set()
+        self.image: dict[str, str] = {}
         self.may_start = threading.Event()
         self.may_start.set()
 
@@ -361,8 +363,10 @@ class FakeKaggle:
     def _make_believe_torch(self, session: Session) -> Path:
         """Write what of torch a worker asks about the GPU it works on, for sessions that have one."""
         image = session.folder / "image"
+        image.mkdir()
+        for name, source in self.image.items():
+            (image / name).write_text(source)
         if session.has_gpu and self.faults.gpus:
-            image.mkdir()
             dies = self.faults.broken_second_gpus > 0
             self.faults.broken_second_gpus -= dies
             (image / "torch.py").write_text(_TORCH.replace("DIES", str(dies)))

@@ -12,13 +12,20 @@ from listing_media_dagster.gpu.job import ItemResult, JobFile, JobFolder
 from listing_media_dagster.gpu.routes.route import JobCancelled, Listener
 from listing_media_dagster.gpu.work.bench import Bench, Made, Task
 from listing_media_dagster.gpu.work.chain_order import TURNS, Step, Way, output_role, steps_of
+from listing_media_dagster.gpu.work.models import NoModelHere
 
 
 def work_off_chain(tasks: Sequence[Task], bench: Bench) -> Iterator[Made]:
-    """Yield what became of each photo, all its turns together; a turn that fails is recorded as that."""
+    """Yield what became of each photo, all its turns together; a turn that fails is recorded as that.
+
+    Raises `NoModelHere` if that is why nothing at all could be done.
+    """
     photos = [_Photo.of(task) for task in tasks]
     for number, step in enumerate(steps_of(tasks[0].job)):
         _do(number, step, photos, bench)
+    results = [result for photo in photos for _, result in photo.turns.values()]
+    if results and all(result.lacks_models for result in results):
+        raise NoModelHere("; ".join(dict.fromkeys(result.reason for result in results)))
     for photo in photos:
         yield photo.made()
 

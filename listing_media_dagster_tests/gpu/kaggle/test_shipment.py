@@ -8,6 +8,7 @@ from slugify import slugify
 from listing_media_dagster.gpu.job import Needs, WorkKind
 from listing_media_dagster.gpu.kaggle.cargo import requirements
 from listing_media_dagster.gpu.kaggle.shipment import (
+    Part,
     Shipment,
     Ticket,
     choose_tickets,
@@ -48,6 +49,17 @@ def test_a_model_is_loaded_once_however_many_jobs_use_it() -> None:
     assert estimate_seconds([ticket("one", items=2), ticket("two", items=2)], {}) - one == pytest.approx(90)
     other = estimate_seconds([ticket("one", items=2), ticket("two", items=2, model="n")], {})
     assert other - one == pytest.approx(90 + 180)
+
+
+def test_a_chain_takes_and_needs_what_its_steps_do() -> None:
+    steps = (Part(kind=WorkKind.STAGE, model="m", items=2), Part(kind=WorkKind.SCORE, model="clip", items=8))
+    chain = ticket("chain", kind=WorkKind.CHAIN, model=None).model_copy(update={"steps": steps})
+    alone = [
+        ticket("stage", items=2),
+        ticket("score", items=8, kind=WorkKind.SCORE, model="clip"),
+    ]
+    assert estimate_seconds([chain], {}) == estimate_seconds(alone, {})
+    assert requirements([chain]) == requirements(alone)
 
 
 def test_what_sessions_showed_replaces_the_guess() -> None:

@@ -16,6 +16,7 @@ from listing_media_dagster.gpu.job import BadJob, Item, ItemResult, JobFolder, M
 from listing_media_dagster.gpu.routes.route import Listener
 from listing_media_dagster.gpu.work.bench import Bench
 from listing_media_dagster.gpu.work.chain_order import Link, TurnDone, chain_of, first_key, steps_of, turns_done
+from listing_media_dagster.gpu.work.models import NoModelHere
 from listing_media_dagster.gpu.work.score import scorer_key
 from listing_media_dagster.gpu.worker import Assignment, work_off
 from listing_media_dagster.models.clip import CLIP_MODEL_ID, ClipScorer
@@ -152,6 +153,17 @@ def test_a_turn_that_fails_ends_the_way_of_its_photo_alone(home: ModelJob, tmp_p
     assert [len(turns(folder, name)) for name in ROOMS] == [2, 0, 2, 2]
     result = folder.result_of("dim")
     assert result and result.record["turns"]["0"]["reason"] == "an input is no picture"
+
+
+def test_a_machine_that_has_no_model_for_anything_of_a_chain_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_here(tasks: Sequence[Any], bench: Bench) -> Any:
+        raise NoModelHere("sdxl-tile isn't here")
+
+    monkeypatch.setattr("listing_media_dagster.gpu.work.alter.polish_pictures", none_here)
+    folder = worked_off(tmp_path / "home", chain_of([Link(job(POLISHED, ROOMS)), Link(scoring(ROOMS))]), ROOMS)
+    assert folder.result().lacks_models and folder.result().items[0].reason == "sdxl-tile isn't here"
 
 
 def test_a_chain_left_in_the_middle_of_a_photo_goes_on_there(

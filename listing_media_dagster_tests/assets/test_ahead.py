@@ -1,0 +1,247 @@
+"""A listing's staging, polishing and scores by way of Kaggle: one session for all of it, and the same delivery."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pytest
+
+from listing_media_dagster.assets import ahead, clip_scores, model_work, staging_job
+from listing_media_dagster.assets.chosen_models import ChosenModels
+from listing_media_dagster.assets.clip import model_ref
+from listing_media_dagster.gpu import model_router
+from listing_media_dagster.gpu.job import ModelRef, Needs
+from listing_media_dagster.gpu.kaggle.outbox import Outbox
+from listing_media_dagster.gpu.kaggle.shared_sessions import SharedSessions
+from listing_media_dagster.gpu.kaggle.shipment import Limits
+from listing_media_dagster.gpu.result_shelf import ResultShelf
+from listing_media_dagster.gpu.routes.kaggle import KaggleRoute
+from listing_media_dagster.gpu.routes.route import RouteFailed
+from listing_media_dagster.gpu.routes.table import open_route
+from listing_media_dagster.models.catalogue import Stage
+from listing_media_dagster.models.clip import ClipIdentity
+from listing_media_dagster.settings import settings
+from listing_media_dagster_tests.gpu.kaggle.conftest import AT_ONCE, IMPATIENT
+from listing_media_dagster_tests.helpers import stand_in_work
+from listing_media_dagster_tests.helpers.fake_kaggle import Dataset, FakeKaggle, running_kaggle
+from listing_media_dagster_tests.helpers.pipeline import Pipeline, failure_of, save_stage
+
+STAGING = {"staged_photos": {"include": ["bedroom.jpg", "living-room.jpg"]}}
+LEVELS = {"bedroom.jpg": 200, "living-room.jpg": 50, "kitchen.jpg": 150, "bathroom.jpg": 80}
+"""Of these, staging and polishing refuse the living room, and polishing the bathroom."""
+PUT_IN_PLACE = """
+try:
+    import stand_in_work
+except ImportError:  # the package isn't unpacked yet
+    pass
+else:
+    stand_in_work.put_in_place()
+"""
+
+
+class Encoder:
+    identity = ClipIdentity(model="stand-in", pretrained="tests", weights_sha256="c" * 64, test_only=True)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeKaggle]:
+    with running_kaggle(tmp_path_factory.mktemp("kaggle")) as kaggle:
+        yield kaggle
+
+
+@pytest.fixture
+def kaggle(running: FakeKaggle, tmp_path: Path) -> FakeKaggle:
+    """An account with weights attached to its sessions, in which stand-ins do the work."""
+    running.reset()
+    running.image |= {"stand_in_work.py": inspect.getsource(stand_in_work), "sitecustomize.py": PUT_IN_PLACE}
+    (tmp_path / "weights").mkdir()
+    running.datasets["alice/weights"] = Dataset("weights", tmp_path / "weights", True, 0)
+    return running
+
+
+@pytest.fixture(autouse=True)
+def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """One that polishes with a model and scores, and whose work goes by kaggle where that is there."""
+
+    def chosen(stage: Stage, routes: Any, at: Any) -> ChosenModels:
+        refs = (ModelRef(id="sdxl-tile"),) if stage is Stage.ENHANCEMENT else ()
+        return ChosenModels(stage, refs, Needs(gpu="optional"))
+
+    monkeypatch.setenv("LISTING_MEDIA_WORK_DIR", str(tmp_path / "work"))
+    monkeypatch.setenv("LISTING_MEDIA_ROUTES", "kaggle,cpu")
+    monkeypatch.setattr(model_work, "choose_models", chosen)
+    monkeypatch.setattr(clip_scores, "load_scorer", Encoder)
+    for module in (ahead, staging_job):
+        monkeypatch.setattr(module, "find_scorer", lambda: model_ref(Encoder.identity))
+    stand_in_work.put_in_place(monkeypatch.setattr)
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.fixture
+def by_kaggle(kaggle: FakeKaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KaggleRoute:
+    limits = Limits(collect_seconds=0, datasets=("alice/weights",))
+    environment = kaggle.client_environment(tmp_path)
+    sessions = SharedSessions(Outbox(tmp_path / "outbox"), limits, IMPATIENT, AT_ONCE, environment)
+    route = KaggleRoute(sessions, environment)
+    _lead(monkeypatch, route)
+    return route
+
+
+def _lead(monkeypatch: pytest.MonkeyPatch, kaggle: Any) -> None:
+    here = {"kaggle": kaggle, "cpu": open_route("cpu", settings())}
+    monkeypatch.setattr(model_router, "route_here", here.__getitem__)
+
+
+class NoKaggle:
+    name, is_remote = "kaggle", True
+
+    def refusal(self, needs: Any, job: Any = None) -> str:
+        return "0.3 of 30 GPU hours left"
+
+
+def prepared(folder: Path, shift: int = 0) -> Pipeline:
+    pipeline = Pipeline(str(folder))
+    grain = np.random.default_rng(1).normal(0, 12, (200, 300, 3))
+    pictures = {name: np.clip(level + shift + grain, 0, 255).astype(np.uint8) for name, level in sorted(LEVELS.items())}
+    save_stage(pipeline, "enhanced_photos", pictures, generative={"enhance": "all"})
+    return pipeline
+
+
+def delivered(pipeline: Pipeline, instance: dg.DagsterInstance | None = None) -> list[dict[str, Any]]:
+    """Run staging and scores and return what is said of each photo, but for where it was done."""
+    result = pipeline.run("staged_photos", "clip_scores", config=STAGING, instance=instance)
+    assert result.success, failure_of(result)
+    photos = pipeline.photo_set("clip_scores").photos
+    said = [photo.model_dump(mode="json", exclude={"route", "device"}) for photo in photos]
+    for photo in said:
+        for where in ("route", "device"):
+            photo["facts"].get("generative", {}).get("before", {}).pop(where, None)
+    return said
+
+
+def messages(instance: dg.DagsterInstance) -> list[str]:
+    """Return what the event log says of the ways that jobs went."""
+    (run,) = instance.get_runs()
+    logged = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
+    return [entry.dagster_event.message or "" for entry in logged if entry.dagster_event]
+
+
+def routes(pipeline: Pipeline) -> dict[str, str]:
+    return {photo.sources[0].name: photo.route for photo in pipeline.photo_set("clip_scores").photos if photo.route}
+
+
+def test_two_listings_are_staged_polished_and_scored_by_one_kernel_as_they_would_be_job_by_job(
+    kaggle: FakeKaggle, by_kaggle: KaggleRoute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_kaggle.sessions.limits = by_kaggle.sessions.limits.model_copy(update={"collect_seconds": 3.0})
+    kaggle.faults.gpus = 1
+    instances = [dg.DagsterInstance.ephemeral() for _ in range(2)]
+    pipelines = [prepared(tmp_path / "one"), prepared(tmp_path / "two", shift=1)]
+    with ThreadPoolExecutor(2) as both:
+        waiting = [
+            both.submit(delivered, pipeline, instance=instance)
+            for pipeline, instance in zip(pipelines, instances, strict=True)
+        ]
+        in_one_go = [each.result() for each in waiting]
+    assert kaggle.count("SaveKernel") == 1 and len(kaggle.sessions) == 1
+    for pipeline, instance in zip(pipelines, instances, strict=True):
+        assert routes(pipeline) == {"bedroom.jpg": "kaggle", "kitchen.jpg": "kaggle"}, (
+            "those of which anything was made"
+        )
+        told = messages(instance)
+        assert "4 items to chain: route kaggle" in told
+        for done in ("2 of 2 items to stage", "4 of 4 items to enhance", "4 of 4 items to score"):
+            assert f"{done} were done ahead by kaggle" in told
+    assert not list((tmp_path / "work" / "shelf").iterdir()), "what was used is gone; nothing was made in vain"
+
+    _lead(monkeypatch, NoKaggle())
+    assert delivered(prepared(tmp_path / "other")) == in_one_go[0]
+
+
+def test_where_work_begins_at_once_every_job_goes_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _lead(monkeypatch, NoKaggle())
+    monkeypatch.setattr(stand_in_work, "DONE", [])
+    delivered(prepared(tmp_path / "media"))
+    assert not (tmp_path / "work" / "shelf").exists()
+    assert [done.split()[0] for done in stand_in_work.DONE] == ["stage"] * 2 + ["enhance"] * 4 + ["score"] * 4
+
+
+class InProcess:
+    """Stands for Kaggle where its own ways aren't what is tested: works jobs off here, and remembers them."""
+
+    name, is_remote = "kaggle", True
+
+    def __init__(self, fails_at: str = "") -> None:
+        self.kinds: list[str] = []
+        self.fails_at = fails_at
+        self._cpu = open_route("cpu", settings())
+
+    def refusal(self, needs: Any, job: Any = None) -> None:
+        return None
+
+    def run(self, folder: Any, listener: Any, known: Any = None) -> Any:
+        kind = folder.job.kind.value
+        self.kinds.append(kind)
+        if kind == self.fails_at:
+            raise RouteFailed("the session can't be had", may_succeed_later=False)
+        return self._cpu.run(folder, listener)
+
+
+def test_scores_wait_for_their_own_run_and_a_second_run_sends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = InProcess()
+    _lead(monkeypatch, far)
+    pipeline = prepared(tmp_path / "media")
+    assert pipeline.run("staged_photos", config=STAGING).success
+    assert pipeline.run("clip_scores").success
+    delivered(pipeline)
+    assert far.kinds == ["chain"]
+
+
+def test_results_that_were_damaged_since_are_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    far = InProcess()
+    _lead(monkeypatch, far)
+    pipeline = prepared(tmp_path / "media")
+    assert pipeline.run("staged_photos", config=STAGING).success
+    (spoilt, *_) = (tmp_path / "work" / "shelf").glob("*/outputs/item/item.json")
+    spoilt.write_bytes(spoilt.read_bytes().replace(b'"key": "', b'"key": "0'))
+    monkeypatch.setattr(stand_in_work, "DONE", [])
+    assert pipeline.run("clip_scores").success
+    assert far.kinds == ["chain", "score"] and len(stand_in_work.DONE) == 1, "only that one"
+
+
+def test_what_cannot_be_done_in_one_go_is_done_job_by_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    far = InProcess(fails_at="chain")
+    _lead(monkeypatch, far)
+    monkeypatch.setenv("LISTING_MEDIA_ROUTES", "kaggle")
+    settings.cache_clear()
+    pipeline = prepared(tmp_path / "media")
+    delivered(pipeline)
+    assert far.kinds == ["chain", "stage", "enhance", "score"]
+    assert any("not done in one go" in said for said in pipeline.photo_set("staged_photos").stage.messages)
+
+
+def test_a_step_that_is_tried_again_does_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    far, finish = InProcess(), ResultShelf.finish_items
+    _lead(monkeypatch, far)
+    monkeypatch.setattr("listing_media_dagster.assets.stage_asset.FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(stand_in_work, "DONE", [])
+    failures = iter([True])
+
+    def full_disk(self: ResultShelf, folder: Any) -> dict[str, str]:
+        if folder.job.kind == "stage" and next(failures, False):
+            raise OSError(28, "no space left")
+        return finish(self, folder)
+
+    monkeypatch.setattr(ResultShelf, "finish_items", full_disk)
+    delivered(prepared(tmp_path / "media"))
+    assert far.kinds == ["chain"] and len(stand_in_work.DONE) == len(set(stand_in_work.DONE))
