@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 import tempfile
@@ -146,7 +147,8 @@ class DeviceSlots:
         """Wait for a device that nobody holds and that runs kernels; `owner` is the run's id, or names a worker.
 
         What a holder that was killed left running is killed before its device is given to the next one.
-        Raises `NoDevice` if there is none to wait for, and whatever `stop_if_cancelled` raises.
+        Raises `NoDevice` if there is none to wait for or the locks can't be trusted, and whatever `stop_if_cancelled`
+        raises.
         """
         problems: dict[str, str] = {}
         waits_for: list[str] = []
@@ -193,6 +195,8 @@ class DeviceSlots:
 
     def _open(self, device: str) -> int:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.folder == lock_folder():
+            _require_ours(self.folder)
         name = re.sub(r"[^A-Za-z0-9-]", "_", device)
         # Not for whoever else can write to the folder for temporary files to choose what we open.
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -202,6 +206,16 @@ class DeviceSlots:
 def slots_here(at: Settings) -> DeviceSlots:
     """Return the devices that this machine's runs and workers share, as the installation says."""
     return DeviceSlots(find_devices(at.gpu_devices), at.gpu_locks or lock_folder())
+
+
+def _require_ours(folder: Path) -> None:
+    """Raise `NoDevice` for a folder that somebody else may have made: its locks block GPUs, its owners get killed."""
+    seen = folder.lstat()
+    if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.getuid() or seen.st_mode & 0o022:
+        raise NoDevice(
+            f"the folder of GPU locks {folder} belongs to another user or can be written by others: "
+            "remove it, or name one of your own in LISTING_MEDIA_GPU_LOCKS"
+        )
 
 
 def _locked(lock: int) -> bool:

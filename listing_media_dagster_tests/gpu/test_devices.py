@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 
 import psutil
 import pytest
 
+from listing_media_dagster.gpu import devices as gpu_devices
 from listing_media_dagster.gpu.children import child_environment, reap
 from listing_media_dagster.gpu.devices import DeviceSlots, NoDevice, find_devices, kernel_problem
 from listing_media_dagster_tests.helpers.gpu_runs import is_gone, until
@@ -70,6 +72,36 @@ def test_without_a_usable_device_the_reasons_are_told_instead_of_waiting(tmp_pat
         slots(tmp_path, "old", problems={"old": "no kernel image"}).claim("run-1")
     with pytest.raises(NoDevice, match="no CUDA device"):
         slots(tmp_path).claim("run-1")
+
+
+@pytest.fixture
+def usual_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_devices, "lock_folder", lambda: tmp_path / "locks")
+    return tmp_path / "locks"
+
+
+def test_the_usual_folder_of_locks_is_for_its_user_alone(usual_folder):
+    with DeviceSlots(("gpu-a",), usual_folder, problem_of=lambda device: None).claimed("run-1"):
+        assert stat.S_IMODE(usual_folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("planted", ["by another user", "open to all", "a link"])
+def test_a_folder_of_locks_that_somebody_else_made_is_refused_and_nobody_is_killed(usual_folder, monkeypatch, planted):
+    other = usual_folder.with_name("other")
+    other.mkdir(mode=0o700)
+    (other / "gpu-a.lock").write_text('{"owner": "run-1"}')
+    if planted == "a link":
+        usual_folder.symlink_to(other)
+    else:
+        other.rename(usual_folder)
+    if planted == "open to all":
+        usual_folder.chmod(0o777)
+    if planted == "by another user":
+        owner = usual_folder.stat().st_uid
+        monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+    monkeypatch.setattr(gpu_devices, "reap", lambda owner: pytest.fail(f"{owner} was killed"))
+    with pytest.raises(NoDevice, match="LISTING_MEDIA_GPU_LOCKS"):
+        DeviceSlots(("gpu-a",), usual_folder, problem_of=lambda device: None).claim("run-2")
 
 
 def test_a_killed_holder_leaves_neither_its_lock_nor_its_children(tmp_path):
