@@ -15,7 +15,7 @@ from listing_media_dagster.gpu.model_router import ModelRouter
 from listing_media_dagster.gpu.router import Routed
 from listing_media_dagster.gpu.routes.route import RouteFailed
 from listing_media_dagster.gpu.routes.table import SLOW_TO_START, UnknownRoute
-from listing_media_dagster.gpu.work.chain_order import Link, chain_of, first_key, items_by_step, turns_done
+from listing_media_dagster.gpu.work.chain_order import Link, chain_of, first_key, turns_done
 from listing_media_dagster.listing import Listing, StoredObject, fingerprint
 from listing_media_dagster.models.catalogue import BadCatalogue, Stage
 from listing_media_dagster.models.shortlist import BadWishes
@@ -63,12 +63,9 @@ class ModelWork:
         What wasn't foreseen, or can't be done like this, is done when its own job is sent.
         """
         shelf, routes = self.router.shelf, self.listing.routes
-        chain = chain_of(links)
-        missing = [item for item in chain.items if not shelf.holds(first_key(chain, item))]
-        if not missing:
-            return
-        chain = named_for(chain.model_copy(update={"items": tuple(missing)}), self.stage)
-        if len(items_by_step(chain)) < 2 or not self.router.starts_slowly(self.context, chain, routes):
+        chain = named_for(chain_of(links), self.stage)
+        is_done = all(shelf.holds(first_key(chain, item)) for item in chain.items)
+        if is_done or len(links) < 2 or not self.router.starts_slowly(self.context, chain, routes):
             return
 
         def take(route: str, result: ItemResult, read: Callable[[str], bytes]) -> None:

@@ -108,7 +108,8 @@ def _furnish(
     """Return every photo, staged or passed on, and how the model work went if there was any."""
     stage = work.stage
     done = stage.reuse(wanted)
-    to_furnish, as_they_are = [], []
+    to_furnish: list[Photo] = []
+    as_they_are: dict[str, str] = {}
     for photo_id, photo in bases.items():
         if photo_id in done:
             continue
@@ -117,9 +118,7 @@ def _furnish(
             to_furnish.append(photo)
             continue
         reason = "to be staged, but no staging back end is installed" if decision.wanted else decision.reason
-        done[photo_id] = stage.keep(passed_on_because(looked_at(photo, plan.photos[photo_id]), reason), wanted)
-        as_they_are.append(photo)
-        stage.tell_made(photo_id, len(wanted))
+        as_they_are[photo_id] = reason
 
     def take(route: str, result: ItemResult, read: ReadOutput) -> None:
         photo_id = result.item_id
@@ -128,6 +127,11 @@ def _furnish(
         stage.tell_made(photo_id, len(wanted))
 
     staging = staging_job(to_furnish, plan.photos, ends, seed, needs, stage) if to_furnish else None
-    do_ahead(staging, to_furnish, as_they_are, seed, work)
+    do_ahead(staging, to_furnish, [bases[photo_id] for photo_id in as_they_are], seed, work)
+    # After it: an attempt that comes later foresees the same, and so finds the same job on its way.
+    for photo_id, reason in as_they_are.items():
+        seen = looked_at(bases[photo_id], plan.photos[photo_id])
+        done[photo_id] = stage.keep(passed_on_because(seen, reason), wanted)
+        stage.tell_made(photo_id, len(wanted))
     routed = work.send(*staging, take) if staging else None
     return {photo_id: done[photo_id] for photo_id in wanted}, routed

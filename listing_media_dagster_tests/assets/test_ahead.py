@@ -179,9 +179,10 @@ class InProcess:
 
     name, is_remote = "kaggle", True
 
-    def __init__(self, fails_at: str = "") -> None:
+    def __init__(self, fails_at: str = "", later: bool = False) -> None:
         self.kinds: list[str] = []
-        self.fails_at = fails_at
+        self.known: list[Any] = []
+        self.fails_at, self.later = fails_at, later
         self._cpu = open_route("cpu", settings())
 
     def refusal(self, needs: Any, job: Any = None) -> None:
@@ -190,8 +191,10 @@ class InProcess:
     def run(self, folder: Any, listener: Any, known: Any = None) -> Any:
         kind = folder.job.kind.value
         self.kinds.append(kind)
-        if kind == self.fails_at:
-            raise RouteFailed("the session can't be had", may_succeed_later=False)
+        self.known.append(known)
+        if kind == self.fails_at and not known:
+            listener.remember({"session": "the first"})
+            raise RouteFailed("the session can't be had", may_succeed_later=self.later)
         return self._cpu.run(folder, listener)
 
 
@@ -228,6 +231,14 @@ def test_what_cannot_be_done_in_one_go_is_done_job_by_job(tmp_path: Path, monkey
     delivered(pipeline)
     assert far.kinds == ["chain", "stage", "enhance", "score"]
     assert any("not done in one go" in said for said in pipeline.photo_set("staged_photos").stage.messages)
+
+
+def test_a_step_that_is_tried_again_finds_its_chain_on_its_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    far = InProcess(fails_at="chain", later=True)
+    _lead(monkeypatch, far)
+    monkeypatch.setattr("listing_media_dagster.assets.stage_asset.FIRST_PAUSE_SECONDS", 0.001)
+    delivered(prepared(tmp_path / "media"))
+    assert far.kinds == ["chain"] * 2 and far.known == [None, {"session": "the first"}]
 
 
 def test_a_step_that_is_tried_again_does_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
