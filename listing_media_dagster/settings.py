@@ -59,8 +59,9 @@ class Settings(BaseSettings):
     )
     allow_licences: str = Field(
         "",
-        pattern=r"^[a-z0-9, -]*$",
-        description="ids of models, comma-separated, whose licence sets conditions to business use and was accepted",
+        pattern=r"^[a-z0-9/, -]*$",
+        description="ids of models (LoRAs: id/role), comma-separated, whose licence sets conditions to business use and"
+        " was accepted",
     )
 
     # Where model work runs.

@@ -75,5 +75,5 @@ def _has_weights(name: str) -> bool:
 
 def _option(entry: CatalogueEntry, gpu: Hardware) -> Option | None:
     """Return how `gpu` runs a model; its licence was settled by whoever made the job."""
-    options = choose(entry.stages[0], gpu, entries=[entry], allowed_licences=[entry.id], slow_cpu=True).options
+    options = choose(entry.stages[0], gpu, entries=[entry], allowed_licences=entry.licence_ids, slow_cpu=True).options
     return options[0] if options else None

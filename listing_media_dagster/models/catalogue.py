@@ -262,6 +262,11 @@ class CatalogueEntry(_Record):
         return sum(part.size_mb for part in self.all_parts if part.is_pulled)
 
     @property
+    def licence_ids(self) -> tuple[str, ...]:
+        """Return by what name its own licence is allowed, then that of each LoRA: one added later wasn't read yet."""
+        return (self.id, *(f"{self.id}/{lora.role}" for lora in self.loras))
+
+    @property
     def is_pinned(self) -> bool:
         """True where the catalogue alone says which weights those are, on every machine that pulls them."""
         return all(part.revision is not None for part in self.all_parts if not part.packaged)
@@ -274,16 +279,14 @@ class CatalogueEntry(_Record):
 def licence_refusal(entry: CatalogueEntry, allowed: Collection[str] = ()) -> str | None:
     """Return why the licence of `entry` (or of a LoRA in it) keeps a business from using it, or None if it doesn't.
 
-    `allowed` holds the ids of entries whose licence was read and allowed by whoever runs this installation.
+    `allowed` holds those of `entry.licence_ids` that were read and allowed by whoever runs this installation.
     """
-    if entry.id in allowed:
-        return None
     asks = [("", entry.licence, entry.commercial_use, entry.conditions)]
     asks += [(f"its LoRA {lora.role}: ", lora.licence, lora.commercial_use, "") for lora in entry.loras]
-    for whose, licence, use, conditions in asks:
-        if use is not CommercialUse.YES:
+    for licence_id, (whose, licence, use, conditions) in zip(entry.licence_ids, asks, strict=True):
+        if use is not CommercialUse.YES and licence_id not in allowed:
             why = conditions.rstrip(".") or "not for business"
-            how = f"to use it all the same, add {entry.id} to LISTING_MEDIA_ALLOW_LICENCES"
+            how = f"to use it all the same, add {licence_id} to LISTING_MEDIA_ALLOW_LICENCES"
             return f"{whose}{licence}: {why}; {how}"
     return None
 

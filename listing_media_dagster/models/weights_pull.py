@@ -116,8 +116,8 @@ def pull(
     download goes on where it stopped. Every byte is checked against the digest that the hub declares for the pinned
     revision and against the lock of an earlier pull.
     Raises `HubUnreachable` if the hub hasn't answered within `timeout_seconds` (or breaks off), `BadWeights` if what it
-    sent isn't what it should be, `LicenceRefused` unless the licence allows business or `allowed_licences` names the
-    entry, `ModelMissing` if the client isn't installed, `OSError` if the disk is (or would be) full.
+    sent isn't what it should be, `LicenceRefused` unless every licence allows business or is in `allowed_licences`,
+    `ModelMissing` if the client isn't installed, `OSError` if the disk is (or would be) full.
     """
     refusal = licence_refusal(entry, allowed_licences)
     if refusal:

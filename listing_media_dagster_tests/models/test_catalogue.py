@@ -206,7 +206,17 @@ def test_a_loras_licence_counts_as_much_as_its_models() -> None:
     tainted = entry.model_copy(update={"loras": (lora,)})
     assert licence_refusal(entry) is None
     assert str(licence_refusal(tainted)).startswith("its LoRA lightning: CC-BY-NC: not for business")
-    assert licence_refusal(tainted, {"sdxl-union"}) is None
+    assert "add sdxl-union/lightning to" in str(licence_refusal(tainted, {"sdxl-union"}))
+    assert licence_refusal(tainted, {"sdxl-union/lightning"}) is None
+
+
+def test_a_lora_added_to_a_model_whose_licence_was_allowed_has_to_be_allowed_by_itself() -> None:
+    entry = catalogue_entry("mask2former-swin-large")
+    lora = catalogue_entry("sdxl-union").loras[0].model_copy(update={"commercial_use": CommercialUse.NO})
+    assert licence_refusal(entry, {entry.id}) is None
+    with_lora = entry.model_copy(update={"loras": (lora,)})
+    assert "its LoRA lightning" in str(licence_refusal(with_lora, {entry.id}))
+    assert licence_refusal(with_lora, with_lora.licence_ids) is None
 
 
 def test_reading_the_catalogue_needs_no_heavy_library() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from listing_media_dagster.gpu.job import ModelJob
+from listing_media_dagster.models.catalogue import catalogue_entry
 
 BUNDLE, RESULTS = "bundle.zip", "results.zip"
 
@@ -27,9 +28,9 @@ subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"{{wheel}}[models
 
 # Licences were settled by whoever made the job.
 PULL = """import os
-for model in {models!r}:
+for model, licences in {models!r}.items():
     pull = [sys.executable, "-m", "listing_media_dagster.cli", "models", "pull", model]
-    subprocess.run(pull, env={{**os.environ, "LISTING_MEDIA_ALLOW_LICENCES": model}}, check=True)
+    subprocess.run(pull, env={{**os.environ, "LISTING_MEDIA_ALLOW_LICENCES": licences}}, check=True)
 """
 
 WORK = """import shutil
@@ -84,9 +85,10 @@ def draw_notebook(job: ModelJob, models: Sequence[str], *, links: Links | None =
     introduction = INTRODUCTION.format(
         job_id=job.id, kind=job.kind, items=len(job.items), arrival=arrival, return_=return_
     )
+    licences = {model: ",".join(catalogue_entry(model).licence_ids) for model in models}
     code = [
         UNPACK.format(bundle=BUNDLE, fetch=fetch),
-        PULL.format(models=list(models)) if models else "",
+        PULL.format(models=licences) if models else "",
         WORK.format(results=RESULTS),
         hand_over,
     ]

@@ -49,7 +49,7 @@ def pull_missing(jobs: Iterable[NamedModels], models_dir: Path, say: Callable[[s
         entry = catalogue_entry(model_id)
         say(f"fetching {entry.title}: {entry.size_mb} MB")
         try:
-            pull(entry, models_dir, allowed_licences=[model_id])
+            pull(entry, models_dir, allowed_licences=entry.licence_ids)
         except (HubUnreachable, BadWeights, ModelMissing, LicenceRefused, OSError) as unavailable:
             say(f"{model_id}: {unavailable}")
 

@@ -72,7 +72,7 @@ def find_models(
         stage,
         hardware,
         entries=entries,
-        allowed_licences=list(digests),
+        allowed_licences=[name for entry in entries for name in entry.licence_ids],
         slow_cpu=slow_cpu,
         test_weights=bench.allow_test_weights,
     )

@@ -178,12 +178,12 @@ def test_results_of_another_job_are_not_taken(tmp_path):
 
 def test_the_notebook_pulls_each_model_with_the_licence_that_was_settled_for_it(tmp_path, monkeypatch):
     job = write_enhance_job(tmp_path / "job", items=1).job
-    book = json.loads(draw_notebook(job, ["svd-xt", "clip-vit-b32"]))
+    book = json.loads(draw_notebook(job, ["svd-xt", "sdxl-union"]))
     (pull,) = ("".join(cell["source"]) for cell in book["cells"] if '"pull", model' in "".join(cell["source"]))
     ran = []
     monkeypatch.setattr(subprocess, "run", lambda command, **how: ran.append((command[-1], how["env"], how["check"])))
     exec(pull, {"subprocess": subprocess, "sys": sys})
     assert [(model, env["LISTING_MEDIA_ALLOW_LICENCES"], check) for model, env, check in ran] == [
         ("svd-xt", "svd-xt", True),
-        ("clip-vit-b32", "clip-vit-b32", True),
+        ("sdxl-union", "sdxl-union,sdxl-union/lightning", True),
     ]
