@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cv2
 import dagster as dg
 import numpy as np
 import pytest
@@ -24,17 +25,21 @@ from listing_media_dagster.gpu.result_shelf import ResultShelf
 from listing_media_dagster.gpu.routes.kaggle import KaggleRoute
 from listing_media_dagster.gpu.routes.route import RouteFailed
 from listing_media_dagster.gpu.routes.table import open_route
+from listing_media_dagster.gpu.work import stage
 from listing_media_dagster.models.catalogue import Stage
 from listing_media_dagster.models.clip import ClipIdentity
 from listing_media_dagster.settings import settings
+from listing_media_dagster.staging.rendered import FurnishableRoom
 from listing_media_dagster_tests.gpu.kaggle.conftest import AT_ONCE, IMPATIENT
 from listing_media_dagster_tests.helpers import stand_in_work
+from listing_media_dagster_tests.helpers.drawn_furniture import BoxedRoom
 from listing_media_dagster_tests.helpers.fake_kaggle import Dataset, FakeKaggle, running_kaggle
 from listing_media_dagster_tests.helpers.pipeline import Pipeline, failure_of, save_stage
 
 STAGING = {"staged_photos": {"include": ["bedroom.jpg", "living-room.jpg"]}}
 LEVELS = {"bedroom.jpg": 200, "living-room.jpg": 50, "kitchen.jpg": 150, "bathroom.jpg": 80}
 """Of these, staging and polishing refuse the living room, and polishing the bathroom."""
+FURNISH = stage.furnish_rooms
 PUT_IN_PLACE = """
 try:
     import stand_in_work
@@ -69,9 +74,9 @@ def kaggle(running: FakeKaggle, tmp_path: Path) -> FakeKaggle:
 def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """One that polishes with a model and scores, and whose work goes by kaggle where that is there."""
 
-    def chosen(stage: Stage, routes: Any, at: Any) -> ChosenModels:
-        refs = (ModelRef(id="sdxl-tile"),) if stage is Stage.ENHANCEMENT else ()
-        return ChosenModels(stage, refs, Needs(gpu="optional"))
+    def chosen(models: Stage, routes: Any, at: Any) -> ChosenModels:
+        refs = (ModelRef(id="sdxl-tile"),) if models is Stage.ENHANCEMENT else ()
+        return ChosenModels(models, refs, Needs(gpu="optional"))
 
     monkeypatch.setenv("LISTING_MEDIA_WORK_DIR", str(tmp_path / "work"))
     monkeypatch.setenv("LISTING_MEDIA_ROUTES", "kaggle,cpu")
@@ -196,6 +201,28 @@ class InProcess:
             listener.remember({"session": "the first"})
             raise RouteFailed("the session can't be had", may_succeed_later=self.later)
         return self._cpu.run(folder, listener)
+
+
+def test_the_embedded_back_end_stages_in_a_chain_as_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "furnish_rooms", FURNISH)
+    monkeypatch.setattr(FurnishableRoom, "pixels", BoxedRoom.pixels)
+    monkeypatch.setattr(staging_job, "find_scorer", lambda: None)  # no encoder to judge on the ladder with
+    far = InProcess()
+    _lead(monkeypatch, far)
+    rooms = Path(__file__).parents[1] / "staging" / "rendered_rooms"
+    picture = cv2.imread(str(rooms / "sunless.jpg"), cv2.IMREAD_COLOR_RGB)
+    assert picture is not None
+    small = np.asarray(cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
+    deliveries = []
+    for name in ("one", "two"):
+        pipeline = Pipeline(str(tmp_path / name))
+        save_stage(pipeline, "enhanced_photos", {"bedroom.jpg": small}, generative={"enhance": "all"})
+        deliveries.append(delivered(pipeline))
+        _lead(monkeypatch, NoKaggle())
+    assert far.kinds == ["chain"] and deliveries[0] == deliveries[1]
+    (photo,) = deliveries[0]
+    assert [operation["name"] for operation in photo["operations"]] == ["virtual_staging", "diffusion_enhancement"]
+    assert {verdict["gate"] for verdict in photo["verdicts"]} == {"structure", "clip"}
 
 
 def test_scores_wait_for_their_own_run_and_a_second_run_sends_nothing(
