@@ -28,6 +28,7 @@ from listing_media_dagster.models.weights_folder import BadWeights, refuse_custo
 from listing_media_dagster.models.weights_lock import (
     LOCK_NAME,
     ModelsLock,
+    changing,
     read_lock,
     repository_folder,
     write_lock,
@@ -94,7 +95,7 @@ def unpack_models(bundle: Path, models_dir: Path, report: Report | None = None) 
     """
     models_dir = models_dir.expanduser()
     models_dir.mkdir(parents=True, exist_ok=True)
-    with _reader(bundle) as read:
+    with changing(models_dir), _reader(bundle) as read:
         manifest = _read_manifest(bundle, read)
         lock = read_lock(models_dir)
         _require_no_contradiction(bundle, manifest, lock)
@@ -108,8 +109,7 @@ def unpack_models(bundle: Path, models_dir: Path, report: Report | None = None) 
         for locked in manifest.lock.models.values():
             for part in locked.parts.values():
                 refuse_custom_code(part.root(models_dir), list(part.files))
-        # Read anew: a pull may have ended meanwhile.
-        write_lock(models_dir, ModelsLock(models={**read_lock(models_dir).models, **manifest.lock.models}))
+        write_lock(models_dir, ModelsLock(models={**lock.models, **manifest.lock.models}))
     return manifest
 
 

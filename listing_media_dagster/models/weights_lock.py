@@ -10,8 +10,8 @@ A file is hashed when it is first met and whenever its size or a time of it has 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -89,6 +89,15 @@ def read_lock(models_dir: Path) -> ModelsLock:
 def write_lock(models_dir: Path, lock: ModelsLock) -> None:
     """Replace `models.lock` in one step."""
     write_whole(models_dir / LOCK_NAME, lock.model_dump_json(indent=2) + "\n")
+
+
+@contextmanager
+def changing(models_dir: Path) -> Iterator[None]:
+    """Let one process at a time add models to `models_dir`, which has to be there; others wait."""
+    import filelock
+
+    with filelock.FileLock(models_dir / ".pull.lock"):
+        yield
 
 
 def locked_part(entry: CatalogueEntry, part: Part, lock: ModelsLock) -> LockedPart | None:

@@ -31,6 +31,7 @@ from listing_media_dagster.models.weights_lock import (
     LockedModel,
     LockedPart,
     ModelsLock,
+    changing,
     read_lock,
     repository_folder,
     verify,
@@ -126,10 +127,8 @@ def pull(
     if not any(part.is_pulled for part in entry.all_parts):
         return gather_parts(entry, models_dir, allow_test_weights=True)
     _require_client(entry)
-    import filelock
-
     models_dir.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(models_dir / ".pull.lock"):
+    with changing(models_dir):
         try:
             return gather_parts(entry, models_dir, allow_test_weights=True)
         except (BadWeights, ModelMissing):

@@ -8,6 +8,7 @@ import shutil
 import stat
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from listing_media_dagster.models import packing
 from listing_media_dagster.models.catalogue import CatalogueEntry, catalogue_entry
 from listing_media_dagster.models.packing import pack_models, unpack_models
 from listing_media_dagster.models.weights import BadWeights, ModelMissing, check, find_weights
+from listing_media_dagster.models.weights_lock import changing
 from listing_media_dagster.models.weights_pull import pull
 from listing_media_dagster_tests.helpers.fake_hub import FakeHub, FakeRepo, running, safetensors
 
@@ -77,6 +79,19 @@ def test_unpacking_adds_to_what_is_there(pulled: Path, tmp_path: Path) -> None:
         pack_models([entry], pulled, tmp_path / f"{entry.id}.zip")
         unpack_models(tmp_path / f"{entry.id}.zip", tmp_path / "there")
     assert all(check(entry, tmp_path / "there") for entry in (FIRST, SECOND))
+
+
+def test_unpacking_waits_for_a_pull_in_progress(pulled: Path, hub: FakeHub, tmp_path: Path) -> None:
+    pack_models([SECOND], pulled, tmp_path / "bundle.zip")
+    there = tmp_path / "there"
+    there.mkdir()
+    with ThreadPoolExecutor(1) as other:
+        with changing(there):
+            unpacking = other.submit(unpack_models, tmp_path / "bundle.zip", there)
+            with pytest.raises(TimeoutError):
+                unpacking.result(timeout=0.3)
+            assert not (there / "models.lock").exists()
+        assert unpacking.result(timeout=30).models == ("second",)
 
 
 def test_damaged_weights_arent_packed(pulled: Path, tmp_path: Path) -> None:
