@@ -109,7 +109,10 @@ class Bench:
 def _look_at(device: str) -> Hardware:
     from listing_media_dagster.models.hardware import probe_devices
 
-    return next(seen for seen in probe_devices() if seen.torch_device == device)
+    seen = {each.torch_device: each for each in probe_devices()}
+    if device not in seen:
+        raise LookupError(f"there is no device {device} for this process; there is {', '.join(seen)}")
+    return seen[device]
 
 
 WorkFunction = Callable[[Sequence[Task], Bench], Iterator[Made]]
