@@ -32,12 +32,20 @@ class ComfyRoute:
         if self._at.comfyui_url is None:
             return "there is no server: set LISTING_MEDIA_COMFYUI_URL"
         try:
-            ids = {model.entry.id for model in served_models(self._at).values()}
+            served = {model.entry.id: model for model in served_models(self._at).values()}
             server = server_of(self._at)
+            unused = self._at.comfyui_lora and not (
+                any(model.takes_lora for model in served.values()) or presenter_of(self._at).takes_lora
+            )
         except (BadWorkflow, ValueError) as wrong:
             return str(wrong)
-        if needs.gpu == "none" or (job and not ids & set(models_named(job).one_of)):
+        meant = [model for name, model in served.items() if job is None or name in models_named(job).one_of]
+        if needs.gpu == "none" or not meant:
             return "nothing in it is for a workflow on the server"
+        if unused:
+            return "LISTING_MEDIA_COMFYUI_LORA is set, but none of the workflows has a place {{lora}} for it"
+        if job and (short := next((model for model in meant if model.takes_lora and not model.lora), None)):
+            return f"{short.entry.title} has a place for a LoRA: set LISTING_MEDIA_COMFYUI_LORA or another workflow"
         return server.refusal()
 
     def run(self, folder: JobFolder, listener: Listener, known: dict[str, Any] | None = None) -> RouteReport:

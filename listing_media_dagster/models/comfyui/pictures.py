@@ -57,6 +57,10 @@ class _OnServer:
         return ServerModel(f"comfyui/{name}@{self.workflow.sha256[:12]}{changed}", f"the ComfyUI workflow {name}")
 
     @property
+    def takes_lora(self) -> bool:
+        return bool({"lora", "lora_strength"} & self.workflow.places)
+
+    @property
     def weights_sha256(self) -> None:
         return None
 

@@ -120,6 +120,26 @@ def test_a_route_that_leads_nowhere_refuses_with_the_reason(comfy, changes, says
     assert refusal and says in refusal
 
 
+def motion_job(path: Path, at: Settings) -> ModelJob:
+    model = choose_models(Stage.ANIMATION, ("comfyui",), at)
+    return write_enhance_job(path).job.model_copy(update={"model": model.first})
+
+
+def test_a_workflow_without_the_lora_it_has_a_place_for_is_refused_before_any_photo(comfy, tmp_path):
+    at = settings_for(comfy).model_copy(update={"comfyui_animate": "wan22_i2v"})
+    refusal = ComfyRoute(at).refusal(Needs(gpu="optional"), motion_job(tmp_path / "motion", at))
+    assert refusal and "wan22_i2v has a place for a LoRA: set LISTING_MEDIA_COMFYUI_LORA" in refusal
+    assert ComfyRoute(at).refusal(Needs(gpu="optional"), polish_job(tmp_path, at).job) is None
+    given = at.model_copy(update={"comfyui_lora": "our_style.safetensors"})
+    assert ComfyRoute(given).refusal(Needs(gpu="optional"), motion_job(tmp_path / "given", given)) is None
+
+
+def test_a_lora_that_no_workflow_has_a_place_for_is_said(comfy, tmp_path):
+    at = settings_for(comfy, comfyui_lora="our_style.safetensors")
+    refusal = ComfyRoute(at).refusal(Needs(gpu="optional"), polish_job(tmp_path, at).job)
+    assert refusal and "none of the workflows has a place {{lora}}" in refusal
+
+
 def test_jobs_that_name_no_workflow_go_on_to_the_next_route(comfy, tmp_path):
     route = ComfyRoute(settings_for(comfy))
     assert "nothing in it is for a workflow" in str(
