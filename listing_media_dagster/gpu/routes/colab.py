@@ -21,6 +21,8 @@ from listing_media_dagster.store.media_store import MediaStore
 
 COLAB = "https://colab.research.google.com/"
 SESSION = "session"
+LARGEST_RESULTS = 8 * 2**30
+"""Bytes: results that a person brings back are refused above this."""
 NOTHING_FOR_A_GPU = "nothing in it runs on a GPU"
 
 
@@ -137,10 +139,7 @@ class ByHand:
             listener.stop_if_cancelled()
             if media.exists(results):
                 try:
-                    with tempfile.TemporaryDirectory(prefix="colab-") as scratch:
-                        arrived = Path(scratch) / RESULTS
-                        arrived.write_bytes(media.read(results))
-                        bring_back(arrived, folder)
+                    _bring_back_stored(media, results, folder)
                     return
                 except BadJob as wrong:  # perhaps half copied as yet
                     if str(wrong) != told:
@@ -176,6 +175,15 @@ class _Reporter:
         elif said.event == "item" and said.item not in self.heard:
             self.heard.add(said.item)
             self.listener.item_done(said.item)
+
+
+def _bring_back_stored(media: MediaStore, results: str, folder: JobFolder) -> None:
+    """Take the results that lie in the store, where whoever has the notebook's link may put anything."""
+    size = media.size(results)
+    if size > LARGEST_RESULTS:
+        raise BadJob(f"{RESULTS} has {size >> 20} MB, at most {LARGEST_RESULTS >> 20} are taken")
+    with media.open_local(results) as arrived:
+        bring_back(arrived, folder)
 
 
 def _take(results: Path, folder: JobFolder) -> None:

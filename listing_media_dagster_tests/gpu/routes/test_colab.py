@@ -12,6 +12,7 @@ import pytest
 from listing_media_dagster.gpu.colab.notebook import draw_notebook
 from listing_media_dagster.gpu.colab.tool import ColabTool
 from listing_media_dagster.gpu.job import JobFolder
+from listing_media_dagster.gpu.routes import colab as colab_route
 from listing_media_dagster.gpu.routes.colab import ByHand, ByTool
 from listing_media_dagster.gpu.routes.route import JobCancelled, Listener, RouteFailed
 from listing_media_dagster.gpu.transport import pack_results
@@ -174,6 +175,18 @@ def test_results_of_another_job_are_not_taken(tmp_path):
     with pytest.raises(RouteFailed, match="no results came"):
         route.run(write_enhance_job(tmp_path / "job", items=1), heard.listener)
     assert any("is that of other work" in line for line in heard.lines)
+
+
+def test_results_of_any_size_are_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(colab_route, "LARGEST_RESULTS", 2**20)
+    media = MediaStore(str(tmp_path / "media"))
+    media.write("exchange/colab/small-job/results.zip", bytes(3 * 2**20))
+    monkeypatch.setattr(media, "open_local", lambda key: pytest.fail(f"{key} was read"))
+    heard = Heard()
+    route = ByHand(lambda: media, "http://127.0.0.1:3001", seconds=0.3, poll_seconds=0.05)
+    with pytest.raises(RouteFailed, match="no results came"):
+        route.run(write_enhance_job(tmp_path / "job", items=1), heard.listener)
+    assert any("results.zip has 3 MB, at most 1 are taken" in line for line in heard.lines)
 
 
 def test_the_notebook_pulls_each_model_with_the_licence_that_was_settled_for_it(tmp_path, monkeypatch):
