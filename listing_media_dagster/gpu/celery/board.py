@@ -27,7 +27,7 @@ _BROKER_SECONDS = 5
 
 
 class BrokerDown(Exception):
-    """Redis doesn't answer; `str()` says why, without the URL and its password."""
+    """Redis doesn't answer, or refuses; `str()` says why, without the URL and its password."""
 
 
 @dataclass(frozen=True)
@@ -293,6 +293,8 @@ def _answering() -> Iterator[None]:
         yield
     except redis.AuthenticationError:
         raise BrokerDown("the broker refuses the password of LISTING_MEDIA_BROKER") from None
+    except redis.ResponseError as refused:  # out of memory, a replica that may only be read, a right that is missing
+        raise BrokerDown(f"the broker refuses: {str(refused)[:200]}") from None
     except (redis.RedisError, OSError) as down:
         raise BrokerDown(f"the broker doesn't answer ({type(down).__name__})") from None
 

@@ -11,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
+import redis
 
 from listing_media_dagster.gpu.celery.app import make_app, queue_for
-from listing_media_dagster.gpu.celery.board import Ticket
+from listing_media_dagster.gpu.celery.board import PREFIX, Board, BrokerDown, Ticket
 from listing_media_dagster.gpu.job import Needs
 from listing_media_dagster.gpu.routes.celery import HANDLE, CeleryRoute, ticket_for
 from listing_media_dagster.gpu.routes.route import JobCancelled, Listener, RouteFailed
@@ -293,6 +294,13 @@ class TestRefusals:
     def test_wrong_password(self, shop):
         refused = CeleryRoute(shop.redis.url.replace(PASSWORD, "wrong"), None).refusal(Needs())
         assert refused == "the broker refuses the password of LISTING_MEDIA_BROKER"
+
+    def test_what_redis_refuses_is_told_in_its_words(self, shop):
+        url = shop.redis.url.replace("/0", "/2")
+        with redis.Redis.from_url(url) as client:
+            client.set(f"{PREFIX}waiting:group", "of another type")
+        with pytest.raises(BrokerDown, match="the broker refuses: WRONGTYPE"):
+            Board(url).count_waiting("group")
 
     def test_worker_too_small(self, shop):
         assert shop.route().refusal(Needs(gpu="optional")) is None
