@@ -1,5 +1,6 @@
 """Bringing a diffusers pipeline into memory whole or not at all: every network of it must come from its file.
 
+Classes come from diffusers and transformers only, so nothing that lies beside the weights is ever run.
 diffusers and transformers warn of a tensor that a file lacks and go on with random numbers in its place.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from listing_media_dagster.models.memory import is_out_of_memory
@@ -41,10 +43,20 @@ def _network_class(library: str | None, name: str | None) -> Any:
     """Return the torch class that a line of model_index.json names; None for a tokenizer, a scheduler, nothing."""
     import torch
 
-    if library not in ("diffusers", "transformers") or name is None:
+    if library is None or name is None:
         return None
-    named = getattr(importlib.import_module(library), name, None)
+    named = getattr(_library_named(library), name, None)
     return named if isinstance(named, type) and issubclass(named, torch.nn.Module) else None
+
+
+def _library_named(library: str) -> ModuleType:
+    """Return diffusers, transformers, or the module of one of diffusers' pipelines (LTX-2 has networks there)."""
+    if library in ("diffusers", "transformers"):
+        return importlib.import_module(library)
+    own = getattr(importlib.import_module("diffusers.pipelines"), library, None)
+    if not isinstance(own, ModuleType) or own.__name__ != f"diffusers.pipelines.{library}":
+        raise ValueError(f"model_index.json asks for {library!r}, which is neither diffusers nor transformers")
+    return own
 
 
 def _load_network(network_class: Any, folder: Path, dtype: Any, variant: str | None) -> Any:
