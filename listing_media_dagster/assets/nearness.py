@@ -64,7 +64,9 @@ def find_nearness(
     others = [name for name in shown if name not in metric]
     if not models.first or not others:
         return NearnessMaps(metric)
-    roles = {name: f"{_ROLE} {shown[name].sha256} {models.first.weights_sha256 or models.first.id}" for name in others}
+    # Where the weights aren't here, the recipe tells of another commit of them.
+    measured_with = models.first.weights_sha256 or f"{models.first.id} {models.first.recipe}"
+    roles = {name: f"{_ROLE} {shown[name].sha256} {measured_with}" for name in others}
     kept = stage.previous.companions if stage.previous else {}
     maps = {name: kept[role] for name, role in roles.items() if role in kept and not stage.media.verify([kept[role]])}
     missing = [name for name in others if name not in maps]

@@ -30,6 +30,7 @@ from listing_media_dagster_tests.helpers.pipeline import Pipeline, failure_of, s
 from listing_media_dagster_tests.helpers.stand_in_editors import stand_in_entry
 
 Rgb = NDArray[np.uint8]
+STAND_IN = ModelRef(id="stand-in", weights_sha256="a" * 64)
 ROOM = Path(__file__).parents[1] / "staging" / "rendered_rooms" / "sunless.jpg"
 
 
@@ -81,11 +82,11 @@ def _a_small_film(monkeypatch: pytest.MonkeyPatch) -> None:
 def models(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Have models for these stages, and clips drawn by `draw`."""
 
-    def use(draw: Callable[[AnimateRequest], list[Rgb]], *stages: Stage) -> None:
+    def use(draw: Callable[[AnimateRequest], list[Rgb]], *stages: Stage, ref: ModelRef = STAND_IN) -> None:
         def choose(stage: Stage, routes: Any, at: Any) -> ChosenModels:
             if stage not in stages:
                 return ChosenModels(stage, (), Needs(), refusal="`listing-media models pull wan22-5b` fetches one")
-            return ChosenModels(stage, (ModelRef(id="stand-in", weights_sha256="a" * 64),), Needs())
+            return ChosenModels(stage, (ref,), Needs())
 
         def animator(*asked: Any, **how: Any) -> ModelsFound[Any]:
             made = SimpleNamespace(
@@ -169,6 +170,16 @@ def test_a_depth_model_gives_the_camera_move_depth_once(scored: Pipeline, models
     (role,) = [role for role in film.companions if role.startswith("nearness ")]
     before = scored.photo_set("tour_video").companions[role]
     assert filmed(scored).companions[role] == before
+
+
+def test_depth_by_another_commit_of_weights_that_arent_here_is_measured_anew(scored: Pipeline, models: Any) -> None:
+    def roles_with(recipe: str) -> set[str]:
+        models(none, Stage.DEPTH, ref=ModelRef(id="stand-in", recipe=recipe))
+        return {role for role in filmed(scored).companions if role.startswith("nearness ")}
+
+    before = roles_with("c" * 64)
+    assert roles_with("c" * 64) == before
+    assert roles_with("d" * 64).isdisjoint(before)
 
 
 def test_a_staged_room_brings_its_own_depth(scored: Pipeline, models: Any) -> None:
