@@ -23,7 +23,8 @@ from benchmarks.machine import machine
 # 8x H100-SXM, 5.1-0092).
 MLPERF_SDXL = {"H200": 2.40, "H100": 2.26, "B200": 3.99, "L40S": 0.69, "L4": 0.25}
 BARS = {"sdxl_20_over_plain": 1.8, "sdxl_20_over_mlperf": 0.5, "busy": 0.9}
-# Seconds: building, a first picture, compiling and the measured job; together less than ten minutes.
+# Seconds: building, a first picture, compiling and the measured job; together less than ten minutes. The part "graphs"
+# compiles for minutes and is run by itself: python -m benchmarks.gpu graphs 580
 PARTS = {"sdxl": 250, "klein": 100, "seeing": 60, "svd": 70, "wan": 90}
 
 

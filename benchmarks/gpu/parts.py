@@ -49,6 +49,22 @@ def sdxl(bench: Bench) -> None:
         _time_editor(bench, "steps8 ours, blocks compiled", pipeline, ways["8"], requests, fast, batch=8)
 
 
+def graphs(bench: Bench) -> None:
+    """What CUDA graphs are worth: SDXL in 8 steps, one picture at a time, its denoiser compiled whole (minutes)."""
+    with bench.building("float16"):
+        pipeline = architectures.sdxl_union(bench.tiny)
+    _ready(bench, pipeline)
+    entry = catalogue_entry("sdxl-union")
+    way = _sampled(entry, steps=2) if bench.tiny else entry
+    requests = [_request(bench, seed) for seed in range(JOB)]
+    _time_plain_sdxl(bench, "steps8", pipeline, way, requests)
+    fast = speedups_for(bench.hardware)
+    _time_editor(bench, "steps8 ours", pipeline, way, requests, fast, batch=1)
+    if not bench.tiny:
+        replayed = replace(fast, compile="whole", cuda_graphs=True)
+        _time_editor(bench, "steps8 ours, CUDA graphs", pipeline, way, requests, replayed, batch=1)
+
+
 def klein(bench: Bench) -> None:
     """Staging with FLUX.2 klein 4B in 4 steps."""
     with bench.building("bfloat16"):
@@ -132,7 +148,14 @@ def wan(bench: Bench) -> None:
     _time_films(bench, pipeline, film)
 
 
-PARTS: dict[str, Callable[[Bench], None]] = {"sdxl": sdxl, "klein": klein, "seeing": seeing, "svd": svd, "wan": wan}
+PARTS: dict[str, Callable[[Bench], None]] = {
+    "sdxl": sdxl,
+    "klein": klein,
+    "seeing": seeing,
+    "svd": svd,
+    "wan": wan,
+    "graphs": graphs,
+}
 
 
 def _ready(bench: Bench, pipeline: Any) -> None:

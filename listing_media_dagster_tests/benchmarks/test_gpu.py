@@ -19,6 +19,7 @@ from listing_media_dagster_tests.helpers.tiny_vision import on_one_thread
         ("svd", {"film"}),
         ("wan", {"film"}),
         ("seeing", {"depth"}),
+        ("graphs", {"steps8"}),
     ],
 )
 def test_each_part_measures_plain_diffusers_and_ours(
