@@ -115,14 +115,7 @@ def _animated(
         )
         for name in names
     )
-    job = ModelJob(
-        id="unnamed",
-        kind=WorkKind.ANIMATE,
-        model=models.first,
-        parameters=models.parameters,
-        items=items,
-        needs=models.needs,
-    )
+    job = models.job(WorkKind.ANIMATE, items)
     made: dict[str, dict[str, Any]] = {}
 
     def take(route: str, result: ItemResult, read: Read) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from listing_media_dagster.gpu.devices import find_devices
-from listing_media_dagster.gpu.job import ModelRef, Needs
+from listing_media_dagster.gpu.job import Item, ModelJob, ModelRef, Needs, WorkKind
 from listing_media_dagster.gpu.routes.cuda import look_at_gpus
 from listing_media_dagster.gpu.work.models import FURTHER_MODELS
 from listing_media_dagster.models.catalogue import CatalogueEntry, Stage, catalogue
@@ -44,6 +44,17 @@ class ChosenModels:
     @property
     def first(self) -> ModelRef | None:
         return self.refs[0] if self.refs else None
+
+    def job(self, kind: WorkKind, items: Sequence[Item], **parameters: Any) -> ModelJob:
+        """Return the job of doing `kind` of work with these models; it has no name yet."""
+        return ModelJob(
+            id="unnamed",
+            kind=kind,
+            model=self.first,
+            parameters={**self.parameters, **parameters},
+            items=tuple(items),
+            needs=self.needs,
+        )
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -234,17 +234,10 @@ def alteration_job(
         )
         for photo in photos
     )
-    parameters: dict[str, Any] = dict(models.parameters)
+    parameters: dict[str, Any] = {}
     if alteration is DECLUTTER and segmenter is not None:
         parameters["segmenter"] = segmenter.model_dump(mode="json")
-    job = ModelJob(
-        id="unnamed",
-        kind=alteration.kind,
-        model=models.first,
-        parameters=parameters,
-        items=items,
-        needs=models.needs,
-    )
+    job = models.job(alteration.kind, items, **parameters)
     return named_for(job, stage), files
 
 

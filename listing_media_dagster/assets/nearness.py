@@ -14,7 +14,7 @@ from listing_media_dagster.assets.animation import Choose, Read, Send, lasting_r
 from listing_media_dagster.assets.chosen_models import ChosenModels
 from listing_media_dagster.assets.model_work import StoredFiles, named_for
 from listing_media_dagster.assets.stage_run import StageRun
-from listing_media_dagster.gpu.job import Item, ItemResult, ModelJob, WorkKind
+from listing_media_dagster.gpu.job import Item, ItemResult, WorkKind
 from listing_media_dagster.gpu.router import Routed
 from listing_media_dagster.gpu.routes.route import RouteFailed
 from listing_media_dagster.gpu.work.depth import NEARNESS, PICTURE
@@ -82,14 +82,7 @@ def _measured(
 ) -> tuple[dict[str, StoredObject], tuple[Routed, ...]]:
     files = StoredFiles(stage)
     items = tuple(Item(id=name, inputs={PICTURE: files.add(name, shown[name])}) for name in names)
-    job = ModelJob(
-        id="unnamed",
-        kind=WorkKind.DEPTH,
-        model=models.first,
-        parameters=models.parameters,
-        items=items,
-        needs=models.needs,
-    )
+    job = models.job(WorkKind.DEPTH, items)
     made: dict[str, StoredObject] = {}
 
     def take(route: str, result: ItemResult, read: Read) -> None:

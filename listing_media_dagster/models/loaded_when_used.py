@@ -15,21 +15,18 @@ from listing_media_dagster.models.warm import give_back_idle_models, make_room_f
 from listing_media_dagster.models.weights_folder import WeightsFolder
 
 
-class LoadedWhenUsed(ABC):
-    """What models of one part have in common. Safe to use from several threads: they take turns."""
+class GivesWay(ABC):
+    """A model whose users take turns, and that gives its memory back unless it is at work just then."""
 
-    def __init__(self, entry: CatalogueEntry, folder: WeightsFolder, hardware: Hardware) -> None:
-        self.entry, self.weights_sha256, self._hardware = entry, folder.weights_sha256, hardware
-        self._path = folder.part(entry.parts[0].role)
+    def __init__(self) -> None:
         self._turn = threading.Lock()
-        self._loaded = False
 
     @property
-    def is_loaded(self) -> bool:
-        return self._loaded
+    @abstractmethod
+    def is_loaded(self) -> bool: ...
 
     def load(self) -> None:
-        """Bring the weights into memory, if they aren't. Raises `BadWeights` or `ModelFailed`."""
+        """Bring the weights into memory, if they aren't. Raises `ModelMissing`, `BadWeights` or `ModelFailed`."""
         with self._turn:
             self._load()
 
@@ -39,12 +36,37 @@ class LoadedWhenUsed(ABC):
         if not self._turn.acquire(blocking=False):
             return
         try:
-            if self._loaded:
-                self._loaded = False
-                self._drop()
+            if self.is_loaded:
+                self._let_go()
                 release_cached_memory()
         finally:
             self._turn.release()
+
+    @abstractmethod
+    def _load(self) -> None:
+        """Bring the weights into memory, if they aren't."""
+
+    @abstractmethod
+    def _let_go(self) -> None:
+        """Let go of what was loaded."""
+
+
+class LoadedWhenUsed(GivesWay):
+    """What models of one part have in common. Safe to use from several threads: they take turns."""
+
+    def __init__(self, entry: CatalogueEntry, folder: WeightsFolder, hardware: Hardware) -> None:
+        super().__init__()
+        self.entry, self.weights_sha256, self._hardware = entry, folder.weights_sha256, hardware
+        self._path = folder.part(entry.parts[0].role)
+        self._loaded = False
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._loaded
+
+    def _let_go(self) -> None:
+        self._loaded = False
+        self._drop()
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from listing_media_dagster.models.diffusion.loading import quietly
 from listing_media_dagster.models.diffusion.outputs import on_device, pictures_of
 from listing_media_dagster.models.diffusion.speedups import Speedups, preferred_attention, speed_up
 from listing_media_dagster.models.hardware import Hardware
+from listing_media_dagster.models.loaded_when_used import GivesWay
 from listing_media_dagster.models.memory import is_out_of_memory, release_cached_memory
 from listing_media_dagster.models.model import EditRequest, ModelFailed, Rgb
 from listing_media_dagster.models.warm import give_back_idle_models, make_room_for
@@ -27,7 +27,7 @@ from listing_media_dagster.models.warm import give_back_idle_models, make_room_f
 Progress = Callable[[int, int], None]
 
 
-class DiffusionEditor:
+class DiffusionEditor(GivesWay):
     """Redraws pictures with a diffusers pipeline. Safe to use from several threads: they take turns.
 
     `load_pipeline` is called with a device when the pipeline is first needed. `batch` limits how many pictures go
@@ -45,6 +45,7 @@ class DiffusionEditor:
     ) -> None:
         if entry.sampling is None:
             raise ValueError(f"{entry.id} has no `sampling` in the catalogue")
+        super().__init__()
         self.entry = entry
         self.weights_sha256 = weights_sha256
         self._hardware = hardware
@@ -55,28 +56,13 @@ class DiffusionEditor:
         self._batch = batch
         self._pipeline: Any = None
         self._kept_to = MemoryPlan()
-        self._turn = threading.Lock()
 
     @property
     def is_loaded(self) -> bool:
         return self._pipeline is not None
 
-    def load(self) -> None:
-        """Bring the weights into memory, if they aren't. Raises `ModelMissing`, `BadWeights` or `ModelFailed`."""
-        with self._turn:
-            self._load()
-
-    def unload(self) -> None:
-        """Give the memory back, unless a picture is being drawn; the next picture loads again."""
-        # Never waits: two models that ran out of memory could ask each other.
-        if not self._turn.acquire(blocking=False):
-            return
-        try:
-            if self._pipeline is not None:
-                self._pipeline = None
-                release_cached_memory()
-        finally:
-            self._turn.release()
+    def _let_go(self) -> None:
+        self._pipeline = None
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return the (width, height) px in which a picture of `size` should be handed over: never larger than it."""
