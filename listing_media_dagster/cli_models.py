@@ -17,7 +17,7 @@ from rich.table import Table
 from listing_media_dagster.settings import settings
 
 if TYPE_CHECKING:
-    from listing_media_dagster.models.catalogue import CatalogueEntry
+    from listing_media_dagster.models.entry import CatalogueEntry
     from listing_media_dagster.models.weights_pull import PullPlan, PullProgress
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
@@ -178,8 +178,8 @@ def _print_plan(entry: CatalogueEntry, plan: PullPlan) -> None:
 
 def _rows(stage: str | None) -> list[dict[str, Any]]:
     """Return one row for each stage and model: what it is, and whether and how it would be used here."""
-    from listing_media_dagster.models.catalogue import Stage
     from listing_media_dagster.models.choose import choose
+    from listing_media_dagster.models.entry import Stage
     from listing_media_dagster.models.hardware import probe
     from listing_media_dagster.models.weights import BadWeights, models_here
 

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from benchmarks.gpu import architectures
 from benchmarks.gpu.bench import JOB, Bench
-from listing_media_dagster.models.catalogue import CatalogueEntry, catalogue_entry
+from listing_media_dagster.models.catalogue import catalogue_entry
 from listing_media_dagster.models.diffusion import DiffusionEditor, Speedups, speedups_for
 from listing_media_dagster.models.diffusion import editor as editor_module
 from listing_media_dagster.models.diffusion.speedups import preferred_attention, speed_up
+from listing_media_dagster.models.entry import CatalogueEntry
 from listing_media_dagster.models.hardware import with_free_vram
 from listing_media_dagster.models.model import EditRequest, Rgb
 

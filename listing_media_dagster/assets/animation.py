@@ -20,7 +20,7 @@ from listing_media_dagster.gpu.router import Routed
 from listing_media_dagster.gpu.routes.route import RouteFailed
 from listing_media_dagster.gpu.work.animate import CLIP, PICTURE, ROOM, VERSION
 from listing_media_dagster.listing import ALL_FILES, Listing, Operation, Photo, PhotoSet, StoredImage, StoredObject
-from listing_media_dagster.models.catalogue import Stage
+from listing_media_dagster.models.entry import Stage
 
 WORDS = "AI-generated motion"
 """Stands on the picture while a clip is shown."""

@@ -10,7 +10,8 @@ from listing_media_dagster.gpu.devices import find_devices
 from listing_media_dagster.gpu.job import Item, ModelJob, ModelRef, Needs, WorkKind
 from listing_media_dagster.gpu.routes.cuda import look_at_gpus
 from listing_media_dagster.gpu.work.models import FURTHER_MODELS
-from listing_media_dagster.models.catalogue import CatalogueEntry, Stage, catalogue
+from listing_media_dagster.models.catalogue import catalogue
+from listing_media_dagster.models.entry import CatalogueEntry, Stage
 from listing_media_dagster.models.hardware import GIB, Hardware, memory_bytes
 from listing_media_dagster.models.shortlist import NONE, Shortlist, read_wishes, shortlist
 from listing_media_dagster.models.weights import BadWeights, ModelMissing, find_weights, locked_weights, models_here

@@ -23,7 +23,7 @@ from listing_media_dagster.gpu.routes.route import RouteFailed
 from listing_media_dagster.gpu.work.pictures import decode_picture
 from listing_media_dagster.listing import ALL_FILES, GenerativeChoice, Listing, Operation, Photo, StoredObject, Verdict
 from listing_media_dagster.models.captions import ROOM_WORDS
-from listing_media_dagster.models.catalogue import Stage
+from listing_media_dagster.models.entry import Stage
 from listing_media_dagster.staging import declutter, polish
 
 PICTURE, ALTERED = "picture", "altered.jpg"

@@ -17,7 +17,8 @@ from listing_media_dagster.gpu.routes.route import RouteFailed
 from listing_media_dagster.gpu.routes.table import SLOW_TO_START, UnknownRoute
 from listing_media_dagster.gpu.work.chain_order import Link, chain_of, first_key, turns_done
 from listing_media_dagster.listing import Listing, StoredObject, fingerprint
-from listing_media_dagster.models.catalogue import BadCatalogue, Stage
+from listing_media_dagster.models.catalogue import BadCatalogue
+from listing_media_dagster.models.entry import Stage
 from listing_media_dagster.models.shortlist import BadWishes
 from listing_media_dagster.settings import settings
 

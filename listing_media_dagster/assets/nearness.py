@@ -19,7 +19,7 @@ from listing_media_dagster.gpu.router import Routed
 from listing_media_dagster.gpu.routes.route import RouteFailed
 from listing_media_dagster.gpu.work.depth import NEARNESS, PICTURE
 from listing_media_dagster.listing import Photo, StoredImage, StoredObject
-from listing_media_dagster.models.catalogue import Stage
+from listing_media_dagster.models.entry import Stage
 from listing_media_dagster.tour.parallax import nearness_of_depth
 
 DEPTH = "depth.png"

@@ -19,7 +19,7 @@ from listing_media_dagster.gpu.job import ItemResult, Needs
 from listing_media_dagster.gpu.model_router import ModelRouter, routing_metadata
 from listing_media_dagster.gpu.router import Routed
 from listing_media_dagster.listing import BadListing, Listing, Photo, PhotoSet, StageChoice
-from listing_media_dagster.models.catalogue import Stage
+from listing_media_dagster.models.entry import Stage
 from listing_media_dagster.staging.furniture.own_furniture import BadFurniture
 from listing_media_dagster.staging.kits import BadKit
 from listing_media_dagster.store.photo_sets import MediaStoreResource

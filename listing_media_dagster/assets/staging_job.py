@@ -19,7 +19,7 @@ from listing_media_dagster.gpu.work.furniture import PACKED_FURNITURE, pack_furn
 from listing_media_dagster.gpu.work.pictures import decode_picture
 from listing_media_dagster.gpu.work.staging_order import BASE, STAGED, ClipTerms, StagingOrder, StagingTerms
 from listing_media_dagster.listing import Operation, Photo, StoredObject, Verdict
-from listing_media_dagster.models.catalogue import Stage
+from listing_media_dagster.models.entry import Stage
 from listing_media_dagster.photo.encode import Rgb
 from listing_media_dagster.settings import settings
 

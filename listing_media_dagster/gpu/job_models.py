@@ -8,8 +8,9 @@ from typing import Any
 
 from listing_media_dagster.gpu.job import ModelJob, ModelRef
 from listing_media_dagster.gpu.work.chain_order import Step, steps_of
-from listing_media_dagster.models.catalogue import CatalogueEntry, catalogue_entry
+from listing_media_dagster.models.catalogue import catalogue_entry
 from listing_media_dagster.models.choose import Option, choose
+from listing_media_dagster.models.entry import CatalogueEntry
 from listing_media_dagster.models.hardware import Hardware
 
 REFERENCE_KEYS = frozenset(ModelRef.model_fields)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from listing_media_dagster.models.catalogue import CatalogueEntry, Dtype, Stage, Way, catalogue, licence_refusal
+from listing_media_dagster.models.catalogue import catalogue
+from listing_media_dagster.models.entry import CatalogueEntry, Dtype, Stage, Way, licence_refusal
 from listing_media_dagster.models.hardware import GIB, Hardware
 
 CPU_PATIENCE_SECONDS = 30

@@ -22,7 +22,7 @@ from typing import IO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from listing_media_dagster.models.catalogue import CatalogueEntry, FileDigest, FilePattern, ModelId
+from listing_media_dagster.models.entry import CatalogueEntry, FileDigest, FilePattern, ModelId
 from listing_media_dagster.models.weights import check
 from listing_media_dagster.models.weights_folder import BadWeights, refuse_custom_code
 from listing_media_dagster.models.weights_lock import (

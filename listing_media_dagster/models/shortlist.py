@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from listing_media_dagster.models.catalogue import CatalogueEntry, Stage
 from listing_media_dagster.models.choose import Choice, choose
+from listing_media_dagster.models.entry import CatalogueEntry, Stage
 from listing_media_dagster.models.hardware import Hardware
 
 AUTO, NONE = "auto", "none"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from listing_media_dagster.models.catalogue import CatalogueEntry
+from listing_media_dagster.models.entry import CatalogueEntry
 from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.memory import is_out_of_memory
 from listing_media_dagster.models.weights_folder import BadWeights

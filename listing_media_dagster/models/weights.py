@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from listing_media_dagster.models.catalogue import CatalogueEntry, Part
+from listing_media_dagster.models.entry import CatalogueEntry, Part
 from listing_media_dagster.models.weights_folder import (
     BadWeights,
     ModelMissing,

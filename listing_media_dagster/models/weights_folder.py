@@ -20,7 +20,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from listing_media_dagster.listing import Sha256
-from listing_media_dagster.models.catalogue import CatalogueEntry, FileDigest, Part
+from listing_media_dagster.models.entry import CatalogueEntry, FileDigest, Part
 
 CARD_NAME = "listing_media.json"
 WEIGHT_SUFFIXES = (".safetensors", ".onnx")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from listing_media_dagster.models.catalogue import CatalogueEntry, FileDigest, Part
+from listing_media_dagster.models.entry import CatalogueEntry, FileDigest, Part
 from listing_media_dagster.models.weights_folder import BadWeights, matching, sha256_of
 
 if TYPE_CHECKING:

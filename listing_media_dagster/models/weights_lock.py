@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from listing_media_dagster.models.catalogue import CatalogueEntry, FileDigest, FilePattern, Part, Repository, Revision
+from listing_media_dagster.models.entry import CatalogueEntry, FileDigest, FilePattern, Part, Repository, Revision
 from listing_media_dagster.models.weights_folder import BadWeights, digests_of, write_whole
 
 LOCK_NAME = "models.lock"

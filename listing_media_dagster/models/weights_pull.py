@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from listing_media_dagster.models.catalogue import CatalogueEntry, licence_refusal
+from listing_media_dagster.models.entry import CatalogueEntry, licence_refusal
 from listing_media_dagster.models.weights import gather_parts
 from listing_media_dagster.models.weights_folder import (
     CARD_NAME,

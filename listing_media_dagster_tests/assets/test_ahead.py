@@ -26,8 +26,8 @@ from listing_media_dagster.gpu.routes.kaggle import KaggleRoute
 from listing_media_dagster.gpu.routes.route import RouteFailed
 from listing_media_dagster.gpu.routes.table import open_route
 from listing_media_dagster.gpu.work import stage
-from listing_media_dagster.models.catalogue import Stage
 from listing_media_dagster.models.clip import ClipIdentity
+from listing_media_dagster.models.entry import Stage
 from listing_media_dagster.settings import settings
 from listing_media_dagster.staging.rendered import FurnishableRoom
 from listing_media_dagster_tests.gpu.kaggle.conftest import AT_ONCE, IMPATIENT

@@ -13,7 +13,8 @@ import pytest
 
 from listing_media_dagster.assets import chosen_models
 from listing_media_dagster.assets.chosen_models import choose_models
-from listing_media_dagster.models.catalogue import CatalogueEntry, FileDigest, Stage, catalogue_entry
+from listing_media_dagster.models.catalogue import catalogue_entry
+from listing_media_dagster.models.entry import CatalogueEntry, FileDigest, Stage
 from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.shortlist import BadWishes
 from listing_media_dagster.models.weights import BadWeights

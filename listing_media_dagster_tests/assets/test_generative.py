@@ -41,7 +41,7 @@ from listing_media_dagster.listing import (
     SourceFile,
     Verdict,
 )
-from listing_media_dagster.models.catalogue import Stage
+from listing_media_dagster.models.entry import Stage
 from listing_media_dagster.models.model import EditRequest, Rgb
 from listing_media_dagster.models.warm import WarmModels
 from listing_media_dagster.photo.encode import encode_jpeg

@@ -23,8 +23,9 @@ from listing_media_dagster.assets import chosen_models
 from listing_media_dagster.gpu import model_router
 from listing_media_dagster.gpu.routes import here
 from listing_media_dagster.listing import Photo
-from listing_media_dagster.models.catalogue import CatalogueEntry, catalogue
+from listing_media_dagster.models.catalogue import catalogue
 from listing_media_dagster.models.diffusion.editor import DiffusionEditor
+from listing_media_dagster.models.entry import CatalogueEntry
 from listing_media_dagster.settings import settings
 from listing_media_dagster.staging.rendered import FurnishableRoom
 from listing_media_dagster_tests.helpers import tiny_pipelines

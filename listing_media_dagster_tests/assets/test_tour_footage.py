@@ -23,7 +23,7 @@ from listing_media_dagster.gpu.routes.route import RouteFailed
 from listing_media_dagster.gpu.work import animate, depth
 from listing_media_dagster.gpu.work.models import ModelsFound
 from listing_media_dagster.listing import Operation, OperationName
-from listing_media_dagster.models.catalogue import Stage
+from listing_media_dagster.models.entry import Stage
 from listing_media_dagster.models.model import AnimateRequest, ModelFailed
 from listing_media_dagster.tour.storyboard import build_storyboard
 from listing_media_dagster_tests.helpers.pipeline import Pipeline, failure_of, save_stage

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from listing_media_dagster.models.catalogue import CatalogueEntry
+from listing_media_dagster.models.entry import CatalogueEntry
 from listing_media_dagster.models.model import EditRequest, ModelFailed, Rgb
 
 

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from listing_media_dagster.models.catalogue import CatalogueEntry, Part, catalogue_entry
+from listing_media_dagster.models.catalogue import catalogue_entry
+from listing_media_dagster.models.entry import CatalogueEntry, Part
 from listing_media_dagster.models.model import EditRequest
 from listing_media_dagster.models.weights_folder import WeightsFolder, inspect_folder, matching
 from listing_media_dagster_tests.helpers import tiny_networks

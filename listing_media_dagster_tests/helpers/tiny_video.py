@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from listing_media_dagster.models.catalogue import CatalogueEntry, Film, Part, Sampling
+from listing_media_dagster.models.entry import CatalogueEntry, Film, Part, Sampling
 
 
 def tiny_video_entry(folder: Path, family: str, *, frames: int, multiple_of: int) -> CatalogueEntry:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from listing_media_dagster.models.catalogue import CatalogueEntry, Part
+from listing_media_dagster.models.entry import CatalogueEntry, Part
 from listing_media_dagster.models.hardware import Hardware
 
 CPU = Hardware(device="cpu", name="CPU", memory_gb=8)

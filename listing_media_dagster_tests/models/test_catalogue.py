@@ -11,16 +11,8 @@ from typing import Any
 
 import pytest
 
-from listing_media_dagster.models.catalogue import (
-    BadCatalogue,
-    CatalogueEntry,
-    CommercialUse,
-    Stage,
-    catalogue,
-    catalogue_entry,
-    licence_refusal,
-    read_catalogue,
-)
+from listing_media_dagster.models.catalogue import BadCatalogue, catalogue, catalogue_entry, read_catalogue
+from listing_media_dagster.models.entry import CatalogueEntry, CommercialUse, Stage, licence_refusal
 
 SHIPPED = catalogue().models
 

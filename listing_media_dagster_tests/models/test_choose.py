@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from listing_media_dagster.models.catalogue import CatalogueEntry, Stage, Vram, catalogue, catalogue_entry
+from listing_media_dagster.models.catalogue import catalogue, catalogue_entry
 from listing_media_dagster.models.choose import choose
+from listing_media_dagster.models.entry import CatalogueEntry, Stage, Vram
 from listing_media_dagster.models.hardware import Hardware
 
 TURING, AMPERE, ADA, HOPPER = (7, 5), (8, 6), (8, 9), (9, 0)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from listing_media_dagster.models.catalogue import CatalogueEntry
 from listing_media_dagster.models.diffusion import Speedups, editor_for, speedups_for
+from listing_media_dagster.models.entry import CatalogueEntry
 from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.weights_folder import BadWeights, ModelMissing, inspect_folder
 from listing_media_dagster_tests.helpers.tiny_pipelines import SaveTiny, a_room

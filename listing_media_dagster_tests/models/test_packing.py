@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from listing_media_dagster.models import packing
-from listing_media_dagster.models.catalogue import CatalogueEntry, catalogue_entry
+from listing_media_dagster.models.catalogue import catalogue_entry
+from listing_media_dagster.models.entry import CatalogueEntry
 from listing_media_dagster.models.packing import pack_models, unpack_models
 from listing_media_dagster.models.weights import BadWeights, ModelMissing, check, find_weights
 from listing_media_dagster.models.weights_lock import changing

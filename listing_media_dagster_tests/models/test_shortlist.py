@@ -2,7 +2,8 @@
 
 import pytest
 
-from listing_media_dagster.models.catalogue import Stage, catalogue
+from listing_media_dagster.models.catalogue import catalogue
+from listing_media_dagster.models.entry import Stage
 from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.shortlist import BadWishes, read_wishes, shortlist
 

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from listing_media_dagster.listing import Room, RoomType
-from listing_media_dagster.models.catalogue import Lora
+from listing_media_dagster.models.entry import Lora
 from listing_media_dagster.models.model import AnimateRequest, ModelFailed
 from listing_media_dagster.models.video.animator import VideoDiffusion
 from listing_media_dagster.models.video.loading import _network_class

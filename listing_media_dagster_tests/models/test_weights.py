@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from listing_media_dagster.models.catalogue import CatalogueEntry, catalogue_entry
+from listing_media_dagster.models.catalogue import catalogue_entry
+from listing_media_dagster.models.entry import CatalogueEntry
 from listing_media_dagster.models.weights import BadWeights, ModelMissing, check, find_weights, locked_weights
 from listing_media_dagster.models.weights_hub import without_secrets
 from listing_media_dagster.models.weights_pull import HubUnreachable, PullProgress, pull

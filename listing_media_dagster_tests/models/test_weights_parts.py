@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from listing_media_dagster.models import weights_pull
-from listing_media_dagster.models.catalogue import CatalogueEntry, catalogue_entry, read_catalogue
+from listing_media_dagster.models.catalogue import catalogue_entry, read_catalogue
+from listing_media_dagster.models.entry import CatalogueEntry
 from listing_media_dagster.models.weights import BadWeights, ModelMissing, check, find_weights, is_here
 from listing_media_dagster.models.weights_folder import inspect_folder, matching
 from listing_media_dagster.models.weights_pull import LicenceRefused, PullProgress, plan_pull, pull

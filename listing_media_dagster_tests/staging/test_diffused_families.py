@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from listing_media_dagster.listing import Room
-from listing_media_dagster.models.catalogue import CatalogueEntry
 from listing_media_dagster.models.diffusion import DiffusionEditor, editor_for
+from listing_media_dagster.models.entry import CatalogueEntry
 from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.model import EditRequest, ImageEditor, ModelFailed, Rgb
 from listing_media_dagster.models.segment import AdeSegmenter

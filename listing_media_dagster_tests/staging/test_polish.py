@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from listing_media_dagster.disclosure.operations import MediaAlteration, media_alterations, needs_disclosure
 from listing_media_dagster.listing import OperationName
-from listing_media_dagster.models.catalogue import CatalogueEntry
+from listing_media_dagster.models.entry import CatalogueEntry
 from listing_media_dagster.models.model import EditRequest, ModelFailed, Rgb
 from listing_media_dagster.staging import polish
 from listing_media_dagster.staging.altered import CannotAlter

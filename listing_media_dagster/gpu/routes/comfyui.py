@@ -11,10 +11,10 @@ from listing_media_dagster.gpu.job import JobFolder, ModelJob, Needs
 from listing_media_dagster.gpu.job_models import models_named
 from listing_media_dagster.gpu.routes.here import bench_here, work_at
 from listing_media_dagster.gpu.routes.route import Listener, RouteFailed, RouteReport
-from listing_media_dagster.models.catalogue import Stage
 from listing_media_dagster.models.comfyui.pictures import ComfyAnimator, ComfyEditor, ComfyPresenter, Lora
 from listing_media_dagster.models.comfyui.server import ComfyFailed, ComfyUI
 from listing_media_dagster.models.comfyui.workflow import BadWorkflow, Task, Workflow, load_workflow
+from listing_media_dagster.models.entry import Stage
 from listing_media_dagster.settings import Settings
 
 COMFYUI = "comfyui"

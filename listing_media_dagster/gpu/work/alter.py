@@ -12,7 +12,7 @@ from listing_media_dagster.gpu.job import ModelRef
 from listing_media_dagster.gpu.work.bench import Bench, Made, Task
 from listing_media_dagster.gpu.work.models import find_editors, find_models, find_segmenter, models_of
 from listing_media_dagster.gpu.work.pictures import decode_picture
-from listing_media_dagster.models.catalogue import Stage
+from listing_media_dagster.models.entry import Stage
 from listing_media_dagster.models.model import Upscaler
 from listing_media_dagster.photo.encode import encode_jpeg
 from listing_media_dagster.staging.altered import AlteredPicture, CannotAlter

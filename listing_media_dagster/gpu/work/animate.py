@@ -15,7 +15,7 @@ from listing_media_dagster.gpu.work.bench import Bench, Made, Task
 from listing_media_dagster.gpu.work.models import find_models, models_of
 from listing_media_dagster.gpu.work.pictures import decode_picture
 from listing_media_dagster.listing import Operation, OperationName, Room, RoomType
-from listing_media_dagster.models.catalogue import CatalogueEntry, Stage
+from listing_media_dagster.models.entry import CatalogueEntry, Stage
 from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.model import AnimateRequest, Animator, ModelFailed, Rgb
 from listing_media_dagster.models.video.animator import FAMILIES, VideoDiffusion

@@ -13,7 +13,7 @@ import numpy as np
 from listing_media_dagster.gpu.work.bench import Bench, Made, Task
 from listing_media_dagster.gpu.work.models import find_models, models_of
 from listing_media_dagster.gpu.work.pictures import decode_picture
-from listing_media_dagster.models.catalogue import Stage
+from listing_media_dagster.models.entry import Stage
 
 PICTURE, NEARNESS = "picture", "nearness.png"
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from listing_media_dagster.gpu.job import BadJob, ModelJob, ModelRef
 from listing_media_dagster.gpu.work.bench import Bench
-from listing_media_dagster.models.catalogue import CatalogueEntry, Stage, catalogue_entry
+from listing_media_dagster.models.catalogue import catalogue_entry
 from listing_media_dagster.models.choose import choose
+from listing_media_dagster.models.entry import CatalogueEntry, Stage
 from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.model import ModelFailed
 from listing_media_dagster.models.weights import BadWeights, ModelMissing, WeightsFolder

@@ -24,7 +24,7 @@ from listing_media_dagster.gpu.work.staging_order import (
     diffusion_version,
 )
 from listing_media_dagster.listing import fingerprint
-from listing_media_dagster.models.catalogue import Stage
+from listing_media_dagster.models.entry import Stage
 from listing_media_dagster.models.model import ModelFailed
 from listing_media_dagster.models.weights import BadWeights, ModelMissing
 from listing_media_dagster.photo.encode import encode_jpeg

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from listing_media_dagster.models.catalogue import CatalogueEntry
 from listing_media_dagster.models.diffusion.editor import DiffusionEditor
 from listing_media_dagster.models.diffusion.loading import load_pipeline
 from listing_media_dagster.models.diffusion.speedups import Speedups, speedups_for
+from listing_media_dagster.models.entry import CatalogueEntry
 from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.model import ModelFailed
 from listing_media_dagster.models.weights_folder import BadWeights, WeightsFolder

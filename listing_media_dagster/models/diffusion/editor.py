@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from listing_media_dagster.models.catalogue import CatalogueEntry, Sampling
 from listing_media_dagster.models.diffusion.controls import resized
 from listing_media_dagster.models.diffusion.families import Drawing, Kind, drawing_of, family_of, kind_of
 from listing_media_dagster.models.diffusion.ladder import MemoryPlan, first_plan, remembered_plans
 from listing_media_dagster.models.diffusion.loading import quietly
 from listing_media_dagster.models.diffusion.outputs import on_device, pictures_of
 from listing_media_dagster.models.diffusion.speedups import Speedups, preferred_attention, speed_up
+from listing_media_dagster.models.entry import CatalogueEntry, Sampling
 from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.loaded_when_used import GivesWay
 from listing_media_dagster.models.memory import is_out_of_memory, release_cached_memory

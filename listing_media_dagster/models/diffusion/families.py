@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from listing_media_dagster.models.catalogue import CatalogueEntry, Sampling
 from listing_media_dagster.models.diffusion.controls import depth_picture, hide_masked, lines_picture, resized
+from listing_media_dagster.models.entry import CatalogueEntry, Sampling
 from listing_media_dagster.models.model import EditRequest, Field, Rgb
 
 Arguments = dict[str, Any]

@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from listing_media_dagster.models.catalogue import CatalogueEntry, Lora
+from listing_media_dagster.models.entry import CatalogueEntry, Lora
 from listing_media_dagster.models.memory import is_out_of_memory
 from listing_media_dagster.models.weights_folder import BadWeights, ModelMissing, WeightsFolder
 

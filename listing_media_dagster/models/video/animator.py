@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from listing_media_dagster.models.catalogue import CatalogueEntry, Film, Sampling
 from listing_media_dagster.models.diffusion.loading import melt_in_loras, quietly
+from listing_media_dagster.models.entry import CatalogueEntry, Film, Sampling
 from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.loaded_when_used import LoadedWhenUsed
 from listing_media_dagster.models.memory import is_out_of_memory, release_cached_memory

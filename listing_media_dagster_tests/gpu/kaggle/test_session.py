@@ -13,7 +13,8 @@ from listing_media_dagster.gpu.kaggle import session, session_weights
 from listing_media_dagster.gpu.kaggle.outbox import EventTail
 from listing_media_dagster.gpu.kaggle.session_log import SessionLog, read_line
 from listing_media_dagster.gpu.kaggle.session_weights import gather_bundles, pull_missing
-from listing_media_dagster.models.catalogue import CommercialUse, catalogue_entry
+from listing_media_dagster.models.catalogue import catalogue_entry
+from listing_media_dagster.models.entry import CommercialUse
 from listing_media_dagster.models.packing import pack_models
 from listing_media_dagster.models.weights import find_weights
 from listing_media_dagster.models.weights_pull import pull

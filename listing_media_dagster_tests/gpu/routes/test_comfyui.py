@@ -12,8 +12,8 @@ from listing_media_dagster.gpu.routes import comfyui
 from listing_media_dagster.gpu.routes.comfyui import ComfyRoute, served_models
 from listing_media_dagster.gpu.routes.route import JobCancelled, Listener
 from listing_media_dagster.gpu.work.animate import CLIP, PICTURE, ROOM
-from listing_media_dagster.models.catalogue import Stage
 from listing_media_dagster.models.comfyui.pictures import ComfyAnimator
+from listing_media_dagster.models.entry import Stage
 from listing_media_dagster.settings import Settings
 from listing_media_dagster_tests.helpers.fake_comfyui import FakeComfyUI, fake_comfyui
 from listing_media_dagster_tests.helpers.jobs import write_enhance_job

@@ -11,7 +11,7 @@ from listing_media_dagster.gpu.job import Item, ItemResult, JobFolder, ModelJob,
 from listing_media_dagster.gpu.routes.route import Listener
 from listing_media_dagster.gpu.work.bench import Bench
 from listing_media_dagster.gpu.worker import Assignment, work_off
-from listing_media_dagster.models.catalogue import CatalogueEntry
+from listing_media_dagster.models.entry import CatalogueEntry
 from listing_media_dagster.models.video.animator import VideoDiffusion
 from listing_media_dagster.models.warm import WarmModels
 from listing_media_dagster_tests.helpers.tiny_video import save_tiny_svd, tiny_video_entry

@@ -14,7 +14,8 @@ from listing_media_dagster.gpu.work.models import find_models
 from listing_media_dagster.gpu.work.staging_order import BASE, BackEndRef, StagingOrder, StagingTerms
 from listing_media_dagster.gpu.worker import Assignment, work_off
 from listing_media_dagster.listing import Room, RoomType
-from listing_media_dagster.models.catalogue import Stage, catalogue
+from listing_media_dagster.models.catalogue import catalogue
+from listing_media_dagster.models.entry import Stage
 from listing_media_dagster.models.warm import WarmModels
 from listing_media_dagster.photo.encode import encode_jpeg
 from listing_media_dagster.staging.kits import load_kits
