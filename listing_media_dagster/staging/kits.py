@@ -25,6 +25,8 @@ from listing_media_dagster.staging.plain_yaml import read_plain_yaml
 
 COLOUR = r"^#[0-9a-fA-F]{6}$"
 MAX_BYTES = 256 * 1024
+TAKES_AFTER = {"accents": "cushions", "throw": "cushions"}
+"""Roles that a kit may leave unsaid, and whose finish they then get."""
 
 
 class Slot(StrEnum):
@@ -237,7 +239,9 @@ def choose_look(
     for role in design.roles:
         if role in design.materials and role not in said:
             continue  # the piece brings its own surface
-        names = said.get(role) or kit.defaults[role]
+        names = (
+            said.get(role) or kit.defaults.get(role) or said.get(TAKES_AFTER[role]) or kit.defaults[TAKES_AFTER[role]]
+        )
         finishes[role] = kit.finish(names[draw % len(names)])
     size = choice.size or design.size
     return Look(design, size, finishes, draw)
@@ -313,8 +317,8 @@ def _check_against(kit: DesignKit, designs: Mapping[str, Design], surfaces: Mapp
             roles = designs[design_name].roles
             for role in own:
                 _expect(role, roles, f"{where}.{design_name}: role", "its roles")
-            brought = set(designs[design_name].materials)
-            if bare := sorted(set(roles) - brought - set(own) - set(choice.finishes) - set(kit.defaults)):
+            dressed = {*designs[design_name].materials, *own, *choice.finishes, *kit.defaults}
+            if bare := sorted(role for role in roles if not {role, TAKES_AFTER.get(role)} & dressed):
                 raise ValueError(f"{where}.{design_name}: no finish for {', '.join(bare)}, not even in defaults")
         anywhere = {role for name in choice.designs or () for role in designs[name].roles}
         for role in choice.finishes:

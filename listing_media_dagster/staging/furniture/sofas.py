@@ -1,4 +1,7 @@
-"""Upholstered sofas and the armchair of their family. Roles: upholstery, legs, cushions (loose scatter cushions)."""
+"""Upholstered sofas and the armchair of their family.
+
+Roles: upholstery, legs, cushions (loose ones), accents (those before them), throw (hung over an arm).
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,9 @@ from listing_media_dagster.staging.furniture.soft_solids import (
     pillow,
     rounded_box,
 )
+from listing_media_dagster.staging.furniture.throws import Arm, over_arm
 
-ROLES = ("upholstery", "legs", "cushions")
+ROLES = ("upholstery", "legs", "cushions", "accents", "throw")
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,8 @@ def track_sofa(size: Size, seed: int) -> list[Part]:
     """Slim square arms, loose seat and back cushions, tapered legs."""
     body = _square_body(size, _seats(size[0], TRACK), seed, TRACK)
     legs = tapered_legs(size[0], size[2], TRACK.leg)
-    return fitted([*body, *legs, *scatter(size, TRACK.seat_top, 0.02, seed)], size)
+    loose = [*scatter(size, TRACK.seat_top, 0.02, seed), *over_arm(_square_arm(size, TRACK), seed)]
+    return fitted([*body, *legs, *loose], size)
 
 
 def track_armchair(size: Size, seed: int) -> list[Part]:
@@ -79,7 +84,8 @@ def loft_sofa(size: Size, seed: int) -> list[Part]:
         runners += [
             bar("legs", (x, 0, end), (x, LOFT.leg + 0.01, end), (0.035, 0.012), radius=0.003) for end in (-z, z)
         ]
-    return fitted([*body, *runners, *scatter(size, LOFT.seat_top, 0.02, seed, inset=LOFT.arm - 0.13)], size)
+    loose = scatter(size, LOFT.seat_top, 0.02, seed, inset=LOFT.arm - 0.13)
+    return fitted([*body, *runners, *loose, *over_arm(_square_arm(size, LOFT), seed)], size)
 
 
 def slipcover_sofa(size: Size, seed: int) -> list[Part]:
@@ -87,7 +93,8 @@ def slipcover_sofa(size: Size, seed: int) -> list[Part]:
     width, _, depth = size
     body = _square_body(size, _seats(width, SLIPCOVER), seed, SLIPCOVER)
     hem = skirt("upholstery", (width + 0.024, depth + 0.006), 0.005, SLIPCOVER.frame_top - 0.02, seed)
-    return fitted([*body, *hem, *scatter(size, SLIPCOVER.seat_top, 0.03, seed, inset=0.05)], size)
+    loose = scatter(size, SLIPCOVER.seat_top, 0.03, seed, inset=0.05)
+    return fitted([*body, *hem, *loose, *over_arm(_square_arm(size, SLIPCOVER), seed)], size)
 
 
 def rounded_sofa(size: Size, seed: int) -> list[Part]:
@@ -96,8 +103,8 @@ def rounded_sofa(size: Size, seed: int) -> list[Part]:
     parts = [*_wrap(size, 0.13, height - 0.16, 0.36, seed)]
     inner, seat_depth = width - 0.42, depth - 0.22
     front = depth / 2
-    plinth = padded("upholstery", (width - 0.16, 0.18, depth - 0.12), seed, 0.085, centre=(0, 0.15, -0.02))
-    parts += plinth
+    # inside the roll all round: its corners are far rounder than a block's
+    parts += padded("upholstery", (width - 0.36, 0.18, depth - 0.24), seed, 0.085, centre=(0, 0.16, 0.06))
     seats = 2 if inner < 2.0 else 3
     for number in range(seats):
         x = inner * ((number + 0.5) / seats - 0.5)
@@ -113,7 +120,8 @@ def rounded_sofa(size: Size, seed: int) -> list[Part]:
         for x in (-width / 2 + 0.25, width / 2 - 0.25)
         for z in (-depth / 2 + 0.22, depth / 2 - 0.2)
     ]
-    return fitted([*parts, *legs, *scatter(size, 0.42, 0.04, seed, inset=0.14)[:-1]], size)
+    arm = Arm(width / 2 - 0.13, 0.26, height - 0.16, 0.0, front - 0.12, 0.42, round_by=0.085, rise=0.10)
+    return fitted([*parts, *legs, *scatter(size, 0.42, 0.04, seed, inset=0.14), *over_arm(arm, seed)], size)
 
 
 def _wrap(size: Size, half: float, back_height: float, bend: float, seed: int) -> list[Part]:
@@ -164,6 +172,7 @@ def tufted_sofa(size: Size, seed: int) -> list[Part]:
     )
     back = buttoned("upholstery", (inner + 0.12, height - 0.30, 0.20), seed + 3)
     parts += moved(back, leaning(9), (0, (height + 0.30) / 2 - 0.01, -depth / 2 + 0.16))
+    parts += _outer_back(inner + 0.1, leg + 0.1, height - 0.09, -depth / 2 + 0.05, seed + 4)
     rail = np.stack(
         [
             np.linspace(-inner / 2 - 0.04, inner / 2 + 0.04, 16),
@@ -180,9 +189,9 @@ def tufted_sofa(size: Size, seed: int) -> list[Part]:
             "upholstery", (inner / seats - 0.004, 0.155, depth - 0.29), seed + 30 + number, 0.045,
             (0.004, 0.028, 0.015), 0.004, 0.004, 0.042, (x, 0.365, 0.105),
         )  # fmt: skip
-    return fitted(
-        [*parts, *tapered_legs(width, depth, leg, 0.08, 0.0), *scatter(size, 0.44, 0.04, seed, 0.06)[:-2]], size
-    )
+    arm = Arm(width / 2 - roll, 2 * roll, arm_top, 0.0, depth / 2 - 0.12, 0.44, round_by=0.1)
+    loose = [*scatter(size, 0.44, 0.04, seed, 0.06, most=3), *over_arm(arm, seed)]
+    return fitted([*parts, *tapered_legs(width, depth, leg, 0.08, 0.0), *loose], size)
 
 
 def buttoned(material: str, size: Size, seed: int, pitch: float = 0.17) -> list[Part]:
@@ -219,7 +228,7 @@ def buttoned(material: str, size: Size, seed: int, pitch: float = 0.17) -> list[
 
 def skirt(material: str, plan: tuple[float, float], low: float, high: float, seed: int) -> list[Part]:
     """A cloth skirt under a corded seam round the x-z rectangle `plan`, slightly waved, pleated at each corner."""
-    loop = outline(plan[0] / 2, plan[1] / 2, 0.03, 0.02)
+    loop = outline(plan[0] / 2, plan[1] / 2, 0.03, 0.026)
     seam = cord(material, np.insert(loop, 1, high, axis=1), 0.005)
     from_corner = np.abs(np.abs(loop[:, 0]) - plan[0] / 2) + np.abs(np.abs(loop[:, 1]) - plan[1] / 2)
     tangent = np.insert(np.roll(loop, -1, 0) - np.roll(loop, 1, 0), 1, 0.0, axis=1)
@@ -251,7 +260,7 @@ def _square_body(size: Size, seats: int, seed: int, cut: Cut) -> list[Part]:
     front, back = depth / 2, -depth / 2
     inner = width - 2 * cut.arm
     frame = (width - 0.02, cut.frame_top - cut.leg, depth - 2 * cut.recess)
-    parts = padded("upholstery", frame, seed, 0.02, centre=(0, (cut.leg + cut.frame_top) / 2, 0))
+    parts = padded("upholstery", frame, seed, 0.02, spacing=0.15, centre=(0, (cut.leg + cut.frame_top) / 2, 0))
     for side in (-1, 1):
         arm = (cut.arm, cut.arm_top - cut.leg, depth - 0.02)
         parts += padded(
@@ -261,6 +270,7 @@ def _square_body(size: Size, seats: int, seed: int, cut: Cut) -> list[Part]:
     shell_top = height - 0.09
     backrest = padded("upholstery", (inner + 0.02, shell_top - cut.leg, 0.16), seed + 20, 0.05, (0, 0.01, 0.01), 0.002)
     parts += moved(backrest, leaning(7), (0, (shell_top + cut.leg) / 2, back + 0.13))
+    parts += _outer_back(inner + 0.02, cut.leg + 0.01, shell_top - 0.07, back + 0.04, seed + 21)
     seat_depth, place, thick = depth - 0.25, inner / seats, cut.seat_top - cut.frame_top - 0.02
     tilts = 13 + np.random.default_rng(seed).uniform(-1.5, 1.5, seats)
     rest_height = height + 0.02 - cut.seat_top + 0.08
@@ -275,6 +285,19 @@ def _square_body(size: Size, seats: int, seed: int, cut: Cut) -> list[Part]:
     return parts
 
 
+def _outer_back(width: float, low: float, high: float, z: float, seed: int) -> list[Part]:
+    """The upright board behind a leaning back, which closes a sofa that is seen from behind."""
+    return padded("upholstery", (width, high - low, 0.06), seed, 0.02, spacing=0.25, centre=(0, (low + high) / 2, z))
+
+
+def _square_arm(size: Size, cut: Cut) -> Arm:
+    width, _, depth = size
+    return Arm(
+        (width - cut.arm) / 2, cut.arm, cut.arm_top + 0.008, 0.0, depth / 2 - 0.1, cut.arm_top - cut.leg - 0.04,
+        round_by=max(cut.edge, 0.045),
+    )  # fmt: skip
+
+
 def tapered_legs(width: float, depth: float, height: float, inset: float = 0.07, splay: float = 0.03) -> list[Part]:
     """Four tapered legs leaning outward by `splay` m."""
     legs = []
@@ -286,20 +309,24 @@ def tapered_legs(width: float, depth: float, height: float, inset: float = 0.07,
     return legs
 
 
-def scatter(size: Size, seat_top: float, back: float, seed: int, inset: float = 0.0) -> list[Part]:
-    """Three piped scatter cushions leaning in a sofa's corners, hardly higher than its back.
+def scatter(size: Size, seat_top: float, back: float, seed: int, inset: float = 0.0, most: int = 4) -> list[Part]:
+    """Up to four piped loose cushions: one leaning in each corner, before it a smaller one of the role `accents`.
 
-    `back` is where they stand along z m; they are `inset` m farther in than by slim arms.
+    Hardly higher than the back. `back` is where they stand along z m; they are `inset` m farther in than by slim arms.
     """
     rng = np.random.default_rng(seed + 90)
     width, height, _ = size
     largest = float(np.clip((height - seat_top - 0.01) / 0.935, 0.28, 0.46))
+    behind = ((-1, (0.97, 0.97), 0.39, 0.0), (1, (1.0, 1.0), 0.40, 0.0))
+    before = ((1, (0.8, 0.8), 0.63, 0.04), (-1, (1.12, 0.62), 0.50, 0.13))
     parts: list[Part] = []
-    for side, share, inward in ((-1, 0.97, 0.39), (1, 1.0, 0.40), (1, 0.80, 0.61)):
-        extent = share * largest
-        number = seed + int(100 * inward) + side
-        cushion = pillow("cushions", (extent, extent, 0.17), number, 0.08, 0.003, cells=18)
+    for number, (side, share, inward, out) in enumerate((*behind, *before)[: most if width > 1.75 else min(most, 3)]):
+        wide, high = (largest * each for each in share)
+        role = "cushions" if number < len(behind) else "accents"
+        cushion = pillow(
+            role, (wide, high, 0.17 - 0.03 * (number == 3)), seed + 40 * number + side + 2, 0.08, 0.003, cells=15
+        )
         leant = moved(cushion, leaning(22 + rng.uniform(-3, 3)))
-        turn = turned(-side * (24 - 18 * (inward > 0.5)) + rng.uniform(-4, 4))
-        parts += moved(leant, turn, (side * (width / 2 - inward - inset), seat_top + extent * 0.47, back))
+        turn = turned(-side * (24 - 18 * (number > 1)) + rng.uniform(-4, 4))
+        parts += moved(leant, turn, (side * (width / 2 - inward - inset), seat_top + high * 0.47, back + out))
     return parts

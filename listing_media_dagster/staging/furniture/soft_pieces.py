@@ -17,6 +17,7 @@ from listing_media_dagster.staging.furniture.designs import Design, Kind
 _SOFA = ((1.4, 0.74, 0.8), (2.8, 0.95, 1.1))
 _ARMCHAIR = ((0.64, 0.72, 0.66), (1.05, 0.95, 1.0))
 _BED = ((0.95, 0.95, 1.9), (2.1, 1.4, 2.4))
+SLIPCOVERED = tuple(role for role in sofas.ROLES if role != "legs")
 _RUG = ((0.8, 0.008, 0.8), (4.5, 0.03, 4.5))
 
 DESIGNS: tuple[Design, ...] = (
@@ -24,11 +25,11 @@ DESIGNS: tuple[Design, ...] = (
     Design("sofa_rounded", Kind.SOFA, (2.2, 0.78, 0.98), *_SOFA, sofas.ROLES, sofas.rounded_sofa),
     Design("sofa_tufted", Kind.SOFA, (2.15, 0.8, 0.92), *_SOFA, sofas.ROLES, sofas.tufted_sofa),
     Design("sofa_loft", Kind.SOFA, (2.2, 0.76, 0.95), *_SOFA, sofas.ROLES, sofas.loft_sofa),
-    Design("sofa_slipcover", Kind.SOFA, (2.15, 0.86, 0.95), *_SOFA, ("upholstery", "cushions"), sofas.slipcover_sofa),
+    Design("sofa_slipcover", Kind.SOFA, (2.15, 0.86, 0.95), *_SOFA, SLIPCOVERED, sofas.slipcover_sofa),
     Design(
         "armchair_track", Kind.ARMCHAIR, (0.84, 0.8, 0.86), *_ARMCHAIR, ("upholstery", "legs"), sofas.track_armchair
     ),
-    Design("sofa_wood_frame", Kind.SOFA, (2.0, 0.8, 0.84), *_SOFA, sofas.ROLES, wood_seating.wood_frame_sofa),
+    Design("sofa_wood_frame", Kind.SOFA, (2.0, 0.8, 0.84), *_SOFA, sofas.ROLES[:-1], wood_seating.wood_frame_sofa),
     Design(
         "armchair_barrel", Kind.ARMCHAIR, (0.78, 0.74, 0.76), *_ARMCHAIR, armchairs.ROLES, armchairs.barrel_armchair
     ),

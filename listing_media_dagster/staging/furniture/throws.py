@@ -1,8 +1,8 @@
-"""A folded throw: hung over a sofa's arm or back, or laid flat in a stack. Role: cloth."""
+"""A folded throw: hung over a sofa's arm, or laid flat in a stack. Role: cloth, or throw on a sofa."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,47 @@ from listing_media_dagster.staging.furniture.soft_solids import rounded_box, yar
 from listing_media_dagster.staging.furniture.textiles import Cloth, Couch, draped
 
 FLAT = 0.16  # m: up to this height a throw is a stack, above it hangs
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A sofa's arm, which both sides have: its middle at `x` and ends at `back` and `front`, `top` m high in front.
+
+    Its upper edges are rounded by `round_by` m, it rises by `rise` toward its back; `fall` is how far a throw hangs.
+    """
+
+    x: float
+    width: float
+    top: float
+    back: float
+    front: float
+    fall: float
+    round_by: float = 0.045
+    rise: float = 0.0
+
+
+LAID = 0.44  # m of an arm that a throw covers
+
+
+def over_arm(arm: Arm, seed: int) -> list[Part]:
+    """Return a fringed throw over the front half of one arm; its inner end is tucked in beside the seat."""
+    side = 1 if np.random.default_rng(seed + 70).random() < 0.5 else -1
+    fall = min(arm.fall, 0.46)
+    half = max(0.01, arm.width / 2 - arm.round_by)
+    near = Couch(-half, half, arm.front - LAID, arm.front, fall, arm.round_by + 0.006)
+    upper = near.over(arm.front - LAID + 0.05, arm.front - 0.03, 0.013)
+    parts = [
+        draped("throw", near, Cloth(fall - 0.06, 0.0, 0.012, 0.004, 0.008, seed, 0.02), 0.03),
+        draped("throw", upper, Cloth(fall - 0.13, 0.0, 0.012, 0.004, 0.008, seed, 0.02), 0.03),
+    ]
+    parts += _fringe(parts[0], 0.045, seed)
+
+    def placed(piece: Part) -> Part:
+        x, y, z = piece.vertices.T
+        y = y + arm.top - fall + arm.rise * np.clip((arm.front - z) / (arm.front - arm.back), 0, 1)
+        return replace(piece, vertices=np.stack([x + side * arm.x, y, z], 1).astype(np.float32))
+
+    return [placed(piece) for piece in parts]
 
 
 def folded_throw(size: Size, seed: int) -> list[Part]:
@@ -47,7 +88,9 @@ def _fringe(cloth: Part, tassel: float, seed: int) -> list[Part]:
         x = np.interp(z, hem[order, 2], hem[order, 0])
         stray = rng.uniform(-0.005, 0.005, (2, len(z)))
         knots = ((x, low + 0.012, z), (x, low - tassel / 2, z + stray[0]), (x, low - tassel, z + stray.sum(0)))
-        parts.append(yarns("cloth", np.stack([np.stack(np.broadcast_arrays(*knot), 1) for knot in knots], 1), 0.0028))
+        parts.append(
+            yarns(cloth.material, np.stack([np.stack(np.broadcast_arrays(*knot), 1) for knot in knots], 1), 0.0028)
+        )
     return parts
 
 

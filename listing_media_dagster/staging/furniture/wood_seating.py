@@ -1,4 +1,4 @@
-"""Sofa and armchair with a visible wooden frame and slim cushions. Roles: upholstery, legs (the frame), cushions."""
+"""Sofa and armchair with a visible wooden frame and slim cushions. Roles: upholstery, legs (the frame), a sofa's cushions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SEAT_TOP = 0.44
 
 def wood_frame_sofa(size: Size, seed: int) -> list[Part]:
     seats = max(2, round((size[0] - 0.16) / 0.64))
-    return fitted([*_frame(size), *_cushions(size, seats, seed), *scatter(size, SEAT_TOP, 0.0, seed)[:-1]], size)
+    return fitted([*_frame(size), *_cushions(size, seats, seed), *scatter(size, SEAT_TOP, 0.0, seed)], size)
 
 
 def wood_frame_armchair(size: Size, seed: int) -> list[Part]:

@@ -121,6 +121,43 @@ def test_a_longer_sofa_has_more_seats_not_wider_ones():
     assert cushions(1.6) < cushions(2.1) < cushions(2.8)
 
 
+@pytest.mark.parametrize("turn", [0, 1])
+def test_nothing_of_a_rounded_sofa_sticks_out_of_its_roll_near_the_floor(turn: int):
+    """Seen from above, what is low lies within the roll: a block's corners once showed behind its round ones."""
+    design = NAMES["sofa_rounded"]
+    width, height, depth = design.smallest if turn else design.size
+    parts = design.build((width, height, depth), 1)
+    low = np.concatenate([p.vertices[p.vertices[:, 1] < 0.4 * height] for p in parts if p.material == "upholstery"])
+    corner = np.array([width / 2 - 0.49, 0.49 - depth / 2])
+    beyond = np.stack([np.abs(low[:, 0]) - corner[0], corner[1] - low[:, 2]], 1)
+    behind = beyond[(beyond > 0).all(1)]
+    assert np.hypot(*behind.T).max() < 0.52
+
+
+SOFAS = [design for design in DESIGNS if design.kind is Kind.SOFA]
+
+
+@pytest.mark.parametrize("design", SOFAS, ids=[design.name for design in SOFAS])
+def test_a_sofa_is_dressed_with_cushions_in_two_cloths_and_none_floats(design: Design):
+    parts = _built(design.name)
+    for role in ("cushions", "accents"):
+        loose = [piece for piece in parts if piece.material == role]
+        if loose:
+            low, high = _bounds(loose)
+            assert 0.3 < low[1] < 0.48, role
+            assert high[1] < design.size[1] + 0.001
+            assert np.abs([low[0], high[0]]).max() < design.size[0] / 2 - 0.1
+    assert "cushions" in {piece.material for piece in parts}
+
+
+def test_a_throw_hangs_over_one_arm_and_its_ends_clear_the_floor():
+    for name in ("sofa_track", "sofa_rounded", "sofa_tufted", "sofa_loft", "sofa_slipcover"):
+        low, high = _bounds([piece for piece in _built(name) if piece.material == "throw"])
+        assert low[0] > 0.5 or high[0] < -0.5, name
+        assert 0.04 < low[1] < 0.4, name
+        assert 0.55 < high[1] < 0.78, name
+
+
 def test_pillows_lie_at_the_head_of_a_bed():
     for design in DESIGNS:
         if design.kind is Kind.BED:
