@@ -210,15 +210,17 @@ def _media() -> Any:
 
 
 def _prepare_dagster_home() -> None:
-    """Use DAGSTER_HOME, or else .dagster here, with this folder's dagster.yaml or one that keeps Dagster quiet."""
-    if "DAGSTER_HOME" in os.environ:
-        return
-    home = Path(".dagster").resolve()
+    """Use DAGSTER_HOME, or else .dagster here with this folder's dagster.yaml.
+
+    A home without a dagster.yaml gets one that keeps Dagster quiet: its telemetry is a call that nobody asked for.
+    """
+    named = os.environ.get("DAGSTER_HOME")
+    home = Path(named or ".dagster").resolve()
     config = home / "dagster.yaml"
     try:
-        home.mkdir(exist_ok=True)
+        home.mkdir(parents=True, exist_ok=True)
         if not config.exists():
-            if Path("dagster.yaml").exists():
+            if not named and Path("dagster.yaml").exists():
                 config.symlink_to(Path("dagster.yaml").resolve())
             else:
                 config.write_text("telemetry: {enabled: false}\nnux: {enabled: false}\n")

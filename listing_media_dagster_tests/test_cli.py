@@ -39,6 +39,7 @@ def test_run_delivers_a_folder_and_prints_the_report_alone_on_request(listing_me
     assert report["listing_id"] == "12-Main-St"
     assert (tmp_path / "media/listings/12-Main-St/listing_package/index.html").exists()
     assert "front.jpg" in [file["file"] for file in report["files"]]
+    assert not (tmp_path / ".telemetry").exists() and "telemetry" not in done.stderr, "a home of its own phones nobody"
     seen = listing_media("status")
     assert "12-Main-St" in seen.stdout
     assert "listing_package" in seen.stdout
