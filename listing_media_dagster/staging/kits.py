@@ -224,27 +224,33 @@ def choose_look(
     designs: Mapping[str, Design],
     index: int = 0,
 ) -> Look:
-    """Return how the kit fills `slot` for a seed; `index` walks on through the finishes (cushions of one sofa).
+    """Return how the kit fills `slot` for a seed; `index` walks on through the finishes (toys on one rug).
 
-    Each slot draws on its own, so that the sofa stays the same whatever else stands in the room.
+    Each slot draws its design on its own, so that the sofa stays the same whatever else stands there. The finishes
+    are drawn once for all slots and roles: lists of one length are read side by side, so that woods and accents match.
     """
     choice = kit.choice(furnishing, slot)
     names = tuple(choice.designs or ())  # never empty: the kit's validation saw to it
     rng = np.random.default_rng([pieces_seed % 2**32, zlib.crc32(slot.encode())])
     design = designs[names[int(rng.integers(len(names)))]]
     said = {**choice.finishes, **(choice.designs or {})[design.name]}
-    # One draw for all roles: the lists of a chair's frame and seat are read side by side, so woods match.
-    draw = int(rng.integers(2**31)) + index
+    seed = int(rng.integers(2**31)) + index
+    scheme = int(np.random.default_rng(pieces_seed % 2**32).integers(2**31)) + index
     finishes = {}
     for role in design.roles:
         if role in design.materials and role not in said:
             continue  # the piece brings its own surface
-        names = (
-            said.get(role) or kit.defaults.get(role) or said.get(TAKES_AFTER[role]) or kit.defaults[TAKES_AFTER[role]]
-        )
-        finishes[role] = kit.finish(names[draw % len(names)])
-    size = choice.size or design.size
-    return Look(design, size, finishes, draw)
+        among = _finishes_of(role, said, kit.defaults)
+        finishes[role] = kit.finish(among[scheme % len(among)])
+    return Look(design, choice.size or design.size, finishes, seed)
+
+
+def _finishes_of(role: str, said: Mapping[str, Names], defaults: Mapping[str, Names]) -> Names:
+    """Return the finishes that a role may get: its own, else those of the role that it takes after."""
+    for name in filter(None, (role, TAKES_AFTER.get(role))):
+        if among := said.get(name) or defaults.get(name):
+            return among
+    raise KeyError(role)  # the kit's validation saw to it
 
 
 def load_kits(

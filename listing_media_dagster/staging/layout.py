@@ -19,6 +19,7 @@ from listing_media_dagster.staging.layouts.on_top import on_the_pile
 from listing_media_dagster.staging.layouts.selection import Selection, optional_left_out
 from listing_media_dagster.staging.layouts.setting import Setting, begin
 from listing_media_dagster.staging.layouts.variants import NoSpace
+from listing_media_dagster.staging.layouts.ways import kept_clear
 from listing_media_dagster.staging.room import PhotoCamera, RoomGeometry
 
 __all__ = ["NoSpace", "arrange"]
@@ -56,7 +57,7 @@ def arrange(
         raise BadKit(f"the design kit {kit.id} has no {furnishing.value}")
     left_out = optional_left_out(kit, furnishing, seed)
     selection = Selection(kit, furnishing, pieces_seed, library() if designs is None else designs, left_out)
-    setting = FURNISHERS[furnishing](begin(geometry, plan), selection, seed)
+    setting = FURNISHERS[furnishing](begin(geometry, kept_clear(plan)), selection, seed)
     notes = () if furnishing.value == room_type.value else (f"{room_type.value} furnished as {furnishing.value}",)
     return Arrangement(
         kit=kit.id,

@@ -1,4 +1,4 @@
-"""Sofa and armchair with a visible wooden frame and slim cushions. Roles: upholstery, legs (the frame), a sofa's cushions."""
+"""Sofa and armchair with a wooden frame and slim cushions. Roles: upholstery, legs (the frame), cushions, accents."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import numpy as np
 from listing_media_dagster.staging.arrangement import PlacedPiece
 from listing_media_dagster.staging.kits import Slot
 from listing_media_dagster.staging.layouts.selection import Selection, sized
-from listing_media_dagster.staging.layouts.setting import Setting, distance, place, pose_of
+from listing_media_dagster.staging.layouts.setting import Setting, distance, gap_between, place, pose_of
 from listing_media_dagster.staging.layouts.walls import (
     best_along_walls,
     corner_closeness,
@@ -22,6 +22,10 @@ from listing_media_dagster.staging.room import Wall
 
 # Of the main piece's distance from the camera: what stands nearer would look larger than it.
 NOT_BEFORE = 0.8
+OVER_STORAGE = (0.2, 0.4)  # m: what stands on a sideboard needs room
+SHORTER = (1.0, 0.8, 0.65)  # lengths that a sideboard is tried in
+IN_A_CORNER = 0.45  # of `corner_closeness`
+IN_COMPANY = 0.5  # m between a plant and what it stands beside
 
 
 def add_art_above(
@@ -58,12 +62,25 @@ def add_along_wall(setting: Setting, selection: Selection, slot: Slot, over: Slo
             return 0.0
         return 1.2 - 0.8 * bool(taken) - 0.5 * before_window + 0.5 * centred + 0.4 * faces_viewer(piece) + near
 
-    found = best_along_walls(setting, slot.replace("_", " "), look, 0.3, score)
-    if found is None:
+    for shorter in SHORTER:
+        shrunk = sized(look, width=shorter * look.size[0])
+        if (found := best_along_walls(setting, slot.replace("_", " "), shrunk, 0.3, score)) is not None:
+            return _with_above(*found, selection, over) if over else found[0]
+        if shrunk.size[0] == look.design.smallest[0]:
+            break
+    return setting
+
+
+def _with_above(setting: Setting, piece: PlacedPiece, wall: Wall, selection: Selection, slot: Slot) -> Setting:
+    """Hang what belongs over a piece, smaller where it wouldn't fit."""
+    look = selection.look(slot)
+    if look is None:
         return setting
-    setting, piece, wall = found
-    above = selection.look(over) if over else None
-    return setting if above is None else hang_above(setting, str(over), above, wall, piece, room_over=0.25) or setting
+    for scale in (1.0, 0.8):
+        smaller = sized(look, look.size[0] * scale, look.size[1] * scale)
+        if (hung := hang_above(setting, str(slot), smaller, wall, piece, OVER_STORAGE)) is not None:
+            return hung
+    return setting
 
 
 def add_beside(setting: Setting, selection: Selection, slot: Slot, base: str) -> Setting:
@@ -80,7 +97,7 @@ def add_beside(setting: Setting, selection: Selection, slot: Slot, base: str) ->
 
 
 def add_plant(setting: Setting, selection: Selection, slot: Slot = Slot.PLANT) -> Setting:
-    """Put a plant into the corner that shows it best."""
+    """Put a plant into the corner that shows it best, or at a wall beside what stands there: never alone."""
     look = selection.look(slot)
     if look is None:
         return setting
@@ -89,10 +106,18 @@ def add_plant(setting: Setting, selection: Selection, slot: Slot = Slot.PLANT) -
         if distance(piece) < NOT_BEFORE * distance(room.pieces[0]):
             return 0.0
         far = float(np.interp(distance(piece), (2.0, 3.0, 6.0, 8.0), (0.0, 0.5, 0.5, 0.0)))
-        return 0.1 + corner_closeness(room.plan, piece) + far
+        corner, beside = corner_closeness(room.plan, piece), _stands_beside(room, piece)
+        return 0.1 + corner + 0.4 * beside + far if corner > IN_A_CORNER or beside else 0.0
 
     for scale in (1.0, 0.8):
         smaller = sized(look, *(side * scale for side in look.size))
         if (found := best_along_walls(setting, slot.replace("_", " "), smaller, 0.08, score)) is not None:
             return found[0]
     return setting
+
+
+def _stands_beside(setting: Setting, piece: PlacedPiece) -> bool:
+    """Say whether one of the room's larger pieces stands next to this one."""
+    return any(
+        gap_between(piece, other) < IN_COMPANY for other in setting.pieces if other.size[0] * other.size[1] > 0.6
+    )

@@ -24,7 +24,7 @@ FRONT_LEGS = 0.4  # m of the sofa that stand on the rug
 SIZES = ((2.3, 3.0, 2.2), (2.05, 2.7, 1.9), (1.8, 2.3, 1.7), (1.6, 2.0, 1.5))
 CHAIR_TURN = 82  # degrees: a chair beside the table turns a little toward whoever looks at the sofa
 OFF_AXIS = 0.6  # m that a screen may stand aside of the sofa's middle
-SCREEN_SEEN = 0.2  # cosine to the viewer below which a screen is only an edge
+SCREEN_SEEN = 0.45  # cosine to the viewer below which a screen is only an edge
 ROOMY = (14.0, 8.0)  # m² of free floor that the largest sizes ask for
 
 
@@ -191,7 +191,8 @@ def _beside_sofa(setting: Setting, selection: Selection, sofa: PlacedPiece, firs
             if look is None:
                 break
             out = look.size[2] / 2 - sofa.size[2] / 2 + (0.12 if slot is Slot.SIDE_TABLE else 0.05)
-            pose = pose_of(sofa).at(hand * (sofa.size[0] / 2 + 0.08 + look.size[0] / 2), out)
+            aside = hand * (sofa.size[0] / 2 + 0.08 + look.size[0] / 2)
+            pose = pose_of(sofa).at(aside, out, 180 if hand > 0 else 0)  # an arched lamp bends toward the sofa
             if (with_it := setting.stand(place(slot.replace("_", " "), look, pose))) is not None:
                 setting = with_it
                 break

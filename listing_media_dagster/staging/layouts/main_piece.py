@@ -12,12 +12,14 @@ from listing_media_dagster.staging.floor_plan import CELL, GRID, clearance
 from listing_media_dagster.staging.kits import Look
 from listing_media_dagster.staging.layouts.setting import Pose, Setting
 from listing_media_dagster.staging.layouts.walls import facing_viewer, poses_along, stretch_around
+from listing_media_dagster.staging.layouts.ways import ways_into
 from listing_media_dagster.staging.room import Wall
 
 ON_FREE_FLOOR = -0.25  # worth of a place without a wall; a solid wall behind is worth up to 0.8
 TURNED_TO_VIEWER = 0.5  # what a piece on free floor gains that turns no side or back to the viewer
 SMALLER = 0.12  # what each step down in size costs
 UNDER_A_WINDOW = 0.4
+BACK_TO_A_WAY = 0.8  # what it costs to turn one's back to who comes in
 TRIED = 600
 FARTHEST = 7.5  # m from the camera: beyond it furniture is too small to sell a room
 HEAD_END = 0.5  # m from the wall: a bed is seen from the side to which its head end turns
@@ -50,15 +52,16 @@ def places_on_floor(
 ) -> Iterator[Place]:
     """Yield places on the free floor, on a grid of 30 cm, with the piece turned by any of `turns`."""
     step = round(0.3 / CELL)
-    free = setting.plan.free[::step, ::step]
+    free, ways = setting.plan.free[::step, ::step], ways_into(setting.plan)
     for size, look in enumerate(looks):
         for x, z in GRID[::step, ::step][free]:
             for turn in turns:
                 pose = Pose(float(x), float(z), turn)
                 view = view_of(setting, pose.at(0, look.size[2] / 2), least_facing)
                 if view is not None and _stands_free(setting, look, pose, around=0.15):
-                    turned_to_viewer = TURNED_TO_VIEWER * max(0.0, facing_viewer(pose))
-                    yield Place(round(view + ON_FREE_FLOOR + turned_to_viewer - SMALLER * size, 6), pose, look, size)
+                    view += ON_FREE_FLOOR + TURNED_TO_VIEWER * max(0.0, facing_viewer(pose))
+                    view -= BACK_TO_A_WAY * any(way.has_at_its_back(pose, look.size[0]) for way in ways)
+                    yield Place(round(view - SMALLER * size, 6), pose, look, size)
 
 
 def best_places(places: Iterator[Place], works: Callable[[Place], bool], most: int) -> list[Place]:

@@ -54,9 +54,9 @@ def set_on(
 def dress_living_room(setting: Setting, selection: Selection) -> Setting:
     """Lamp on the side table; books, tray and vase on the coffee table; vase and books on the sideboard."""
     setting = set_on(setting, selection, Slot.TABLE_LAMP, "side table")
-    setting = set_on(setting, selection, Slot.TRAY, "coffee table", right=-0.35, turn=4)
-    setting = set_on(setting, selection, Slot.VASE, "coffee table", right=0.7, out=-0.3, tallest=0.45)
-    setting = set_on(setting, selection, Slot.BOOKS, "coffee table", right=0.6, out=0.5, turn=-8)
+    setting = set_on(setting, selection, Slot.TRAY, "coffee table", right=-0.75, out=0.2, turn=4)
+    setting = set_on(setting, selection, Slot.BOOKS, "coffee table", right=0.25, out=0.8, turn=-8)
+    setting = set_on(setting, selection, Slot.VASE, "coffee table", right=0.85, out=-0.7, tallest=0.45)
     return dress_storage(setting, selection, "sideboard")
 
 

@@ -29,6 +29,7 @@ MOST_COVERED = 0.42  # of the picture by furniture
 MOST_BY_ONE = 0.24
 # Share of an opening that all pieces together may hide; boxes hide more than the furniture in them.
 MOST_HIDDEN = {"window": 0.3, "door": 0.12, "passage": 0.12}
+BESIDE_A_DOOR = 0.22  # m that pictures keep from a door, whose casing its span leaves out
 MOST_BEHIND = 0.03  # of a piece behind something that stands nearer
 OVER_THE_SILL = 0.12  # m that a low back may rise above a window's sill
 CEILING_UNKNOWN = 2.4
@@ -195,7 +196,8 @@ class Setting:
         if left < wall.span[0] + 0.1 or right > wall.span[1] - 0.1 or high > self.ceiling - 0.12:
             return None
         for opening in wall.openings:
-            beside = right < opening.span[0] - 0.1 or left > opening.span[1] + 0.1
+            casing = 0.1 if opening.kind == "window" else BESIDE_A_DOOR
+            beside = right < opening.span[0] - casing or left > opening.span[1] + casing
             if not beside and high > opening.bottom - 0.1 and low < opening.top + 0.1:
                 return None
         covered = self._seen(piece, whole=0.99)
@@ -273,6 +275,17 @@ class Setting:
                 if before and clearance(opening) == 0 and piece.size[1] > opening.bottom + over_sill:
                     return True
         return False
+
+
+def gap_between(one: PlacedPiece, other: PlacedPiece) -> float:
+    """Return the distance in m on the floor between two footprints; 0 where they touch or overlap."""
+    corners, others = outline(one), outline(other)
+    return min(float(_to_edges(corners, others).min()), float(_to_edges(others, corners).min()))
+
+
+def _to_edges(points: Floats, outline_m: Floats) -> Floats:
+    """Return how far points (N, 2) lie outside a convex outline (M, 2), in m."""
+    return np.array([max(0.0, -cv2.pointPolygonTest(outline_m.astype(np.float32), p.tolist(), True)) for p in points])
 
 
 def _nearest(piece: PlacedPiece) -> float:

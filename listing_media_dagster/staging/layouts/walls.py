@@ -11,13 +11,15 @@ from listing_media_dagster.staging.arrangement import PlacedPiece
 from listing_media_dagster.staging.floor_plan import WALL_GAP, FloorPlan
 from listing_media_dagster.staging.kits import Look
 from listing_media_dagster.staging.layouts.setting import Pose, Setting, outline, place, pose_of, span_at
+from listing_media_dagster.staging.layouts.ways import TURN
 from listing_media_dagster.staging.room import Wall
 
 # A built-in, a radiator or a deep skirting may keep pieces off the wall by as much.
 GAPS = (WALL_GAP + 0.01, 0.1, 0.2, 0.35, 0.5)
 GRAZING = 0.2  # a picture seen flatter than that shows nothing
 EYE_LEVEL = 1.48  # m to the middle of a picture
-TURN = {("z", 1): 0.0, ("z", -1): 180.0, ("x", 1): 90.0, ("x", -1): -90.0}
+OVER = (0.15, 0.25)  # m of wall between a piece and what hangs over it
+LOWEST_MIDDLE = 1.4  # m, for small pictures
 
 
 def against(wall: Wall, along: float, gap: float = GAPS[0]) -> Pose:
@@ -103,11 +105,13 @@ def stretch_around(wall: Wall, along: float) -> tuple[float, float]:
 
 
 def hang_above(
-    setting: Setting, name: str, look: Look, wall: Wall, above: PlacedPiece, room_over: float = 0.15
+    setting: Setting, name: str, look: Look, wall: Wall, above: PlacedPiece, room_over: tuple[float, float] = OVER
 ) -> Setting | None:
-    """Return the room with `look` on `wall`, centred over a piece at eye level, at least `room_over` m above it."""
+    """Return the room with `look` on `wall`, centred over a piece near eye level, `room_over` m above it."""
     along = above.position[2] if wall.axis == "x" else above.position[0]
-    low = max(EYE_LEVEL - look.size[1] / 2, above.position[1] + above.size[1] + room_over)
+    top, half = above.position[1] + above.size[1], look.size[1] / 2
+    low = min(max(EYE_LEVEL - half, top + room_over[0]), top + room_over[1])
+    low = max(low, LOWEST_MIDDLE - half)
     pose = against(wall, along, look.size[2] / 2 + 0.005)
     if facing_viewer(pose) < GRAZING:
         return None
