@@ -66,7 +66,7 @@ def _gather(models: list[str], wheels: Path | None, scratch: Path, owner: str) -
     for model in models:
         folder = scratch / model
         try:
-            entry = catalogue_entry(model)
+            entry = catalogue_entry(model, settings().model_catalogue)
             with say.status(f"packing {model}"):
                 pack_models([entry], settings().models_dir, folder / "weights.zip")
         except (ModelMissing, BadWeights, OSError, LookupError) as unusable:

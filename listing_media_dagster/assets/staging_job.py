@@ -15,6 +15,7 @@ from listing_media_dagster.assets.model_work import StoredFiles, named_for
 from listing_media_dagster.assets.stage_run import StageRun
 from listing_media_dagster.assets.staging_plan import StagingPlan
 from listing_media_dagster.gpu.job import Item, ItemResult, JobFile, ModelJob, Needs, WorkKind, job_file
+from listing_media_dagster.gpu.job_models import carrying_entries
 from listing_media_dagster.gpu.work.furniture import PACKED_FURNITURE, pack_furniture
 from listing_media_dagster.gpu.work.pictures import decode_picture
 from listing_media_dagster.gpu.work.staging_order import BASE, STAGED, ClipTerms, StagingOrder, StagingTerms
@@ -94,7 +95,7 @@ def one_room_job(base: Rgb, order: StagingOrder, seed: int, routes: Sequence[str
         items=(item,),
         needs=models.needs,
     )
-    return job, files
+    return carrying_entries(job, at.model_catalogue, at.models_dir), files
 
 
 def _png(rgb: Rgb) -> bytes:

@@ -101,11 +101,16 @@ class Item(Noun):
 
 
 class ModelJob(Noun):
-    """What is to be done. `model` is None where the embedded back end does it; `inputs` serve all items."""
+    """What is to be done. `model` is None where the embedded back end does it; `inputs` serve all items.
+
+    `entries` tell a machine whose catalogue may be another what the models are that are named anywhere in the job:
+    catalogue entries held to digests (`gpu.job_models`). They are no part of what makes work the same: references are.
+    """
 
     id: JobId
     kind: WorkKind
     model: ModelRef | None = None
+    entries: tuple[dict[str, Any], ...] = ()
     parameters: dict[str, Any] = Field(default_factory=dict)
     inputs: dict[Role, JobFile] = Field(default_factory=dict)
     items: tuple[Item, ...] = Field(min_length=1)

@@ -16,6 +16,7 @@ from listing_media_dagster.gpu.choice import RUN_TAG, Decision, Policy, choose_r
 from listing_media_dagster.gpu.handles import known_handle, remember_handle
 from listing_media_dagster.gpu.job import ItemResult, JobFolder, ModelJob
 from listing_media_dagster.gpu.job_folders import JobFolders
+from listing_media_dagster.gpu.job_models import carrying_entries
 from listing_media_dagster.gpu.result_shelf import ResultShelf
 from listing_media_dagster.gpu.router import Dispatcher, Routed, dispatch
 from listing_media_dagster.gpu.routes.route import JobCancelled, Route, RouteReport
@@ -50,7 +51,7 @@ class ModelRouter(dg.ConfigurableResource):
         self, context: dg.AssetExecutionContext, job: ModelJob, listing_routes: tuple[str, ...] | None = None
     ) -> bool:
         """Tell whether the job would go by a route that takes minutes to begin with it."""
-        decision = choose_route(job.needs, self.policy(context, listing_routes), route_here, job)
+        decision = choose_route(job.needs, self.policy(context, listing_routes), route_here, _with_models(job))
         return decision.route is not None and decision.route.name in SLOW_TO_START
 
     def run(
@@ -69,6 +70,7 @@ class ModelRouter(dg.ConfigurableResource):
         `take` gets each finished item as soon as it is here: the route's name, the result, and what reads an output by
         role. Raises `RouteFailed`, `UnknownRoute`, or Dagster's interruption when the run is being cancelled.
         """
+        job = _with_models(job)
         policy = self.policy(context, listing_routes)
         step_key = context.get_step_execution_context().step.key
 
@@ -103,6 +105,12 @@ class ModelRouter(dg.ConfigurableResource):
             if item.id in ahead:
                 self.shelf.remove(job.item_key(item))
         return routed
+
+
+def _with_models(job: ModelJob) -> ModelJob:
+    """Return the job with what this installation's catalogue says of its models, for machines that have another."""
+    at = settings()
+    return carrying_entries(job, at.model_catalogue, at.models_dir)
 
 
 def _taken_from_shelf(folder: JobFolder, ahead: Mapping[str, str], owner: Dispatcher) -> Routed:

@@ -1,6 +1,7 @@
 """The worker: works off model jobs item by item, wherever this package is installed; needs neither Dagster nor a store.
 
     python -m listing_media_dagster.gpu.worker JOB_FOLDER_OR_ZIP [--into DIR] [--device cuda:0] [--stop-after SECONDS]
+        [--pull MODEL …]
 
 On standard output it tells what it does as JSON lines (`ProgressLine`). Exit codes: 0 done, 2 no usable job (one line
 on standard error), 3 stopped with items left: the same command goes on with them, 4 the device can't be used.
@@ -24,6 +25,7 @@ from types import FrameType
 from typing import Any
 
 from listing_media_dagster.gpu.job import BadJob, ItemResult, JobFolder, ModelJob, unpack
+from listing_media_dagster.gpu.job_models import entries_of, models_named, pull_named
 from listing_media_dagster.gpu.routes.route import JobCancelled, Listener
 from listing_media_dagster.gpu.work.bench import Bench, Made, Task
 from listing_media_dagster.gpu.work.meter import Meter
@@ -61,6 +63,12 @@ def work_off(
     return _Round([_Work.begin(each, bench) for each in assignments], bench, stop_at, is_stopping).run()
 
 
+def check_job(job: ModelJob) -> None:
+    """Raise `BadJob` for a job of a kind that this version can't do, or with models that can't be."""
+    work_for(job.kind)
+    entries_of(job)
+
+
 @dataclass
 class _Work:
     """One assignment in progress: the items it still has to do."""
@@ -72,7 +80,7 @@ class _Work:
     @classmethod
     def begin(cls, given: Assignment, bench: Bench) -> _Work:
         job, done = given.folder.job, given.folder.done()
-        work_for(job.kind)
+        check_job(job)
         for item_id in done:
             given.listener.item_done(item_id)
         left = deque(Task(job, item, given.folder) for item in job.items if item.id not in done)
@@ -183,7 +191,8 @@ class _Round:
             if all(listener.is_cancelled() for listener in listeners.values()):
                 raise JobCancelled
 
-        return replace(self.bench, say=say, stop_if_cancelled=stop_if_cancelled)
+        carried = {**self.bench.entries, **entries_of(batch[0][0].job)}
+        return replace(self.bench, entries=carried, say=say, stop_if_cancelled=stop_if_cancelled)
 
 
 def _answer(made: Made) -> dict[str, Any]:
@@ -242,6 +251,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", type=_device, help='"cpu" or "cuda:N"')
     parser.add_argument("--models-dir", type=Path, default=Path("~/.cache/listing-media/models"))
     parser.add_argument("--own-weights", action="append", default=[], metavar="ENTRY=DIR", type=_own_weights)
+    parser.add_argument("--pull", nargs="+", default=[], metavar="MODEL", help="fetch these of the job's models first")
     parser.add_argument("--stop-after", type=float, metavar="SECONDS", help="leave off in time, between two items")
     return parser.parse_args(given)
 
@@ -265,6 +275,7 @@ def main(given: Sequence[str] | None = None) -> int:
     try:
         folder = _opened(arguments.job, arguments.into)
         job = folder.job
+        _pull(arguments.pull, job, arguments.models_dir)
         bench = Bench(arguments.device, WarmModels(), arguments.models_dir, dict(arguments.own_weights))
         try:
             device = bench.device_name
@@ -283,6 +294,14 @@ def main(given: Sequence[str] | None = None) -> int:
         return BAD_JOB
     ProgressLine("stopped" if left else "finished", done=len(folder.done()), items=len(job.items)).write()
     return ITEMS_LEFT if left else DONE
+
+
+def _pull(models: Sequence[str], job: ModelJob, models_dir: Path) -> None:
+    known = {name: entry for named in models_named(job) for name, entry in named.known().items()}
+    for name in models:
+        if name not in known:
+            raise BadJob(f"job {job.id} names no model {name!r} that could be fetched")
+        pull_named(known[name], models_dir, lambda line: ProgressLine("say", text=line).write())
 
 
 def _opened(job: Path, into: Path | None) -> JobFolder:

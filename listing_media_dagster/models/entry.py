@@ -259,6 +259,11 @@ class CatalogueEntry(Record):
         return sum(part.size_mb for part in self.all_parts if part.is_pulled)
 
     @property
+    def has_own_folders(self) -> bool:
+        """True where no hub has all of it: part of it lies in a folder of one's own."""
+        return any(part.folder is not None for part in self.all_parts)
+
+    @property
     def licence_ids(self) -> tuple[str, ...]:
         """Return by what name its own licence is allowed, then that of each LoRA: one added later wasn't read yet."""
         return (self.id, *(f"{self.id}/{lora.role}" for lora in self.loras))

@@ -1,9 +1,10 @@
-"""A bundle of pulled weights for a host without network or for a Kaggle dataset, and its way back.
+"""A bundle of weights for a host without network or for a Kaggle dataset, and its way back.
 
 A bundle is laid out like a folder of pulled models, so that it can also be used where it lies (`models_dir`):
 
     models.lock                                      of the packed models only: revisions, files, digests
     <owner>--<name>/<revision, 12>/…                 the files
+    own/<digest>/…                                   files from folders of one's own, for jobs that carry their digests
     bundle.json                                      which models, and every file's digest; written last
 """
 
@@ -15,7 +16,7 @@ import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal
@@ -23,8 +24,9 @@ from typing import IO, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from listing_media_dagster.models.entry import CatalogueEntry, FileDigest, FilePattern, ModelId
+from listing_media_dagster.models.pinned import OWN, own_place
 from listing_media_dagster.models.weights import check
-from listing_media_dagster.models.weights_folder import BadWeights, refuse_custom_code
+from listing_media_dagster.models.weights_folder import BadWeights, refuse_custom_code, sha256_of
 from listing_media_dagster.models.weights_lock import (
     LOCK_NAME,
     ModelsLock,
@@ -42,20 +44,21 @@ Report = Callable[[str, int, int], None]
 
 
 class BundleManifest(BaseModel):
-    """What a bundle holds; every path is relative to it."""
+    """What a bundle holds; every path is relative to it. `own` are those files that the lock has nothing of."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
     models: tuple[ModelId, ...] = Field(min_length=1)
     lock: ModelsLock
+    own: dict[FilePattern, FileDigest] = Field(default_factory=dict)
     files: dict[FilePattern, FileDigest] = Field(min_length=1)
 
 
 def pack_models(
     entries: Sequence[CatalogueEntry], models_dir: Path, target: Path, report: Report | None = None
 ) -> BundleManifest:
-    """Write the pulled weights of `entries` to `target`: one zip if it ends in .zip, else a folder.
+    """Write the weights of `entries` to `target`: one zip if it ends in .zip, else a folder.
 
     Every file is hashed before it is packed. Raises `ModelMissing` or `BadWeights` as `check` does, `FileExistsError`
     if `target` is there, `OSError` if the disk is (or would be) full. What was begun and not finished is removed.
@@ -63,19 +66,20 @@ def pack_models(
     models_dir = models_dir.expanduser()
     if target.exists():
         raise FileExistsError(errno.EEXIST, f"{target} is there already; name another file or folder", str(target))
-    for entry in entries:
-        _require_pulled_only(entry)
-        check(entry, models_dir)
+    sources = {name: path for entry in entries for name, path in _own_files(entry, models_dir).items()}
     lock = read_lock(models_dir)
-    packed = ModelsLock(models={entry.id: lock.models[entry.id] for entry in entries})
-    manifest = BundleManifest(models=tuple(packed.models), lock=packed, files=_files_of(packed))
+    packed = ModelsLock(models={entry.id: lock.models[entry.id] for entry in entries if entry.id in lock.models})
+    own = {name: FileDigest(sha256=sha256_of(path), size=path.stat().st_size) for name, path in sources.items()}
+    files = {**_files_of(packed), **own}
+    manifest = BundleManifest(models=tuple(entry.id for entry in entries), lock=packed, own=own, files=files)
+    sources |= {name: models_dir / name for name in files if name not in own}
     target.parent.mkdir(parents=True, exist_ok=True)
     _require_disk(target.parent, manifest)
     begun = target.with_name(f".{target.name}.begun")
     _remove(begun)
     try:
         with _writer(begun, is_zip=target.suffix == ".zip") as write:
-            for name, source in _with_progress(manifest, models_dir, report or (lambda *_: None)):
+            for name, source in _with_progress(manifest, sources, report or (lambda *_: None)):
                 write(name, source)
             write(LOCK_NAME, packed.model_dump_json(indent=2).encode())
             write(MANIFEST_NAME, manifest.model_dump_json(indent=2).encode())
@@ -109,17 +113,18 @@ def unpack_models(bundle: Path, models_dir: Path, report: Report | None = None) 
         for locked in manifest.lock.models.values():
             for part in locked.parts.values():
                 refuse_custom_code(part.root(models_dir), list(part.files))
+        refuse_custom_code(models_dir, list(manifest.own))
         write_lock(models_dir, ModelsLock(models={**lock.models, **manifest.lock.models}))
     return manifest
 
 
-def _require_pulled_only(entry: CatalogueEntry) -> None:
-    own = [part.role for part in entry.all_parts if part.folder is not None]
-    if own:
-        where = f"{', '.join(own)} of {entry.id} lies in a folder of your own"
-        raise BadWeights(f"{where}: take that along by hand, and pack with a catalogue that doesn't name it")
-    if not any(part.is_pulled for part in entry.all_parts):
+def _own_files(entry: CatalogueEntry, models_dir: Path) -> dict[str, Path]:
+    """Check all files of `entry`; return those from folders of one's own by the names they have in a bundle."""
+    if all(part.packaged for part in entry.all_parts):
         raise BadWeights(f"{entry.id} comes with this package: there is nothing to be packed")
+    own = {part.role for part in entry.all_parts if part.folder is not None}
+    parts = [part for part in check(entry, models_dir).parts if part.role in own]
+    return {f"{own_place(part.files)}/{name}": part.root / name for part in parts for name in part.files}
 
 
 def _files_of(lock: ModelsLock) -> dict[str, FileDigest]:
@@ -131,11 +136,11 @@ def _files_of(lock: ModelsLock) -> dict[str, FileDigest]:
     }
 
 
-def _with_progress(manifest: BundleManifest, models_dir: Path, report: Report) -> Iterator[tuple[str, Path]]:
+def _with_progress(manifest: BundleManifest, sources: Mapping[str, Path], report: Report) -> Iterator[tuple[str, Path]]:
     done, total = 0, sum(file.size for file in manifest.files.values())
     for name, file in manifest.files.items():
         report(name, done, total)
-        yield name, models_dir / name
+        yield name, sources[name]
         done += file.size
     report("", total, total)
 
@@ -196,8 +201,10 @@ def _read_manifest(bundle: Path, read: Callable[[str], IO[bytes]]) -> BundleMani
     except ValidationError as wrong:
         first = wrong.errors()[0]
         raise BadWeights(f"{bundle}: {MANIFEST_NAME}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from wrong
-    if any("*" in name for name in manifest.files) or manifest.files != _files_of(manifest.lock):
+    if any("*" in name for name in manifest.files) or manifest.files != {**_files_of(manifest.lock), **manifest.own}:
         raise BadWeights(f"{bundle}: {MANIFEST_NAME} and the lock in it name other files")
+    if any(not name.startswith(f"{OWN}/") for name in manifest.own):
+        raise BadWeights(f"{bundle}: {MANIFEST_NAME} has files of one's own outside {OWN}/")
     return manifest
 
 

@@ -236,7 +236,8 @@ def look_at_part(entry: CatalogueEntry, part: Part, root: Path) -> PartFolder:
     names = sorted({name for each in found.values() for name in each})
     absent = [pattern for pattern in part.files if not found[pattern]] + _absent_shards(root, names)
     if absent:
-        raise ModelMissing(entry.title, f"the folder {root} has no {' and no '.join(absent)}{_instead(entry, root)}")
+        lacks = f"the folder {root} has no {' and no '.join(absent)}"
+        raise ModelMissing(entry.title, lacks + _instead(entry, part, root))
     refuse_custom_code(root, names)
     digests = digests_of(root, names)
     for name, known in part.digests.items():
@@ -296,12 +297,12 @@ def _absent_shards(root: Path, names: Sequence[str]) -> list[str]:
     return absent
 
 
-def _instead(entry: CatalogueEntry, root: Path) -> str:
+def _instead(entry: CatalogueEntry, part: Part, root: Path) -> str:
     pickles = (
         sorted(path.name for pattern in PICKLES for path in root.glob(f"**/{pattern}"))[:1] if root.is_dir() else []
     )
     why = f" ({pickles[0]} isn't read: pickled weights can run code)" if pickles else ""
-    return f"{why}; `{entry.pull_command}` fetches them"
+    return f"{why}; " + (f"`{entry.pull_command}` fetches them" if part.is_pulled else "no pull fetches that part")
 
 
 def _read_card(folder: Path) -> WeightsCard:

@@ -17,6 +17,7 @@ from listing_media_dagster.models import packing
 from listing_media_dagster.models.catalogue import catalogue_entry
 from listing_media_dagster.models.entry import CatalogueEntry
 from listing_media_dagster.models.packing import pack_models, unpack_models
+from listing_media_dagster.models.pinned import pinned, pinned_digest, placed
 from listing_media_dagster.models.weights import BadWeights, ModelMissing, check, find_weights
 from listing_media_dagster.models.weights_lock import changing
 from listing_media_dagster.models.weights_pull import pull
@@ -180,11 +181,76 @@ def test_a_bundle_that_contradicts_the_lock_here_is_refused(pulled: Path, tmp_pa
         unpack_models(tmp_path / "bundle", tmp_path / "there")
 
 
-def test_only_what_was_pulled_can_be_packed(pulled: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def with_own_lora(tmp_path: Path) -> CatalogueEntry:
+    """A pulled model with a LoRA from a folder of one's own."""
+    (tmp_path / "loras").mkdir()
+    (tmp_path / "loras/look.safetensors").write_bytes(safetensors(b"look" * 500))
+    lora = {"role": "look", "folder": tmp_path / "loras", "files": ["look.safetensors"], "size_mb": 1}
+    told = {**FIRST.model_dump(), "loras": [{**lora, "licence": "our own", "commercial_use": "yes"}]}
+    told["parts"][0]["loads"] = "diffusers.WanImageToVideoPipeline"
+    return CatalogueEntry.model_validate(told)
+
+
+@pytest.mark.parametrize("name", ["bundle", "bundle.zip"])
+def test_files_from_folders_of_ones_own_travel_too_and_are_found_by_their_digests(
+    pulled: Path, with_own_lora: CatalogueEntry, tmp_path: Path, name: str
+) -> None:
+    held = pinned(with_own_lora, pulled)
+    assert str(tmp_path) not in held.model_dump_json(), "it names no place on this machine"
+    assert held.parts[0].revision == COMMIT and pinned_digest(held) == check(with_own_lora, pulled).weights_sha256
+    there = tmp_path / "there"
+    with pytest.raises(ModelMissing, match="models pull first"):
+        find_weights(placed(held, there), None, there)
+
+    pack_models([with_own_lora], pulled, tmp_path / name)
+    assert unpack_models(tmp_path / name, there).models == ("first",)
+    found = find_weights(placed(held, there), None, there)
+    assert found.weights_sha256 == pinned_digest(held) and found.file("look").is_relative_to(there / "own")
+    assert not (there / "own").samefile(tmp_path / "loras")
+
+    found.file("look").write_bytes(safetensors(b"another look" * 500))
+    with pytest.raises(BadWeights, match=r"look\.safetensors isn't the file that the catalogue names"):
+        find_weights(placed(held, there), None, there)
+
+
+def test_a_held_model_is_found_where_the_catalogue_of_that_machine_has_it(
+    pulled: Path, with_own_lora: CatalogueEntry, tmp_path: Path
+) -> None:
+    held = pinned(with_own_lora, pulled)
+    elsewhere = placed(held, tmp_path / "there")
+    assert elsewhere.part("look").folder == tmp_path / "there" / str(held.part("look").folder)
+    here = find_weights(placed(held, pulled, known=with_own_lora), None, pulled)
+    assert here.file("look") == tmp_path / "loras/look.safetensors"
+
+
+def test_weights_marked_as_made_for_tests_stay_marked_on_their_way(
+    pulled: Path, with_own_lora: CatalogueEntry, tmp_path: Path
+) -> None:
+    assert not pinned(with_own_lora, pulled).test_only
+    (tmp_path / "loras/listing_media.json").write_text('{"test_only": true}')
+    assert pinned(with_own_lora, pulled).test_only
+
+
+def test_a_bundle_lays_no_files_of_its_own_among_the_pulled_ones(
+    pulled: Path, with_own_lora: CatalogueEntry, tmp_path: Path
+) -> None:
+    pack_models([with_own_lora], pulled, tmp_path / "bundle")
+    manifest = tmp_path / "bundle/bundle.json"
+    told = json.loads(manifest.read_text())
+    for files in (told["own"], told["files"]):
+        (name,) = (name for name in files if name.startswith("own/"))
+        files["maker--first/other/look.safetensors"] = files.pop(name)
+    manifest.write_text(json.dumps(told))
+    with pytest.raises(BadWeights, match="outside own/"):
+        unpack_models(tmp_path / "bundle", tmp_path / "there")
+
+
+def test_only_what_is_here_and_not_in_the_package_can_be_packed(pulled: Path, tmp_path: Path) -> None:
     with pytest.raises(BadWeights, match="yunet comes with this package"):
         pack_models([catalogue_entry("yunet")], pulled, tmp_path / "bundle")
     own = FIRST.parts[0].model_copy(update={"repo": None, "folder": tmp_path})
-    with pytest.raises(BadWeights, match="base of first lies in a folder of your own"):
+    with pytest.raises(ModelMissing, match="has no config.json"):
         pack_models([FIRST.model_copy(update={"parts": (own,)})], pulled, tmp_path / "bundle")
     with pytest.raises(ModelMissing, match="models pull clip-vit-b32"):
         pack_models([catalogue_entry("clip-vit-b32")], pulled, tmp_path / "bundle")

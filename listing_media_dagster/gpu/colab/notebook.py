@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from listing_media_dagster.gpu.job import ModelJob
-from listing_media_dagster.models.catalogue import catalogue_entry
 
 BUNDLE, RESULTS = "bundle.zip", "results.zip"
 
@@ -26,17 +25,10 @@ wheel = next(pathlib.Path("package").glob("*.whl"))
 subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"{{wheel}}[models]"], check=True)
 """
 
-# Licences were settled by whoever made the job.
-PULL = """import os
-for model, licences in {models!r}.items():
-    pull = [sys.executable, "-m", "listing_media_dagster.cli", "models", "pull", model]
-    subprocess.run(pull, env={{**os.environ, "LISTING_MEDIA_ALLOW_LICENCES": licences}}, check=True)
-"""
-
 WORK = """import shutil
 has_gpu = shutil.which("nvidia-smi") and subprocess.run(["nvidia-smi"], capture_output=True).returncode == 0
 device = "cuda:0" if has_gpu else "cpu"
-worker = [sys.executable, "-m", "listing_media_dagster.gpu.worker", "package/job.zip", "--into", "job"]
+worker = [sys.executable, "-m", "listing_media_dagster.gpu.worker", "package/job.zip", "--into", "job", *{pull!r}]
 with subprocess.Popen([*worker, "--device", device], stdout=subprocess.PIPE, text=True) as running:
     for line in running.stdout:
         print(line, end="", flush=True)
@@ -67,7 +59,7 @@ class Links:
 
 
 def draw_notebook(job: ModelJob, models: Sequence[str], *, links: Links | None = None, by_hand: bool = True) -> bytes:
-    """Return the notebook (nbformat 4.5) for `job`, which first pulls the catalogue entries `models`.
+    """Return the notebook (nbformat 4.5) for `job`, which first fetches those `models` that the job names.
 
     Without `links` a person carries the files or, if not `by_hand`, the command line tool.
     """
@@ -85,11 +77,9 @@ def draw_notebook(job: ModelJob, models: Sequence[str], *, links: Links | None =
     introduction = INTRODUCTION.format(
         job_id=job.id, kind=job.kind, items=len(job.items), arrival=arrival, return_=return_
     )
-    licences = {model: ",".join(catalogue_entry(model).licence_ids) for model in models}
     code = [
         UNPACK.format(bundle=BUNDLE, fetch=fetch),
-        PULL.format(models=licences) if models else "",
-        WORK.format(results=RESULTS),
+        WORK.format(results=RESULTS, pull=["--pull", *models] if models else []),
         hand_over,
     ]
     cells = [_cell("markdown", introduction, 0), *(_cell("code", text, n) for n, text in enumerate(code, 1) if text)]

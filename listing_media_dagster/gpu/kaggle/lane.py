@@ -18,8 +18,7 @@ from listing_media_dagster.gpu.job import BadJob, JobFolder
 from listing_media_dagster.gpu.kaggle.shipment import KAGGLES_LONGEST_SESSION, T4_MEMORY_GB
 from listing_media_dagster.gpu.routes.route import Listener
 from listing_media_dagster.gpu.work.bench import Bench
-from listing_media_dagster.gpu.work.table import work_for
-from listing_media_dagster.gpu.worker import Assignment, work_off
+from listing_media_dagster.gpu.worker import Assignment, check_job, work_off
 from listing_media_dagster.models.warm import WarmModels
 
 
@@ -42,7 +41,7 @@ def main() -> int:
 def _assignment(folder: JobFolder) -> Assignment | None:
     """Return the job as an assignment; one that this version can't do is refused by itself, and the others go on."""
     try:
-        work_for(folder.job.kind)
+        check_job(folder.job)
     except BadJob as bad:
         (folder.path / "refused.txt").write_text(str(bad))
         return None

@@ -21,10 +21,9 @@ from pathlib import Path
 
 from pydantic import Field
 
-from listing_media_dagster.gpu.job import JobFolder, ModelJob
-from listing_media_dagster.gpu.job_models import models_named
+from listing_media_dagster.gpu.job import BadJob, JobFolder, ModelJob
+from listing_media_dagster.gpu.job_models import NamedModels, models_named
 from listing_media_dagster.gpu.kaggle.session_weights import gather_bundles, pull_missing
-from listing_media_dagster.gpu.work.chain_order import steps_of
 from listing_media_dagster.listing import Noun, Sha256
 
 ARCHIVE, MANIFEST, ORDER = "results.zip", "results.json", "shipment.json"
@@ -93,13 +92,20 @@ def main(shipment: Path, inputs: Path, working: Path, scratch: Path) -> int:
     attached = gather_bundles(inputs, models_dir)
     _say(f"weights attached: {', '.join(attached) or 'none'}")
     if order.internet:
-        steps = [step for each in jobs.values() for step in steps_of(each.job)]
-        pull_missing(map(models_named, steps), models_dir, _say)
+        pull_missing([named for each in jobs.values() for named in named_in(each)], models_dir, _say)
     seconds = order.work_seconds - (time.monotonic() - began)
     endings = run_lanes(lanes, models_dir, seconds)
     errors = {ticket: why for ticket in jobs if (why := why_unfinished(ticket, jobs[ticket], lanes, endings))}
     pack_up(order, lanes, working, gpu_words(gpus), time.monotonic() - began, errors)
     return 0
+
+
+def named_in(folder: JobFolder) -> tuple[NamedModels, ...]:
+    """Return the models that a job names; none of one that its lane will refuse."""
+    try:
+        return models_named(folder.job)
+    except BadJob:
+        return ()
 
 
 def lay_out(jobs: dict[str, JobFolder], gpus: list[str], scratch: Path) -> list[Lane]:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from listing_media_dagster.gpu.job_models import NamedModels, known_models
+from listing_media_dagster.gpu.job_models import NamedModels, pull_named
 from listing_media_dagster.gpu.kaggle.shipment import T4
-from listing_media_dagster.models.catalogue import catalogue_entry
+from listing_media_dagster.models.entry import CatalogueEntry
 from listing_media_dagster.models.packing import MANIFEST_NAME, BundleManifest
-from listing_media_dagster.models.weights import BadWeights, ModelMissing, is_here
+from listing_media_dagster.models.pinned import placed
+from listing_media_dagster.models.weights import is_here
 from listing_media_dagster.models.weights_lock import ModelsLock, write_lock
 
 DEEPEST = 8
@@ -25,6 +26,7 @@ def gather_bundles(inputs: Path, models_dir: Path) -> tuple[str, ...]:
     """
     models_dir.mkdir(parents=True, exist_ok=True)
     lock = ModelsLock()
+    models: list[str] = []
     for folder, manifest in _bundles(inputs):
         for name in manifest.files:
             link = models_dir / name
@@ -32,32 +34,29 @@ def gather_bundles(inputs: Path, models_dir: Path) -> tuple[str, ...]:
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to((folder / name).resolve())
         lock = ModelsLock(models={**lock.models, **manifest.lock.models})
+        models += manifest.models
     write_lock(models_dir, lock)
-    return tuple(lock.models)
+    return tuple(dict.fromkeys(models))
 
 
 def pull_missing(jobs: Iterable[NamedModels], models_dir: Path, say: Callable[[str], None]) -> None:
-    """Fetch from the hub what no bundle brought; what can't be had is said, and fails the items that need it.
+    """Fetch from the hub what no bundle brought of the models that jobs name.
 
-    Where a bundle brought any model that does, no other is fetched in its stead. Licences were settled by whoever made
-    the jobs.
+    Where a bundle brought any model that does, no other is fetched in its stead, and none whose other parts, from
+    folders of whoever made the job, no bundle brought.
     """
-    from listing_media_dagster.models.weights_hub import HubUnreachable
-    from listing_media_dagster.models.weights_pull import LicenceRefused, pull
-
-    for model_id in dict.fromkeys(name for job in jobs for name in _missing(job, models_dir)):
-        entry = catalogue_entry(model_id)
-        say(f"fetching {entry.title}: {entry.size_mb} MB")
-        try:
-            pull(entry, models_dir, allowed_licences=entry.licence_ids)
-        except (HubUnreachable, BadWeights, ModelMissing, LicenceRefused, OSError) as unavailable:
-            say(f"{model_id}: {unavailable}")
+    missing = {name: named for named in jobs for name in _missing(named, models_dir)}
+    for name, named in missing.items():
+        pull_named(named.known()[name], models_dir, say)
 
 
 def _missing(named: NamedModels, models_dir: Path) -> list[str]:
-    here = {name for name in known_models((*named.one_of, *named.beside)) if is_here(catalogue_entry(name), models_dir)}
+    def can_be_whole(entry: CatalogueEntry) -> bool:
+        return all(part.folder is None or part.folder.is_dir() for part in placed(entry, models_dir).all_parts)
+
+    here = {name for name, entry in named.known().items() if is_here(placed(entry, models_dir), models_dir)}
     one_is_here = any(name in here for name in named.one_of)
-    wanted = named.weights_wanted(T4)
+    wanted = named.weights_wanted(T4, can_be_whole)
     return [name for name in wanted if name not in here and not (one_is_here and name in named.one_of)]
 
 

@@ -12,10 +12,11 @@ from typing import Any
 from listing_media_dagster.gpu.colab.notebook import BUNDLE, RESULTS, Links, draw_notebook
 from listing_media_dagster.gpu.colab.tool import FREE_GPU, GPUS, ColabTool
 from listing_media_dagster.gpu.job import BadJob, JobFolder, ModelJob, Needs
-from listing_media_dagster.gpu.job_models import weights_wanted
+from listing_media_dagster.gpu.job_models import on_the_hub, out_of_reach, weights_wanted
 from listing_media_dagster.gpu.routes.route import JobCancelled, Listener, RouteFailed, RouteReport
 from listing_media_dagster.gpu.transport import bring_back, bundle_job
 from listing_media_dagster.gpu.worker import ProgressLine
+from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.settings import Settings
 from listing_media_dagster.store.media_store import MediaStore
 
@@ -45,7 +46,7 @@ class ByTool:
     is_remote: bool = True
 
     def refusal(self, needs: Needs, job: ModelJob | None = None) -> str | None:
-        return NOTHING_FOR_A_GPU if needs.gpu == "none" else self.tool.refusal()
+        return _refusal(needs, job, self.tool.hardware) or self.tool.refusal()
 
     def run(self, folder: JobFolder, listener: Listener, known: dict[str, Any] | None = None) -> RouteReport:
         job = folder.job
@@ -56,7 +57,7 @@ class ByTool:
             with tempfile.TemporaryDirectory(prefix="colab-") as scratch:
                 bundle, notebook, results = (Path(scratch) / each for each in (BUNDLE, "job.ipynb", RESULTS))
                 bundle_job(folder, bundle)
-                models = weights_wanted(job, self.tool.hardware)
+                models = weights_wanted(job, self.tool.hardware, on_the_hub)
                 notebook.write_bytes(draw_notebook(job, models, by_hand=False))
                 if not (known and self.tool.is_running(session, listener)):
                     listener.remember({SESSION: session})
@@ -98,7 +99,7 @@ class ByHand:
     is_remote: bool = True
 
     def refusal(self, needs: Needs, job: ModelJob | None = None) -> str | None:
-        return NOTHING_FOR_A_GPU if needs.gpu == "none" else None
+        return _refusal(needs, job, GPUS[FREE_GPU])
 
     def run(self, folder: JobFolder, listener: Listener, known: dict[str, Any] | None = None) -> RouteReport:
         job, media = folder.job, self.store()
@@ -130,7 +131,7 @@ class ByHand:
         fetch = media.presigned(bundle, "GET", int(self.seconds))
         hand_over = media.presigned(results, "PUT", int(self.seconds))
         links = Links(fetch, hand_over) if fetch and hand_over else None
-        media.write(notebook, draw_notebook(job, weights_wanted(job, GPUS[FREE_GPU]), links=links))
+        media.write(notebook, draw_notebook(job, weights_wanted(job, GPUS[FREE_GPU], on_the_hub), links=links))
 
     def _await(self, media: MediaStore, results: str, folder: JobFolder, listener: Listener) -> None:
         gives_up = time.monotonic() + self.seconds
@@ -151,6 +152,13 @@ class ByHand:
     def _clear(self, media: MediaStore, *keys: str) -> None:
         for key in keys:
             media.delete(key)
+
+
+def _refusal(needs: Needs, job: ModelJob | None, gpu: Hardware) -> str | None:
+    if needs.gpu == "none":
+        return NOTHING_FOR_A_GPU
+    own = out_of_reach(job, gpu) if job else None
+    return f"sessions fetch weights from the hub, and some of {own} lie in a folder of this machine" if own else None
 
 
 @dataclass

@@ -39,7 +39,7 @@ class ComfyRoute:
             )
         except (BadWorkflow, ValueError) as wrong:
             return str(wrong)
-        meant = [model for name, model in served.items() if job is None or name in models_named(job).one_of]
+        meant = [model for name, model in served.items() if job is None or name in _alternatives(job)]
         if needs.gpu == "none" or not meant:
             return "nothing in it is for a workflow on the server"
         if unused:
@@ -57,6 +57,10 @@ class ComfyRoute:
         except ComfyFailed as gone:
             raise RouteFailed(str(gone), may_succeed_later=gone.may_succeed_later) from gone
         return replace(work_at(bench, folder, listener), device=device)
+
+
+def _alternatives(job: ModelJob) -> set[str]:
+    return {name for named in models_named(job) for name in named.one_of}
 
 
 def server_of(at: Settings) -> ComfyUI:

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from listing_media_dagster.gpu.job import JobFolder, ModelJob, Needs
-from listing_media_dagster.gpu.job_models import known_models, models_named, weights_wanted
+from listing_media_dagster.gpu.job_models import models_named, out_of_reach, weights_wanted
 from listing_media_dagster.gpu.kaggle.outbox import Outbox
 from listing_media_dagster.gpu.kaggle.shared_sessions import SharedSessions
 from listing_media_dagster.gpu.kaggle.shipment import DATASET, MODEL_VERSION, T4, Limits, why_too_big
 from listing_media_dagster.gpu.routes.route import Listener, RouteReport
-from listing_media_dagster.gpu.work.chain_order import steps_of
 from listing_media_dagster.settings import Settings
 
 HOW_TO_SIGN_IN = (
@@ -46,17 +45,19 @@ class KaggleRoute:
         """Return how to attach weights if none are and the job needs some; which ones are is seen in the session."""
         if job is None:
             return None
+        for named in models_named(job):
+            if named.one_of and not any(map(named.entry, named.one_of)):
+                return f"{named.one_of[0]} is in no catalogue: sessions don't know it"
         limits = self.sessions.limits
-        for named in map(models_named, steps_of(job)):
-            if named.one_of and not known_models(named.one_of):
-                return f"{named.one_of[0]} isn't a model of the package's catalogue: sessions don't know it"
-        wanted = " ".join(weights_wanted(job, T4))
-        if not wanted or limits.internet or limits.datasets or limits.models:
+        wanted = weights_wanted(job, T4)
+        if not wanted or limits.datasets or limits.models:
             return None
-        return (
-            f"no weights are attached: `listing-media kaggle setup {wanted}` uploads them"
-            " (or let sessions fetch them: LISTING_MEDIA_KAGGLE_INTERNET=true)"
-        )
+        own = out_of_reach(job, T4)
+        if limits.internet and not own:
+            return None
+        why = f"weights of {own} lie in a folder of this machine" if own else "no weights are attached"
+        instead = "" if own else " (or let sessions fetch them: LISTING_MEDIA_KAGGLE_INTERNET=true)"
+        return f"{why}: `listing-media kaggle setup {' '.join(wanted)}` uploads them{instead}"
 
 
 def has_credentials(environment: Mapping[str, str]) -> bool:

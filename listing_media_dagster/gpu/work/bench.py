@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from listing_media_dagster.gpu.job import BadJob, Item, JobFolder, ModelJob
+from listing_media_dagster.models.catalogue import catalogue_entry
+from listing_media_dagster.models.entry import CatalogueEntry
+from listing_media_dagster.models.pinned import placed
+from listing_media_dagster.models.weights import BadWeights, ModelMissing, WeightsFolder, find_weights
 
 if TYPE_CHECKING:
     from listing_media_dagster.models.hardware import Hardware
-    from listing_media_dagster.models.weights import WeightsFolder
 
 Loaded = TypeVar("Loaded")
 
@@ -61,8 +64,9 @@ class KeptModels(Protocol):
 class Bench:
     """Where the work is done: `device` is "cpu" or "cuda:N"; `own_weights` are folders given for an entry by hand.
 
-    `catalogue` adds models of one's own. Weights made for tests are refused unless a test allows them. `served` are
-    models that a server runs for this bench, by the ids that jobs name them by.
+    `catalogue` adds models of one's own; `entries` are those that the jobs in hand carry, which go before it. Weights
+    made for tests are refused unless a test allows them. `served` are models that a server runs for this bench, by the
+    ids that jobs name them by.
     """
 
     device: str
@@ -71,6 +75,7 @@ class Bench:
     own_weights: Mapping[str, Path] = field(default_factory=dict)
     catalogue: Path | None = None
     allow_test_weights: bool = False
+    entries: Mapping[str, CatalogueEntry] = field(default_factory=dict)
     served: Mapping[str, Any] = field(default_factory=dict)
     say: Callable[[Task, str], None] = lambda task, what: None
     stop_if_cancelled: Callable[[], None] = lambda: None
@@ -89,20 +94,52 @@ class Bench:
         """Return what the device is, found out by running a kernel on it."""
         return _look_at(self.device)
 
+    def entry(self, entry_id: str) -> CatalogueEntry:
+        """Return what the job in hand means by a model, else what this machine's catalogue has; else `LookupError`."""
+        carried = self.entries.get(entry_id)
+        if carried is None:
+            return catalogue_entry(entry_id, self.catalogue)
+        return placed(carried, self.models_dir, self._own_entry(entry_id))
+
     def find_weights(self, entry_id: str, sha256: str | None = None) -> WeightsFolder:
         """Return the entry's weights. Raises `ModelMissing`, or `BadWeights` if they aren't those of `sha256`."""
-        from listing_media_dagster.models.catalogue import catalogue_entry
-        from listing_media_dagster.models.weights import BadWeights, find_weights
-
-        found = find_weights(
-            catalogue_entry(entry_id, self.catalogue),
-            self.own_weights.get(entry_id),
-            self.models_dir,
-            allow_test_weights=self.allow_test_weights,
-        )
+        entry = self.entry(entry_id)
+        try:
+            found = find_weights(
+                entry,
+                self.own_weights.get(entry_id),
+                self.models_dir,
+                allow_test_weights=self.allow_test_weights,
+            )
+        except ModelMissing as missing:
+            if self._can_pull(entry):
+                raise
+            raise ModelMissing(entry.title, _how_to_bring(entry_id)) from missing
         if sha256 is not None and found.weights_sha256 != sha256:
-            raise BadWeights(f"{found.weights} isn't what the job was made for; pull {entry_id} again on this machine")
+            raise BadWeights(f"{found.weights} isn't what the job was made for: {_how_to_bring(entry_id)}")
         return found
+
+    def _own_entry(self, entry_id: str) -> CatalogueEntry | None:
+        try:
+            return catalogue_entry(entry_id, self.catalogue)
+        except LookupError:
+            return None
+
+    def _can_pull(self, entry: CatalogueEntry) -> bool:
+        """Tell whether `models pull` on this machine would fetch exactly that model, all of it."""
+        own = self._own_entry(entry.id)
+        return own is not None and not entry.has_own_folders and _origins(own) == _origins(entry)
+
+
+def _origins(entry: CatalogueEntry) -> list[tuple[str | None, ...]]:
+    return [(part.role, part.repo, part.revision) for part in entry.all_parts]
+
+
+def _how_to_bring(model: str) -> str:
+    return (
+        f"pack it where the job comes from (`listing-media models pack {model} --to {model}.zip`), and here "
+        f"`listing-media models unpack {model}.zip`; for sessions on Kaggle, there `listing-media kaggle setup {model}`"
+    )
 
 
 @cache

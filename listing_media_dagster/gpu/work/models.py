@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from listing_media_dagster.gpu.job import BadJob, ModelJob, ModelRef
+from listing_media_dagster.gpu.job import ModelJob, ModelRef
 from listing_media_dagster.gpu.work.bench import Bench
-from listing_media_dagster.models.catalogue import catalogue_entry
 from listing_media_dagster.models.choose import choose
 from listing_media_dagster.models.entry import CatalogueEntry, Stage
 from listing_media_dagster.models.hardware import Hardware
@@ -64,9 +63,15 @@ def find_models(
     refs = [ref for ref in refs if not _is_served(ref)]
     if not refs:
         return ModelsFound(tuple(served), tuple(absent))
-    known = [(ref, _entry(ref, bench)) for ref in refs]
-    absent += [f"{entry.id}: {_OTHER_RECIPE}" for ref, entry in known if ref.recipe not in (None, entry.recipe)]
-    entries = [entry for ref, entry in known if ref.recipe in (None, entry.recipe)]
+    entries: list[CatalogueEntry] = []
+    for ref in refs:
+        entry = _entry(ref, bench)
+        if entry is None:
+            absent.append(f"{ref.id}: the job doesn't carry it, and this machine's catalogue hasn't got it")
+        elif ref.id not in bench.entries and ref.recipe not in (None, entry.recipe):
+            absent.append(f"{entry.id}: {_OTHER_RECIPE}")
+        else:
+            entries.append(entry)
     digests = {ref.id: ref.weights_sha256 for ref in refs}
     hardware = bench.hardware
     choice = choose(
@@ -98,7 +103,10 @@ def find_editors(
     from listing_media_dagster.models.diffusion import editor_for
 
     def wrap(entry: CatalogueEntry, weights: WeightsFolder, hardware: Hardware) -> ImageEditor:
-        return editor_for(entry, weights, hardware, kit=kit, allow_test_weights=bench.allow_test_weights)
+        try:
+            return editor_for(entry, weights, hardware, kit=kit, allow_test_weights=bench.allow_test_weights)
+        except LookupError as unknown:
+            raise ModelFailed(str(unknown)) from unknown
 
     return find_models(refs, stage, bench, wrap, kit or "", slow_cpu=slow_cpu)
 
@@ -118,8 +126,8 @@ def _is_served(ref: ModelRef) -> bool:
     return ref.id.startswith(SERVED)
 
 
-def _entry(ref: ModelRef, bench: Bench) -> CatalogueEntry:
+def _entry(ref: ModelRef, bench: Bench) -> CatalogueEntry | None:
     try:
-        return catalogue_entry(ref.id, bench.catalogue)
-    except LookupError as unknown:
-        raise BadJob(f"this version of the package has no such model: {unknown}") from unknown
+        return bench.entry(ref.id)
+    except LookupError:
+        return None

@@ -9,13 +9,14 @@ import pytest
 
 from listing_media_dagster.gpu.job import JobFolder
 from listing_media_dagster.gpu.job_models import NamedModels
-from listing_media_dagster.gpu.kaggle import session, session_weights
+from listing_media_dagster.gpu.kaggle import session
 from listing_media_dagster.gpu.kaggle.outbox import EventTail
 from listing_media_dagster.gpu.kaggle.session_log import SessionLog, read_line
 from listing_media_dagster.gpu.kaggle.session_weights import gather_bundles, pull_missing
 from listing_media_dagster.models.catalogue import catalogue_entry
 from listing_media_dagster.models.entry import CommercialUse
 from listing_media_dagster.models.packing import pack_models
+from listing_media_dagster.models.pinned import pinned, pinned_digest
 from listing_media_dagster.models.weights import find_weights
 from listing_media_dagster.models.weights_pull import pull
 from listing_media_dagster_tests.helpers.fake_hub import FakeHub, FakeRepo, running, safetensors
@@ -87,9 +88,22 @@ def test_a_model_whose_licence_the_installation_allowed_is_fetched(
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
     asking = DEPTH.model_copy(update={"commercial_use": CommercialUse.NO})
-    monkeypatch.setattr(session_weights, "catalogue_entry", lambda name: asking)
-    pull_missing([NamedModels((DEPTH.id,), ())], tmp_path / "models", lambda line: None)
+    pull_missing([NamedModels((DEPTH.id,), (), {DEPTH.id: asking})], tmp_path / "models", lambda line: None)
     assert find_weights(DEPTH, None, tmp_path / "models").origin == "pulled"
+
+
+def test_a_session_fetches_the_commit_that_the_job_carries_and_nothing_else(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    part = DEPTH.parts[0].model_copy(update={"revision": None})
+    ours = DEPTH.model_copy(update={"id": "ours", "parts": (part,)})
+    pull(ours, tmp_path / "here")
+    held = pinned(ours, tmp_path / "here")
+    repo = hub.repos[str(part.repo)]
+    repo.move_to("e" * 40, {**repo.files, "model.safetensors": safetensors(b"retrained" * 900)})
+    pull_missing([NamedModels(("ours",), (), {"ours": held})], tmp_path / "models", lambda line: None)
+    assert find_weights(held, None, tmp_path / "models").weights_sha256 == pinned_digest(held)
 
 
 @pytest.fixture

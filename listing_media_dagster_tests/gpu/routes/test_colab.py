@@ -11,12 +11,13 @@ import pytest
 
 from listing_media_dagster.gpu.colab.notebook import draw_notebook
 from listing_media_dagster.gpu.colab.tool import ColabTool
-from listing_media_dagster.gpu.job import JobFolder
+from listing_media_dagster.gpu.job import JobFolder, ModelRef
 from listing_media_dagster.gpu.routes import colab as colab_route
 from listing_media_dagster.gpu.routes.colab import ByHand, ByTool
 from listing_media_dagster.gpu.routes.route import JobCancelled, Listener, RouteFailed
 from listing_media_dagster.gpu.transport import pack_results
 from listing_media_dagster.store.media_store import MediaStore
+from listing_media_dagster_tests.gpu.routes.test_kaggle import OURS
 from listing_media_dagster_tests.helpers.fake_colab import calls_of, execute, install_fake_colab
 from listing_media_dagster_tests.helpers.jobs import write_enhance_job
 
@@ -189,14 +190,15 @@ def test_results_of_any_size_are_not_read(tmp_path, monkeypatch):
     assert any("results.zip has 3 MB, at most 1 are taken" in line for line in heard.lines)
 
 
-def test_the_notebook_pulls_each_model_with_the_licence_that_was_settled_for_it(tmp_path, monkeypatch):
+def test_the_notebook_has_the_worker_fetch_the_models_of_its_job(tmp_path):
     job = write_enhance_job(tmp_path / "job", items=1).job
     book = json.loads(draw_notebook(job, ["svd-xt", "sdxl-union"]))
-    (pull,) = ("".join(cell["source"]) for cell in book["cells"] if '"pull", model' in "".join(cell["source"]))
-    ran = []
-    monkeypatch.setattr(subprocess, "run", lambda command, **how: ran.append((command[-1], how["env"], how["check"])))
-    exec(pull, {"subprocess": subprocess, "sys": sys})
-    assert [(model, env["LISTING_MEDIA_ALLOW_LICENCES"], check) for model, env, check in ran] == [
-        ("svd-xt", "svd-xt", True),
-        ("sdxl-union", "sdxl-union,sdxl-union/lightning", True),
-    ]
+    said = "".join("".join(cell["source"]) for cell in book["cells"])
+    assert "*['--pull', 'svd-xt', 'sdxl-union']]" in said
+
+
+def test_what_only_this_machine_has_keeps_a_job_from_colab(tmp_path):
+    job = write_enhance_job(tmp_path / "job", items=1).job
+    ours = job.model_copy(update={"model": ModelRef(id="our-depth"), "entries": OURS})
+    for route in (route_of(tmp_path), ByHand(lambda: None, "", seconds=1)):
+        assert "some of our-depth lie in a folder of this machine" in route.refusal(ours.needs, ours)

@@ -16,6 +16,7 @@ from listing_media_dagster.gpu.kaggle.shared_sessions import SharedSessions
 from listing_media_dagster.gpu.kaggle.shipment import Limits, Shipment, Ticket
 from listing_media_dagster.gpu.routes.kaggle import KaggleRoute, has_credentials, open_route, sessions_of
 from listing_media_dagster.gpu.routes.table import open_route as open_by_name
+from listing_media_dagster.models.catalogue import catalogue_entry
 from listing_media_dagster.settings import Settings
 
 HOUR = 3600.0
@@ -33,9 +34,22 @@ def route(
     return KaggleRoute(sessions, environment)
 
 
-def job(model: str | None = None, items: int = 2) -> ModelJob:
+def job(model: str | None = None, items: int = 2, carries: tuple[dict[str, Any], ...] = ()) -> ModelJob:
     ref = ModelRef(id=model) if model else None
-    return ModelJob(id="j", kind=WorkKind.STAGE, model=ref, items=tuple(Item(id=f"i{n}") for n in range(items)))
+    wanted = tuple(Item(id=f"i{n}") for n in range(items))
+    return ModelJob(id="j", kind=WorkKind.STAGE, model=ref, items=wanted, entries=carries)
+
+
+def _in_a_folder(model: str) -> tuple[dict[str, Any], ...]:
+    """What a job carries of a model whose weights no hub has."""
+    shipped = catalogue_entry("depth-anything-v2-small").model_dump(mode="json")
+    (part,) = shipped["parts"]
+    file = {"model.safetensors": {"sha256": "0" * 64, "size": 9}}
+    part |= {"repo": None, "revision": None, "folder": "own/0", "files": list(file), "digests": file}
+    return ({**shipped, "id": model},)
+
+
+OURS = _in_a_folder("our-depth")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +64,9 @@ def job(model: str | None = None, items: int = 2) -> ModelJob:
         ({}, REQUIRED, job("sdxl-union"), "`listing-media kaggle setup sdxl-union` uploads them"),
         ({"internet": True}, REQUIRED, job("sdxl-union"), None),
         ({"datasets": ("a/weights",)}, REQUIRED, job("sdxl-union"), None),
-        ({"internet": True}, REQUIRED, job("no-such-model"), "isn't a model of the package's catalogue"),
+        ({"internet": True}, REQUIRED, job("no-such-model"), "no-such-model is in no catalogue"),
+        ({"internet": True}, REQUIRED, job("our-depth", carries=OURS), "`listing-media kaggle setup our-depth`"),
+        ({"datasets": ("a/weights",)}, REQUIRED, job("our-depth", carries=OURS), None),
     ],
 )
 def test_refusals(tmp_path: Path, given: Any, needs: Needs, asked: ModelJob | None, refusal: str | None) -> None:
