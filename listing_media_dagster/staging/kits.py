@@ -224,7 +224,7 @@ def choose_look(
     designs: Mapping[str, Design],
     index: int = 0,
 ) -> Look:
-    """Return how the kit fills `slot` for a seed; `index` walks on through the finishes (toys on one rug).
+    """Return how the kit fills `slot` for a seed; `index` walks on through designs and finishes (toys on one rug).
 
     Each slot draws its design on its own, so that the sofa stays the same whatever else stands there. The finishes
     are drawn once for all slots and roles: lists of one length are read side by side, so that woods and accents match.
@@ -232,7 +232,7 @@ def choose_look(
     choice = kit.choice(furnishing, slot)
     names = tuple(choice.designs or ())  # never empty: the kit's validation saw to it
     rng = np.random.default_rng([pieces_seed % 2**32, zlib.crc32(slot.encode())])
-    design = designs[names[int(rng.integers(len(names)))]]
+    design = designs[names[(int(rng.integers(len(names))) + index) % len(names)]]
     said = {**choice.finishes, **(choice.designs or {})[design.name]}
     seed = int(rng.integers(2**31)) + index
     scheme = int(np.random.default_rng(pieces_seed % 2**32).integers(2**31)) + index

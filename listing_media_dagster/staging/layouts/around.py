@@ -17,6 +17,7 @@ from listing_media_dagster.staging.layouts.walls import (
     hang_above,
     stretch_around,
     wall_behind,
+    wall_beside,
 )
 from listing_media_dagster.staging.room import Wall
 
@@ -24,6 +25,7 @@ from listing_media_dagster.staging.room import Wall
 NOT_BEFORE = 0.8
 OVER_STORAGE = (0.2, 0.4)  # m: what stands on a sideboard needs room
 SHORTER = (1.0, 0.8, 0.65)  # lengths that a sideboard is tried in
+HIGH, FRONT_SEEN = 1.2, 0.35  # m from which a piece must show its front, and the cosine to the viewer that it needs
 IN_A_CORNER = 0.45  # of `corner_closeness`
 IN_COMPANY = 0.5  # m between a plant and what it stands beside
 
@@ -33,7 +35,7 @@ def add_art_above(
 ) -> Setting:
     """Hang art over the piece called `base`, as wide as the first of `shares` of it that fits; no wall, no art."""
     below, art = setting.named(base), selection.look(slot)
-    wall = wall_behind(setting, below) if below else None
+    wall = (wall_behind(setting, below) or wall_beside(setting, below)) if below else None
     if below is None or art is None or wall is None:
         return setting
     for share in shares:
@@ -57,10 +59,11 @@ def add_along_wall(setting: Setting, selection: Selection, slot: Slot, over: Slo
         left, right = stretch_around(wall, along)
         centred = 1 - abs(along - (left + right) / 2) / max((right - left) / 2, 0.5)
         near = float(np.interp(distance(piece), (1.8, 3.4), (-0.6 * piece.size[1] - 0.3, 0.0)))
+        seen = faces_viewer(piece)
         before_window = any(along + reach > o.span[0] and along - reach < o.span[1] for o in wall.openings)
-        if distance(piece) < NOT_BEFORE * distance(room.pieces[0]):
+        if distance(piece) < NOT_BEFORE * distance(room.pieces[0]) or (piece.size[1] > HIGH and seen < FRONT_SEEN):
             return 0.0
-        return 1.2 - 0.8 * bool(taken) - 0.5 * before_window + 0.5 * centred + 0.4 * faces_viewer(piece) + near
+        return 1.2 - 0.8 * bool(taken) - 0.5 * before_window + 0.5 * centred + 0.4 * seen + near
 
     for shorter in SHORTER:
         shrunk = sized(look, width=shorter * look.size[0])

@@ -26,13 +26,14 @@ def set_on(
     out: float = 0.0,
     turn: float = 0.0,
     tallest: float = 1.2,
+    index: int = 0,
 ) -> Setting:
     """Return the room with `slot` on the piece called `base`, if both are there and it has room.
 
     `right` and `out` are -1..1 of what the base's top leaves free around the thing; what is higher than `tallest` m is
-    scaled down, or left out if its design doesn't come that small.
+    scaled down, or left out if its design doesn't come that small; `index` as in `choose_look`.
     """
-    below, look = setting.named(base), selection.look(slot)
+    below, look = setting.named(base), selection.look(slot, index)
     if below is None or look is None:
         return setting
     look = _fitting(look, below, tallest) if slot is not Slot.THROW else sized(look, *FOLDED)
@@ -93,7 +94,7 @@ def dress_childrens_room(setting: Setting, selection: Selection) -> Setting:
 
 def dress_storage(setting: Setting, selection: Selection, base: str) -> Setting:
     """Put a lamp or vase at one end of a long low piece and books at the other."""
-    setting = set_on(setting, selection, Slot.VASE, base, right=-0.85, tallest=0.8)
+    setting = set_on(setting, selection, Slot.VASE, base, right=-0.85, tallest=0.8, index=1)
     setting = set_on(setting, selection, Slot.BOOKS, base, right=0.6)
     return set_on(setting, selection, Slot.BOWL, base, right=0.9)
 

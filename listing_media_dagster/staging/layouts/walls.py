@@ -95,6 +95,16 @@ def wall_behind(setting: Setting, piece: PlacedPiece, reach: float = 0.25) -> Wa
     return None
 
 
+def wall_beside(setting: Setting, piece: PlacedPiece, reach: float = 0.25) -> Wall | None:
+    """Return the wall that a piece has along one of its sides, None if there is none."""
+    for wall in setting.plan.walls:
+        near, _, left, right = span_at(wall, outline(piece))
+        across = abs((piece.turn - TURN[wall.axis, wall.facing]) % 180 - 90) < 1
+        if across and -0.05 <= near <= reach and wall.span[0] < (left + right) / 2 < wall.span[1]:
+            return wall
+    return None
+
+
 def stretch_around(wall: Wall, along: float) -> tuple[float, float]:
     """Return the part of `wall` around `along` between its openings and its ends, in m."""
     edges = [wall.span[0], wall.span[1]]
