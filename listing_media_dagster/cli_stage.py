@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import reprlib
 import tempfile
@@ -29,7 +30,10 @@ say = Console(stderr=True)
 Photo = Annotated[Path, typer.Argument(help="a corrected photo of an empty room", exists=True, dir_okay=False)]
 Style = Annotated[str | None, typer.Option(help="design kit; default: scandinavian")]
 RoomName = Annotated[RoomType, typer.Option("--room", help="what the room is to be furnished as")]
-Seed = Annotated[int, typer.Option(min=0, max=2_000_000_000, help="another seed gives another furnishing")]
+Seed = Annotated[
+    int | None,
+    typer.Option(min=0, max=2_000_000_000, help="another seed gives another furnishing; default: each photo its own"),
+]
 Layout = Annotated[
     Path | None,
     typer.Option(
@@ -59,7 +63,7 @@ def stage(
     photo: Photo,
     style: Style = None,
     room: RoomName = RoomType.UNKNOWN,
-    seed: Seed = 0,
+    seed: Seed = None,
     layout: Layout = None,
     out: Out = None,
     anyway: Anyway = False,
@@ -83,7 +87,7 @@ def stage(
 
 
 def _stage(
-    photo: Path, style: str | None, room: RoomType, seed: int, layout: Path | None, folder: Path, anyway: bool
+    photo: Path, style: str | None, room: RoomType, seed: int | None, layout: Path | None, folder: Path, anyway: bool
 ) -> None:
     from listing_media_dagster.assets import before_after, furnishing
     from listing_media_dagster.assets.intake import intake_limits
@@ -105,11 +109,11 @@ def _stage(
     order = StagingOrder(
         room=Room(type=known),
         kit=kit,
-        pieces_seed=seed,
+        pieces_seed=_pieces_seed(photo) if seed is None else seed,
         focal_length_35mm=decoded.facts.focal_length_35mm,
         **({"layout": replayed} if replayed else {}),
     )
-    with _worked_off(decoded.rgb, order, seed) as (result, outputs):
+    with _worked_off(decoded.rgb, order, seed or 0) as (result, outputs):
         for attempt in result.record.get("attempts", ()):
             if attempt.get("rejected"):
                 say.print(f"[yellow]seed {attempt['seed']} was rejected:[/] {escape(attempt['rejected'])}")
@@ -121,6 +125,14 @@ def _stage(
             raise CannotStage(f"no seed passed the gates: {rejection}", outputs)
         pair = before_after.encode_before_after(decoded.rgb, decode_picture(encoded))
         _write_all(folder, {STAGED: encoded, **outputs, before_after.ROLE: pair})
+
+
+def _pieces_seed(photo: Path) -> int:
+    """Return the seed of the pieces that a listing would give this photo, so that two homes don't get one room."""
+    from listing_media_dagster.listing import photo_id_for
+    from listing_media_dagster.staging.same_room import pieces_seed_of
+
+    return pieces_seed_of(photo_id_for(photo.name, hashlib.sha256(photo.read_bytes()).hexdigest()))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from listing_media_dagster.cli import app
+from listing_media_dagster.cli_stage import _pieces_seed
 
 EMPTY_ROOM = Path(__file__).parent / "staging" / "rendered_rooms" / "sunless.jpg"
 
@@ -67,3 +68,10 @@ def test_a_piece_of_no_known_design_is_named(room: Path) -> None:
 
 def test_an_empty_style_is_no_kit(room: Path) -> None:
     assert "no design kit is called ''" in complaint(room, "--style", "")
+
+
+def test_without_a_seed_the_photo_itself_chooses_the_furniture(room: Path) -> None:
+    other = room.with_name("other") / room.name
+    other.parent.mkdir()
+    other.write_bytes(room.read_bytes() + b"other home")
+    assert _pieces_seed(room) == _pieces_seed(room) != _pieces_seed(other)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from listing_media_dagster.assets.stage_run import StageRun, in_parallel
-from listing_media_dagster.listing import Listing, Photo, fingerprint
+from listing_media_dagster.listing import Listing, Photo
 from listing_media_dagster.settings import settings
 from listing_media_dagster.staging import same_room, suitability
 from listing_media_dagster.staging.decide import StagingDecision, decide_staging
@@ -48,7 +48,7 @@ def plan_staging(photos: Sequence[Photo], listing: Listing, kit: str, stage: Sta
         photo_id: StagingPlan(
             decision=decision,
             kit=_kit_of(by_id[photo_id], listing, kit),
-            pieces_seed=_pieces_seed(by_id[rooms[photo_id]]) if decision.wanted else 0,
+            pieces_seed=_pieces_seed(listing, by_id[rooms[photo_id]]) if decision.wanted else 0,
             seen=eyes.judged.get(photo_id, {}),
         )
         for photo_id, decision in decisions.items()
@@ -60,10 +60,10 @@ def _kit_of(photo: Photo, listing: Listing, kit: str) -> str:
     return next((own for name, own in listing.stage.kits.items() if name in photo.names), kit)
 
 
-def _pieces_seed(first_of_room: Photo) -> int:
-    """Return the seed of a room's furniture: that of its name, else of its first photo."""
-    named = same_room.room_name(first_of_room) or first_of_room.photo_id
-    return int(fingerprint(room=named)[:7], 16)
+def _pieces_seed(listing: Listing, first_of_room: Photo) -> int:
+    """Return the seed of a room's furniture: that of its name in this home, else of its first photo."""
+    named = same_room.room_name(first_of_room)
+    return same_room.pieces_seed_of(f"{listing.id}/{named}" if named else first_of_room.photo_id)
 
 
 class _Eyes:

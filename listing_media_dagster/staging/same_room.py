@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from listing_media_dagster.listing import Photo
+from listing_media_dagster.listing import Photo, fingerprint
 
 VERSION = "1"
 
@@ -60,6 +60,11 @@ def group_same_rooms(
         if not groups.joined(first.photo_id, second.photo_id) and look_alike(first, second):
             groups.join_all([first.photo_id, second.photo_id])
     return groups.first_of
+
+
+def pieces_seed_of(room: str) -> int:
+    """Return the seed that chooses a room's furniture, from what tells the room from all others."""
+    return int(fingerprint(room=room)[:7], 16)
 
 
 def room_name(photo: Photo) -> str | None:

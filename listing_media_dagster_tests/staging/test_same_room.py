@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 
 from listing_media_dagster.listing import Room, RoomType, SourceFile
-from listing_media_dagster.staging.same_room import group_same_rooms, looks_of, room_name, show_the_same_room
+from listing_media_dagster.staging.same_room import (
+    group_same_rooms,
+    looks_of,
+    pieces_seed_of,
+    room_name,
+    show_the_same_room,
+)
 from listing_media_dagster_tests.test_listing import DIGEST, a_photo
 
 LIVING_ROOM = Room(type=RoomType.LIVING_ROOM, confidence=0.95, decided_by="file name")
@@ -83,3 +89,10 @@ def test_two_views_of_one_room_look_alike_and_two_rooms_do_not():
 def test_a_bare_white_picture_shows_no_room_in_particular():
     blank = looks_of(np.full((300, 400, 3), 255, np.uint8))
     assert not show_the_same_room(blank, blank)
+
+
+def test_two_homes_living_rooms_are_furnished_differently_and_each_always_alike() -> None:
+    seeds = [pieces_seed_of(room) for room in ("elm-street/living room", "oak-lane/living room", "dsc-0412-1a2b")]
+    assert len(set(seeds)) == 3
+    assert seeds[0] == pieces_seed_of("elm-street/living room")
+    assert all(0 <= seed < 2**32 for seed in seeds)
