@@ -18,6 +18,7 @@ class Material:
     colour: Colour | Image
     metres: float = 1.0
     gloss: float | None = None  # roughness of the varnish over the colour; None is matte
+    coating: float = 1.0  # share of the varnish's reflections that is left: less where it is anti-reflective
     metal: bool = False
     relief: Image | None = None
     depth: float = 0.0  # m between relief 0 and 1

@@ -70,6 +70,7 @@ def bsdf(material: Material) -> dict[str, Any]:
         inner = {"type": "principled", "base_color": colour, "sheen": material.sheen, "sheen_tint": 0.6, **rough}
     elif material.gloss is not None:
         inner = {"type": "roughplastic", "diffuse_reflectance": colour, "alpha": material.gloss, "nonlinear": False}
+        inner["specular_reflectance"] = material.coating
     else:
         inner = {"type": "diffuse", "reflectance": colour}
     if material.relief is not None:

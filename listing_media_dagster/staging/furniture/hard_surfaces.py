@@ -122,8 +122,8 @@ def plastic(colour: Colour, accent: Colour, seed: int) -> Material:
 
 
 def screen(colour: Colour, accent: Colour, seed: int) -> Material:
-    """A television that is off."""
-    return Material(_scaled(colour, 0.35), gloss=0.04)
+    """A television that is off: dark, its reflections dimmed as by the coating of real ones."""
+    return Material(_scaled(colour, 0.12), gloss=0.06, coating=0.3)
 
 
 def metal_brushed(colour: Colour, accent: Colour, seed: int) -> Material:
