@@ -12,7 +12,7 @@ import numpy as np
 from listing_media_dagster.models.loaded_when_used import LoadedWhenUsed
 from listing_media_dagster.models.memory import in_batches
 from listing_media_dagster.models.model import Field, ModelFailed, Rgb
-from listing_media_dagster.models.transformers_loading import load_image_processor, load_transformer
+from listing_media_dagster.models.networks import read_image_processor
 
 _BATCH = {"cuda": 16, "cpu": 2}
 _OUTLIERS = 0.1  # per cent at either end that may not set the scale: a lamp's glare, a dark corner
@@ -27,8 +27,8 @@ class DepthAnything(LoadedWhenUsed):
     def _read(self) -> None:
         from transformers import DepthAnythingForDepthEstimation, DPTImageProcessor
 
-        self._processor = load_image_processor(DPTImageProcessor, self._path)
-        self._model = load_transformer(DepthAnythingForDepthEstimation, self._path, self.entry, self._hardware)
+        self._processor = read_image_processor(DPTImageProcessor, self._path, self.entry)
+        self._model = self._network(DepthAnythingForDepthEstimation)
 
     def _drop(self) -> None:
         self._model = self._processor = None

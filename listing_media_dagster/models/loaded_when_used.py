@@ -6,11 +6,13 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from listing_media_dagster.models.entry import CatalogueEntry
 from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.memory import is_out_of_memory, release_cached_memory
 from listing_media_dagster.models.model import ModelFailed
+from listing_media_dagster.models.networks import dtype_on, read_network
 from listing_media_dagster.models.warm import give_back_idle_models, make_room_for
 from listing_media_dagster.models.weights_folder import WeightsFolder
 
@@ -82,6 +84,11 @@ class LoadedWhenUsed(GivesWay):
         if not self._read_if_it_fits() and not (give_back_idle_models() and self._read_if_it_fits()):
             raise ModelFailed(f"{self.entry.title} doesn't fit into the memory of {self._hardware.name}")
         self._loaded = True
+
+    def _network(self, network_class: Any) -> Any:
+        """Return the network in the main part's folder, on the device."""
+        dtype = dtype_on(self.entry, self._hardware)
+        return read_network(network_class, self._path, self.entry, dtype, self._hardware.torch_device)
 
     def _read_if_it_fits(self) -> bool:
         try:

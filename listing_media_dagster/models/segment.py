@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from listing_media_dagster.models.loaded_when_used import LoadedWhenUsed
 from listing_media_dagster.models.memory import in_batches
 from listing_media_dagster.models.model import Field, ModelFailed, Rgb
-from listing_media_dagster.models.transformers_loading import load_image_processor, load_transformer
+from listing_media_dagster.models.networks import read_image_processor
 from listing_media_dagster.models.weights_folder import BadWeights
 
 CLASSES = 150  # of ADE20K: 0 wall, 3 floor, 5 ceiling, 8 window, 14 door …
@@ -31,8 +31,8 @@ class AdeSegmenter(LoadedWhenUsed):
 
     def _read(self) -> None:
         model_class, processor_class = _classes_for(self._path)
-        self._processor = load_image_processor(processor_class, self._path)
-        self._model = load_transformer(model_class, self._path, self.entry, self._hardware)
+        self._processor = read_image_processor(processor_class, self._path, self.entry)
+        self._model = self._network(model_class)
 
     def _drop(self) -> None:
         self._model = self._processor = None

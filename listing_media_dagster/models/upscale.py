@@ -14,7 +14,6 @@ from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.loaded_when_used import LoadedWhenUsed
 from listing_media_dagster.models.memory import in_batches
 from listing_media_dagster.models.model import Field, ModelFailed, Rgb
-from listing_media_dagster.models.transformers_loading import load_transformer
 from listing_media_dagster.models.weights_folder import WeightsFolder
 
 TILE = 256  # px of the photo; a multiple of the network's window of 8
@@ -38,7 +37,7 @@ class Swin2SR(LoadedWhenUsed):
     def _read(self) -> None:
         from transformers import Swin2SRForImageSuperResolution
 
-        self._model = load_transformer(Swin2SRForImageSuperResolution, self._path, self.entry, self._hardware)
+        self._model = self._network(Swin2SRForImageSuperResolution)
 
     def _drop(self) -> None:
         self._model = None

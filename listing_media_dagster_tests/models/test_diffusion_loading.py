@@ -122,7 +122,7 @@ def test_a_component_from_another_library_is_refused(copied: Any) -> None:
     (folder / "base/unet/surprise.py").write_text("raise SystemExit('code that came with the weights ran')")
     index = folder / "base/model_index.json"
     index.write_text(json.dumps({**json.loads(index.read_text()), "unet": ["surprise", "Unet"]}))
-    with pytest.raises(BadWeights, match="unet from 'surprise', which isn't one of diffusers, transformers"):
+    with pytest.raises(BadWeights, match="Unet is from 'surprise', which isn't one of diffusers, transformers"):
         load(entry, folder)
 
 

@@ -12,9 +12,9 @@ from listing_media_dagster.models.catalogue import catalogue_entry
 from listing_media_dagster.models.diffusion import DiffusionEditor
 from listing_media_dagster.models.diffusion import editor as diffusion_editor
 from listing_media_dagster.models.diffusion.ladder import MemoryPlan, first_plan, remembered_plans
-from listing_media_dagster.models.diffusion.loading import load_pipeline
 from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.model import ModelFailed
+from listing_media_dagster.models.pipelines import load_pipeline
 from listing_media_dagster.models.warm import WarmModels
 from listing_media_dagster_tests.helpers.tiny_pipelines import SaveTiny, a_room
 

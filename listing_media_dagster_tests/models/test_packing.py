@@ -250,7 +250,7 @@ def test_only_what_is_here_and_not_in_the_package_can_be_packed(pulled: Path, tm
     with pytest.raises(BadWeights, match="yunet comes with this package"):
         pack_models([catalogue_entry("yunet")], pulled, tmp_path / "bundle")
     own = FIRST.parts[0].model_copy(update={"repo": None, "folder": tmp_path})
-    with pytest.raises(ModelMissing, match="has no config.json"):
+    with pytest.raises(ModelMissing, match=r"has no config\.json"):
         pack_models([FIRST.model_copy(update={"parts": (own,)})], pulled, tmp_path / "bundle")
     with pytest.raises(ModelMissing, match="models pull clip-vit-b32"):
         pack_models([catalogue_entry("clip-vit-b32")], pulled, tmp_path / "bundle")

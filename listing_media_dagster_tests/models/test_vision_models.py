@@ -201,7 +201,7 @@ def test_a_tensor_that_the_file_lacks_is_never_made_up(tmp_path: Path) -> None:
     tensors = load_file(folder / "model.safetensors")
     tensors.pop("head.conv1.weight")
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(BadWeights, match=r"lacks 1 tensors, head\.conv1\.weight"):
+    with pytest.raises(BadWeights, match=r"its weights lack 1 tensors, head\.conv1\.weight"):
         _depth_in(folder).load()
 
 

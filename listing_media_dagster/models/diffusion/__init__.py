@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from listing_media_dagster.models.diffusion.editor import DiffusionEditor
-from listing_media_dagster.models.diffusion.loading import load_pipeline
 from listing_media_dagster.models.diffusion.speedups import Speedups, speedups_for
 from listing_media_dagster.models.entry import CatalogueEntry
 from listing_media_dagster.models.hardware import Hardware
-from listing_media_dagster.models.model import ModelFailed
+from listing_media_dagster.models.networks import dtype_on
+from listing_media_dagster.models.pipelines import load_pipeline
 from listing_media_dagster.models.weights_folder import BadWeights, WeightsFolder
 
 __all__ = ["DiffusionEditor", "Speedups", "editor_for", "speedups_for"]
@@ -36,16 +36,7 @@ def editor_for(
         entry,
         weights.weights_sha256,
         hardware,
-        partial(load_pipeline, entry, weights, _dtype_on(entry, hardware), kit),
+        partial(load_pipeline, entry, weights, dtype_on(entry, hardware), kit),
         speedups_for(hardware) if speedups is None else speedups,
         batch,
     )
-
-
-def _dtype_on(entry: CatalogueEntry, hardware: Hardware) -> str:
-    """Return the number format for `entry`: the first that `hardware` has natively, risky ones after the sound ones."""
-    native = {"float32": True, "float16": hardware.fp16, "bfloat16": hardware.bf16}
-    for dtype in (*entry.dtypes, *entry.risky_dtypes):
-        if native[dtype]:
-            return dtype
-    raise ModelFailed(f"{entry.title} needs {' or '.join(entry.dtypes)}, which {hardware.name} doesn't have natively")

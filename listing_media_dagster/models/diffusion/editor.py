@@ -14,7 +14,6 @@ import numpy as np
 from listing_media_dagster.models.diffusion.controls import resized
 from listing_media_dagster.models.diffusion.families import Drawing, Kind, drawing_of, family_of, kind_of
 from listing_media_dagster.models.diffusion.ladder import MemoryPlan, first_plan, remembered_plans
-from listing_media_dagster.models.diffusion.loading import quietly
 from listing_media_dagster.models.diffusion.outputs import on_device, pictures_of
 from listing_media_dagster.models.diffusion.speedups import Speedups, preferred_attention, speed_up
 from listing_media_dagster.models.entry import CatalogueEntry, Sampling
@@ -22,6 +21,7 @@ from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.loaded_when_used import GivesWay
 from listing_media_dagster.models.memory import is_out_of_memory, release_cached_memory
 from listing_media_dagster.models.model import EditRequest, ModelFailed, Rgb
+from listing_media_dagster.models.networks import quietly
 from listing_media_dagster.models.warm import give_back_idle_models, make_room_for
 
 Progress = Callable[[int, int], None]
@@ -200,6 +200,7 @@ class DiffusionEditor(GivesWay):
         is_tight = first_plan(self.entry, self._hardware, self._sampling.megapixels).offloaded
         device = self._hardware.torch_device
         self._pipeline, where = self._loaded_on(["cpu"] if is_tight else [device, device, "cpu"])
+        self._pipeline.vae.enable_slicing()  # decoding is the peak of memory, and gains nothing from several at once
         speed_up(self._pipeline, self._speedups)
         self._kept_to = MemoryPlan()
         self._keep_to(MemoryPlan(offloaded=where != device))

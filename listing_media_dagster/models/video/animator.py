@@ -9,15 +9,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from listing_media_dagster.models.diffusion.loading import melt_in_loras, quietly
 from listing_media_dagster.models.entry import CatalogueEntry, Film, Sampling
 from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.loaded_when_used import LoadedWhenUsed
 from listing_media_dagster.models.memory import is_out_of_memory, release_cached_memory
 from listing_media_dagster.models.model import AnimateRequest, ModelFailed, Rgb
-from listing_media_dagster.models.transformers_loading import dtype_on
+from listing_media_dagster.models.networks import dtype_on
+from listing_media_dagster.models.pipelines import load_pipeline
 from listing_media_dagster.models.video.dmd import dmd_scheduler
-from listing_media_dagster.models.video.loading import load_pipeline
 from listing_media_dagster.models.warm import give_back_idle_models
 from listing_media_dagster.models.weights_folder import WeightsFolder
 
@@ -54,14 +53,8 @@ class VideoDiffusion(LoadedWhenUsed):
         return self._film.frames
 
     def _read(self) -> None:
-        import diffusers
-
-        part = self.entry.parts[0]
-        pipeline_class = getattr(diffusers, part.loads.rsplit(".", 1)[1])
         dtype = dtype_on(self.entry, self._hardware)
-        self._pipeline = load_pipeline(pipeline_class, self._path, dtype, part.variant)
-        with quietly():
-            melt_in_loras(self._pipeline, self.entry, self._weights, kit=None)
+        self._pipeline = load_pipeline(self.entry, self._weights, dtype, kit=None, device="cpu")
         if self.entry.family == "wan-dmd":
             self._pipeline.scheduler = dmd_scheduler()
         self._place(self._first_rung())
