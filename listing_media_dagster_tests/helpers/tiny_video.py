@@ -10,7 +10,8 @@ from listing_media_dagster.models.entry import CatalogueEntry, Film, Part, Sampl
 
 def tiny_video_entry(folder: Path, family: str, *, frames: int, multiple_of: int) -> CatalogueEntry:
     """Return the entry of a tiny pipeline of `family` in `folder`, marked as made for tests."""
-    loads = "diffusers.StableVideoDiffusionPipeline" if family == "svd" else "diffusers.WanImageToVideoPipeline"
+    pipelines = {"svd": "StableVideoDiffusionPipeline", "ltx2": "LTX2ImageToVideoPipeline"}
+    loads = f"diffusers.{pipelines.get(family, 'WanImageToVideoPipeline')}"
     return CatalogueEntry(
         id="tiny-video",
         title="Tiny video",
@@ -101,6 +102,67 @@ def save_tiny_wan(folder: Path) -> Path:
         )  # fmt: skip
     pipeline.save_pretrained(folder)
     return folder
+
+
+def save_tiny_ltx2(folder: Path) -> Path:
+    """Save LTX-2.0 with all that belongs to it: a language model's eyes and ears for the text, and its sound."""
+    import torch
+    from diffusers import (
+        AutoencoderKLLTX2Audio,
+        AutoencoderKLLTX2Video,
+        FlowMatchEulerDiscreteScheduler,
+        LTX2ImageToVideoPipeline,
+        LTX2VideoTransformer3DModel,
+    )
+    from diffusers.pipelines.ltx2 import LTX2TextConnectors, LTX2Vocoder
+    from transformers import Gemma3Config, Gemma3ForConditionalGeneration
+
+    tokenizer = _gemma_tokenizer()
+    words = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2,
+             "num_key_value_heads": 1, "head_dim": 8, "vocab_size": len(tokenizer)}  # fmt: skip
+    eyes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "image_size": 28, "patch_size": 14}  # fmt: skip
+    connector = {"num_attention_heads": 2, "attention_head_dim": 8, "num_layers": 1, "num_learnable_registers": None}
+    connectors = {f"{of}_connector_{name}": value for of in ("video", "audio") for name, value in connector.items()}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        audio_vae = AutoencoderKLLTX2Audio(
+            base_channels=4, ch_mult=(1,), num_res_blocks=1, resolution=32, latent_channels=2, mel_bins=8
+        )
+        pipeline = LTX2ImageToVideoPipeline(
+            scheduler=FlowMatchEulerDiscreteScheduler(),
+            vae=AutoencoderKLLTX2Video(
+                latent_channels=4, block_out_channels=(8, 16, 32, 64), decoder_block_out_channels=(8, 16, 32),
+                layers_per_block=(1,) * 5, decoder_layers_per_block=(1,) * 4, spatial_compression_ratio=32,
+                temporal_compression_ratio=8, decoder_spatial_padding_mode="zeros",  # one latent has nothing to reflect
+            ),
+            audio_vae=audio_vae,
+            text_encoder=Gemma3ForConditionalGeneration(
+                Gemma3Config(text_config=words, vision_config=eyes, mm_tokens_per_image=4)
+            ),
+            tokenizer=tokenizer,
+            connectors=LTX2TextConnectors(
+                caption_channels=16, text_proj_in_factor=3, connector_rope_base_seq_len=32, **connectors
+            ),
+            transformer=LTX2VideoTransformer3DModel(
+                in_channels=4, out_channels=4, num_attention_heads=2, attention_head_dim=8, cross_attention_dim=16,
+                audio_in_channels=4, audio_out_channels=4, audio_num_attention_heads=2, audio_attention_head_dim=4,
+                audio_cross_attention_dim=8, num_layers=2, caption_channels=16,
+            ),
+            vocoder=LTX2Vocoder(
+                in_channels=16, hidden_channels=16, upsample_kernel_sizes=[4, 4], upsample_factors=[2, 2],
+                resnet_kernel_sizes=[3], resnet_dilations=[[1, 3, 5]],
+            ),
+        )  # fmt: skip
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+def _gemma_tokenizer() -> Any:
+    from transformers import GemmaTokenizer
+
+    words = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "\u2581", *map(chr, range(33, 127))]
+    return GemmaTokenizer(vocab={word: place for place, word in enumerate(words)}, merges=[], model_max_length=1024)
 
 
 def _t5_tokenizer() -> Any:

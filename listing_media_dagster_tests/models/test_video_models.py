@@ -14,15 +14,22 @@ import pytest
 from numpy.typing import NDArray
 
 from listing_media_dagster.listing import Room, RoomType
+from listing_media_dagster.models.catalogue import catalogue
 from listing_media_dagster.models.entry import Lora
 from listing_media_dagster.models.model import AnimateRequest, ModelFailed
 from listing_media_dagster.models.networks import class_named, is_network
 from listing_media_dagster.models.video.animator import VideoDiffusion
+from listing_media_dagster.models.video.families import FAMILIES
 from listing_media_dagster.models.video.prompts import motion_prompt
 from listing_media_dagster.models.weights import BadWeights
 from listing_media_dagster.models.weights_folder import inspect_folder
 from listing_media_dagster_tests.helpers.tiny_pipelines import save_tiny_lora
-from listing_media_dagster_tests.helpers.tiny_video import save_tiny_svd, save_tiny_wan, tiny_video_entry
+from listing_media_dagster_tests.helpers.tiny_video import (
+    save_tiny_ltx2,
+    save_tiny_svd,
+    save_tiny_wan,
+    tiny_video_entry,
+)
 from listing_media_dagster_tests.helpers.tiny_vision import CPU, on_one_thread
 
 Rgb = NDArray[np.uint8]
@@ -55,9 +62,17 @@ def wan_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_wan(tmp_path_factory.mktemp("wan"))
 
 
-@pytest.fixture(params=["svd", "wan", "wan-dmd"])
-def animator(request: pytest.FixtureRequest, svd: VideoDiffusion, wan_folder: Path) -> VideoDiffusion:
-    return svd if request.param == "svd" else _animator(wan_folder, request.param)
+@pytest.fixture(scope="module")
+def ltx2(tmp_path_factory: pytest.TempPathFactory) -> VideoDiffusion:
+    return _animator(save_tiny_ltx2(tmp_path_factory.mktemp("ltx2")), "ltx2")
+
+
+@pytest.fixture(params=list(FAMILIES))
+def animator(
+    request: pytest.FixtureRequest, svd: VideoDiffusion, ltx2: VideoDiffusion, wan_folder: Path
+) -> VideoDiffusion:
+    kept = {"svd": svd, "ltx2": ltx2}
+    return kept.get(request.param) or _animator(wan_folder, request.param)
 
 
 def _request(seed: int = 5, frames: int = 3, photo: Rgb | None = None) -> AnimateRequest:
@@ -134,12 +149,15 @@ def test_short_memory_is_met_by_decoding_in_parts_then_by_a_clear_failure(
     svd.unload()
 
 
-def test_wan_decodes_in_tiles_where_memory_is_short(wan_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("family", ["wan", "ltx2"])
+def test_films_are_decoded_in_tiles_where_memory_is_short(
+    wan_folder: Path, ltx2: VideoDiffusion, monkeypatch: pytest.MonkeyPatch, family: str
+) -> None:
     import torch
 
-    wan = _animator(wan_folder, "wan")
-    wan.load()
-    decode, tiled = type(wan._pipeline.vae).decode, []
+    animator = ltx2 if family == "ltx2" else _animator(wan_folder, family)
+    animator.load()
+    decode, tiled = type(animator._pipeline.vae).decode, []
 
     def short_of_memory(vae: Any, *args: Any, **kwargs: Any) -> Any:
         tiled.append(vae.use_tiling)
@@ -147,8 +165,14 @@ def test_wan_decodes_in_tiles_where_memory_is_short(wan_folder: Path, monkeypatc
             raise torch.OutOfMemoryError("CUDA out of memory")
         return decode(vae, *args, **kwargs)
 
-    monkeypatch.setattr(type(wan._pipeline.vae), "decode", short_of_memory)
-    assert len(wan.animate(_request())) == 3 and tiled == [False, True]
+    monkeypatch.setattr(type(animator._pipeline.vae), "decode", short_of_memory)
+    assert len(animator.animate(_request())) == 3 and tiled == [False, True]
+    animator.unload()
+
+
+def test_every_family_that_the_catalogue_animates_with_has_a_wrapper() -> None:
+    named = {entry.family for entry in catalogue().models if "animation" in entry.stages}
+    assert named == set(FAMILIES)
 
 
 @pytest.mark.parametrize(("value", "why"), [(float("nan"), "no numbers"), (0.0, "black")])

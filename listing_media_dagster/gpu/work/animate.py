@@ -18,7 +18,8 @@ from listing_media_dagster.listing import Operation, OperationName, Room, RoomTy
 from listing_media_dagster.models.entry import CatalogueEntry, Stage
 from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.model import AnimateRequest, Animator, ModelFailed, Rgb
-from listing_media_dagster.models.video.animator import FAMILIES, VideoDiffusion
+from listing_media_dagster.models.video.animator import VideoDiffusion
+from listing_media_dagster.models.video.families import FAMILIES
 from listing_media_dagster.models.video.prompts import motion_prompt
 from listing_media_dagster.models.weights import BadWeights, ModelMissing, WeightsFolder
 from listing_media_dagster.staging.redraw import refuse_test_models

@@ -1,4 +1,4 @@
-"""A photo set in motion: Stable Video Diffusion, Wan 2.2 and its three-step FastWan, behind one `Animator`."""
+"""A photo set in motion: Stable Video Diffusion, Wan 2.2, its three-step FastWan and LTX-2, behind one `Animator`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from listing_media_dagster.models.model import AnimateRequest, ModelFailed, Rgb
 from listing_media_dagster.models.networks import dtype_on
 from listing_media_dagster.models.pipelines import load_pipeline
 from listing_media_dagster.models.video.dmd import dmd_scheduler
+from listing_media_dagster.models.video.families import FAMILIES
 from listing_media_dagster.models.warm import give_back_idle_models
 from listing_media_dagster.models.weights_folder import WeightsFolder
 
-FAMILIES = ("svd", "wan", "wan-dmd")
 Progress = Callable[[int, int], None]
 Frames = NDArray[np.float32]
 
@@ -38,6 +38,7 @@ class VideoDiffusion(LoadedWhenUsed):
             raise ValueError(f"{entry.id} ({entry.family}) is no image-to-video model of {', '.join(FAMILIES)}")
         super().__init__(entry, folder, hardware)
         self._weights = folder
+        self._family = FAMILIES[entry.family]
         self._film: Film = entry.film
         self._sampling: Sampling = entry.sampling
         self._pipeline: Any = None
@@ -107,23 +108,8 @@ class VideoDiffusion(LoadedWhenUsed):
             "generator": noise,
             "output_type": "np",
             "callback_on_step_end": report,
+            **self._family.arguments(request, self._film, self._sampling, _DECODED_TOGETHER[self._rung]),
         }
-        if self.entry.family == "svd":
-            asked |= {
-                "num_frames": self._film.frames,  # it was trained on this many and no other
-                "max_guidance_scale": self._sampling.guidance,
-                "fps": self._film.fps,
-                "motion_bucket_id": 60,  # half its default: a slow camera
-                "noise_aug_strength": 0.02,
-                "decode_chunk_size": _DECODED_TOGETHER[self._rung],
-            }
-        else:
-            asked |= {
-                "prompt": request.prompt,
-                "negative_prompt": request.negative_prompt,
-                "num_frames": 4 * -(-(request.frames - 1) // 4) + 1,  # its VAE holds one frame and then fours
-                "guidance_scale": max(1.0, self._sampling.guidance),
-            }
         if self.entry.family == "wan-dmd":
             self._pipeline.scheduler.noise = noise
         with torch.inference_mode():
@@ -147,7 +133,7 @@ class VideoDiffusion(LoadedWhenUsed):
     def _place(self, rung: int) -> None:
         """Put the networks where `rung` wants them."""
         self._rung = rung
-        if rung >= _DECODED_IN_PARTS and self.entry.family != "svd":
+        if rung >= _DECODED_IN_PARTS and self._family.decodes_in_tiles:
             self._pipeline.vae.enable_tiling()
         if rung == _OFFLOADED:
             self._pipeline.to("cpu")
