@@ -12,7 +12,7 @@ from listing_media_dagster.staging.layouts import on_top
 from listing_media_dagster.staging.layouts.around import add_along_wall, add_art_above, add_beside, add_plant
 from listing_media_dagster.staging.layouts.main_piece import Place, best_places, places_along_walls, places_on_floor
 from listing_media_dagster.staging.layouts.selection import Selection, sized
-from listing_media_dagster.staging.layouts.setting import Pose, Setting, distance, place, pose_of
+from listing_media_dagster.staging.layouts.setting import Pose, Setting, distance, gap_between, place, pose_of
 from listing_media_dagster.staging.layouts.variants import NoSpace, Variant, take
 from listing_media_dagster.staging.layouts.walls import best_along_walls, faces_viewer
 from listing_media_dagster.staging.room import Wall
@@ -25,6 +25,7 @@ SIZES = ((2.3, 3.0, 2.2), (2.05, 2.7, 1.9), (1.8, 2.3, 1.7), (1.6, 2.0, 1.5))
 CHAIR_TURN = 82  # degrees: a chair beside the table turns a little toward whoever looks at the sofa
 OFF_AXIS = 0.6  # m that a screen may stand aside of the sofa's middle
 SCREEN_SEEN = 0.45  # cosine to the viewer below which a screen is only an edge
+OFF_THE_RUG = 0.3  # what an armchair costs that doesn't touch the rug
 ROOMY = (14.0, 8.0)  # m² of free floor that the largest sizes ask for
 
 
@@ -135,7 +136,13 @@ def _composition(setting: Setting) -> float:
     size = float(np.interp(setting.coverage, (0.03, 0.1, 0.22, 0.3, 0.4), (-0.4, 0.0, 0.15, 0.0, -0.8)))
     backs = sum(0.55 for piece in setting.pieces if piece.name.startswith("armchair") and faces_viewer(piece) < -0.2)
     without_rug = 0.0 if setting.named("rug") else 0.6
-    return size - backs - without_rug - 1.2 * _hidden_share(setting, "sofa")
+    rug = setting.named("rug")
+    apart = sum(
+        OFF_THE_RUG
+        for piece in setting.pieces
+        if rug is not None and piece.name.startswith("armchair") and gap_between(piece, rug) > 0
+    )
+    return size - backs - apart - without_rug - 1.2 * _hidden_share(setting, "sofa")
 
 
 def _hidden_share(setting: Setting, name: str) -> float:

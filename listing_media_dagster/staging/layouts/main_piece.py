@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import hypot, inf
 
 import numpy as np
 
@@ -12,15 +13,17 @@ from listing_media_dagster.staging.floor_plan import CELL, GRID, clearance
 from listing_media_dagster.staging.kits import Look
 from listing_media_dagster.staging.layouts.setting import Pose, Setting
 from listing_media_dagster.staging.layouts.walls import facing_viewer, poses_along, stretch_around
-from listing_media_dagster.staging.layouts.ways import ways_into
-from listing_media_dagster.staging.room import Wall
+from listing_media_dagster.staging.layouts.ways import TURN, ways_into
+from listing_media_dagster.staging.room import PhotoCamera, Wall
 
 ON_FREE_FLOOR = -0.25  # worth of a place without a wall; a solid wall behind is worth up to 0.8
 TURNED_TO_VIEWER = 0.5  # what a piece on free floor gains that turns no side or back to the viewer
 SMALLER = 0.12  # what each step down in size costs
 UNDER_A_WINDOW = 0.4
-BACK_TO_A_WAY = 0.8  # what it costs to turn one's back to who comes in
+BEFORE_A_WALL, STRIP = 0.4, 1.8  # what it costs to leave an idle strip between one's back and a wall, up to m
+BACK_TO_A_WAY = 0.8  # what it costs to stand in a way or turn one's back to who comes in
 TRIED = 600
+MIDDLE_HEIGHT = 0.4  # m of what is looked at in a piece
 FARTHEST = 7.5  # m from the camera: beyond it furniture is too small to sell a room
 HEAD_END = 0.5  # m from the wall: a bed is seen from the side to which its head end turns
 APART = 0.9  # m between places that count as different
@@ -60,8 +63,19 @@ def places_on_floor(
                 view = view_of(setting, pose.at(0, look.size[2] / 2), least_facing)
                 if view is not None and _stands_free(setting, look, pose, around=0.15):
                     view += ON_FREE_FLOOR + TURNED_TO_VIEWER * max(0.0, facing_viewer(pose))
-                    view -= BACK_TO_A_WAY * any(way.has_at_its_back(pose, look.size[0]) for way in ways)
+                    view -= BEFORE_A_WALL * _stands_before_a_wall(pose, setting.plan.walls)
+                    view -= BACK_TO_A_WAY * any(way.is_blocked_by(pose, look.size[0]) for way in ways)
                     yield Place(round(view - SMALLER * size, 6), pose, look, size)
+
+
+def _stands_before_a_wall(back: Pose, walls: Sequence[Wall]) -> bool:
+    """Say whether a place has a wall not far behind its back, which it might as well stand at."""
+    for wall in walls:
+        across, along = (back.x, back.z) if wall.axis == "x" else (back.z, back.x)
+        turned = abs((back.turn - TURN[wall.axis, wall.facing] + 180) % 360 - 180) < 1
+        if turned and 0 < (across - wall.offset) * wall.facing < STRIP and wall.span[0] < along < wall.span[1]:
+            return True
+    return False
 
 
 def best_places(places: Iterator[Place], works: Callable[[Place], bool], most: int) -> list[Place]:
@@ -83,16 +97,25 @@ def differ(one: Pose, other: Pose) -> bool:
 def view_of(setting: Setting, middle: Pose, least_facing: float) -> float | None:
     """Return how well the photo would show a piece: frontal, in the middle, neither near nor far. None: badly."""
     facing = facing_viewer(middle)
-    if facing < least_facing or middle.z > -0.8 or np.hypot(middle.x, middle.z) > FARTHEST:
+    if facing < least_facing or middle.z > -0.8 or hypot(middle.x, middle.z) > FARTHEST:
         return None
-    pixel = setting.camera.project(np.array([[middle.x, 0.4, middle.z]]))[0]
-    width = setting.camera.size[0]
-    off_middle = abs(float(pixel[0]) - width / 2) / (width / 2)
-    if not off_middle < 0.85:
+    off_middle = _off_middle(setting.camera, middle)
+    if off_middle >= 0.85:
         return None
     frontal = float(np.interp(facing, (-0.1, 0.1, 0.35, 0.7, 1.0), (0.0, 0.3, 0.75, 1.0, 0.95)))
     depth = float(np.interp(np.hypot(middle.x, middle.z), (2.2, 3.4, 5.2, 8.0), (0.0, 1.0, 1.0, 0.1)))
     return 0.9 * frontal + 0.9 * depth + 0.8 * (1 - off_middle**2)
+
+
+def _off_middle(camera: PhotoCamera, middle: Pose) -> float:
+    """Return how far from the picture's middle a place shows, 1 at its edges: `project` for one place."""
+    right, _, forward = camera.axes.tolist()
+    x, y, z = middle.x, MIDDLE_HEIGHT - camera.height, middle.z
+    ahead = forward[0] * x + forward[1] * y + forward[2] * z
+    if ahead <= 0:
+        return inf
+    column = (right[0] * x + right[1] * y + right[2] * z) / ahead * camera.focal_px + camera.centre[0]
+    return abs(2 * column / camera.size[0] - 1)
 
 
 def worth_of_wall(wall: Wall, pose: Pose, width: float) -> float:

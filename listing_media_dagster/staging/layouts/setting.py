@@ -48,6 +48,11 @@ class Pose(NamedTuple):
         x, z = self.x + right * cosine + out * sine, self.z - right * sine + out * cosine
         return Pose(x, z, self.turn + turn)
 
+    def spread(self, offsets: Floats) -> Floats:
+        """Return the places (N, 2), x and z in m, that lie `offsets` (N, 2) m to the right and out of this one."""
+        cosine, sine = cos(radians(self.turn)), sin(radians(self.turn))
+        return np.asarray(offsets @ np.array([[cosine, -sine], [sine, cosine]]) + (self.x, self.z))
+
     def aside_of(self, other: Pose) -> float:
         """Return how far in m this place lies to the side of where `other` faces."""
         turn = radians(other.turn)
@@ -71,24 +76,21 @@ def pose_of(piece: PlacedPiece) -> Pose:
     return Pose(piece.position[0], piece.position[2], piece.turn)
 
 
+_CORNERS = np.array([(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)])
+
+
 def outline(piece: PlacedPiece, grown: float = 0.0) -> Floats:
     """Return the corners (4, 2) of a piece's footprint, x and z in m."""
     half_width, half_depth = piece.size[0] / 2 + grown, piece.size[2] / 2 + grown
     pose = Pose(piece.position[0], piece.position[2], piece.turn)
-    corners = (
-        (-half_width, -half_depth),
-        (half_width, -half_depth),
-        (half_width, half_depth),
-        (-half_width, half_depth),
-    )
-    return np.array([pose.at(*corner)[:2] for corner in corners])
+    return pose.spread(_CORNERS * (half_width, half_depth))
 
 
 def _spread_over(piece: PlacedPiece) -> Floats:
     """Return points (N, 3) m all over a piece's footprint."""
     x, z = np.meshgrid(np.linspace(-0.5, 0.5, 9) * piece.size[0], np.linspace(-0.5, 0.5, 5) * piece.size[2])
-    places = [pose_of(piece).at(right, out) for right, out in zip(x.ravel(), z.ravel(), strict=True)]
-    return np.array([(place.x, 0.0, place.z) for place in places])
+    places = pose_of(piece).spread(np.column_stack([x.ravel(), z.ravel()]))
+    return np.insert(places, 1, 0.0, axis=1)
 
 
 def box(piece: PlacedPiece) -> Floats:

@@ -18,7 +18,8 @@ BESIDE_CASING = 0.15
 ALONG_WALL = 0.6  # m from the wall: so far reaches what stands beside a casing
 ROUND_A_CORNER = 0.9  # m that people need who come round the free end of a wall
 WIDEST, LEAST_WAY, LEAST_WALL, STEP = 4.5, 0.6, 1.0, 0.15  # m
-TURNED_BACK = 2.2  # m: a back as near as that to a way is in it
+IN_THE_WAY = 0.3  # m before a way; what is beyond it stands in the next room
+TURNED_BACK = 2.2  # m: a back as near as that to a way keeps people out
 TURN = {("z", 1): 0.0, ("z", -1): 180.0, ("x", 1): 90.0, ("x", -1): -90.0}
 
 
@@ -31,12 +32,14 @@ class Way:
     facing: Literal[-1, 1]
     span: tuple[float, float]
 
-    def has_at_its_back(self, middle: Pose, width: float) -> bool:
-        """Say whether what stands with its `middle` there, `width` m wide, turns its back to this way and is near."""
-        across, along = (middle.x, middle.z) if self.axis == "x" else (middle.z, middle.x)
-        turned = abs((middle.turn - TURN[self.axis, self.facing] + 180) % 360 - 180) < 45
-        inside = self.span[0] - width / 4 < along < self.span[1] + width / 4
-        return turned and inside and 0 < (across - self.offset) * self.facing < TURNED_BACK
+    def is_blocked_by(self, back: Pose, width: float) -> bool:
+        """Say whether what has the middle of its back there, `width` m wide, is in the way or turned away from it."""
+        across, along = (back.x, back.z) if self.axis == "x" else (back.z, back.x)
+        if not self.span[0] - width / 4 < along < self.span[1] + width / 4:
+            return False
+        off = (across - self.offset) * self.facing
+        turned = abs((back.turn - TURN[self.axis, self.facing] + 180) % 360 - 180) < 45
+        return off < IN_THE_WAY or (turned and off < TURNED_BACK)
 
 
 def ways_into(plan: FloorPlan) -> tuple[Way, ...]:
