@@ -21,7 +21,7 @@ TURNED_TO_VIEWER = 0.5  # what a piece on free floor gains that turns no side or
 SMALLER = 0.12  # what each step down in size costs
 UNDER_A_WINDOW = 0.4
 BEFORE_A_WALL, STRIP = 0.4, 1.8  # what it costs to leave an idle strip between one's back and a wall, up to m
-BACK_TO_A_WAY = 0.8  # what it costs to stand in a way or turn one's back to who comes in
+IN_A_WAY = 0.8  # what it costs to stand in a way or turn one's back to who comes in
 TRIED = 600
 MIDDLE_HEIGHT = 0.4  # m of what is looked at in a piece
 FARTHEST = 7.5  # m from the camera: beyond it furniture is too small to sell a room
@@ -41,12 +41,14 @@ class Place:
 
 def places_along_walls(setting: Setting, looks: Sequence[Look], least_facing: float) -> Iterator[Place]:
     """Yield every place along a wall for a piece in any of its sizes, largest first in `looks`."""
+    ways = ways_into(setting.plan)
     for size, look in enumerate(looks):
         for wall in setting.plan.walls:
             for gap, pose in poses_along(wall, look.size[0], partial(_stands_free, setting, look)):
                 view = view_of(setting, pose.at(0, min(look.size[2] / 2, HEAD_END)), least_facing)
                 if view is not None:
                     worth = worth_of_wall(wall, pose, look.size[0]) - 0.8 * max(0.0, gap - 0.1)
+                    worth -= IN_A_WAY * any(way.is_blocked_by(pose, look.size[0]) for way in ways)
                     yield Place(round(view + worth - SMALLER * size, 6), pose, look, size)
 
 
@@ -64,7 +66,7 @@ def places_on_floor(
                 if view is not None and _stands_free(setting, look, pose, around=0.15):
                     view += ON_FREE_FLOOR + TURNED_TO_VIEWER * max(0.0, facing_viewer(pose))
                     view -= BEFORE_A_WALL * _stands_before_a_wall(pose, setting.plan.walls)
-                    view -= BACK_TO_A_WAY * any(way.is_blocked_by(pose, look.size[0]) for way in ways)
+                    view -= IN_A_WAY * any(way.is_blocked_by(pose, look.size[0]) for way in ways)
                     yield Place(round(view - SMALLER * size, 6), pose, look, size)
 
 
