@@ -56,9 +56,9 @@ def _sheet(
 ) -> Material:
     ground, first, second = _tones(colour, accent)
     sheet = np.empty((2 * CELL, 2 * CELL, 3), np.float32)
+    grain = 1 + 0.012 * noise(CELL, CELL, seed, 0.5)[..., None]
     for cell in range(4):
         picture = paint(ground, first, second, cell, np.random.default_rng(seed * 4 + cell))
-        grain = 1 + 0.012 * noise(CELL, CELL, seed + cell, 0.5)[..., None]
         row, column = cell // 2 * CELL, cell % 2 * CELL
         sheet[row : row + CELL, column : column + CELL] = picture * grain
     return Material(np.clip(sheet, 0.004, 0.9)[::-1].copy(), metres=1.0)
@@ -182,8 +182,8 @@ def _washed(tone: Tones, strength: float, rng: np.random.Generator) -> Image:
 
 
 def _mottle(strength: float, rng: np.random.Generator) -> Image:
-    field = noise(CELL, CELL, int(rng.integers(1 << 30)), 1.3)
-    return (1 + strength * field)[..., None]
+    field = noise(CELL // 2, CELL // 2, int(rng.integers(1 << 30)), 1.3)  # too soft to need every pixel
+    return np.asarray(1 + strength * cv2.resize(field, (CELL, CELL)), np.float32)[..., None]
 
 
 def _laid(picture: Image, mask: Image, tone: Tones, rng: np.random.Generator, cover: float = 0.95) -> Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -79,6 +80,8 @@ def _with_above(setting: Setting, piece: PlacedPiece, wall: Wall, selection: Sel
     look = selection.look(slot)
     if look is None:
         return setting
+    # another picture of the same set where one hangs already
+    look = replace(look, seed=look.seed + 2 * sum(other.design == look.design.name for other in setting.pieces))
     for scale in (1.0, 0.8):
         smaller = sized(look, look.size[0] * scale, look.size[1] * scale)
         if (hung := hang_above(setting, str(slot), smaller, wall, piece, OVER_STORAGE)) is not None:

@@ -14,6 +14,7 @@ from listing_media_dagster.staging.layouts.setting import Setting, place, pose_o
 from listing_media_dagster.staging.layouts.variants import NoSpace, Variant, take
 
 WIDTHS = (1.6, 1.4, 1.2)
+RUG_ASIDE = (0.0, -0.3, 0.3, -0.6, 0.6)  # m to the desk's right, for desks in a corner
 CHAIR_TUCKED = 0.22  # m of the chair under the desk
 
 
@@ -70,7 +71,8 @@ def _rug(setting: Setting, selection: Selection, at: Place) -> Setting | None:
         return None
     for width, depth in ((2.6, 1.9), (2.2, 1.6), (1.8, 1.3)):
         look = sized(rug, width=width, depth=depth)
-        pose = pose_of(desk).at(0, 0.25 - at.look.size[2] / 2 + look.size[2] / 2)
-        if (laid := setting.lay(place("rug", look, pose))) is not None:
-            return laid
+        for aside in RUG_ASIDE:
+            pose = pose_of(desk).at(aside, 0.25 - at.look.size[2] / 2 + look.size[2] / 2)
+            if (laid := setting.lay(place("rug", look, pose))) is not None:
+                return laid
     return None

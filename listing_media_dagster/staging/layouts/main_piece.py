@@ -111,7 +111,8 @@ def view_of(setting: Setting, middle: Pose, least_facing: float) -> float | None
 
 def _off_middle(camera: PhotoCamera, middle: Pose) -> float:
     """Return how far from the picture's middle a place shows, 1 at its edges: `project` for one place."""
-    right, _, forward = camera.axes.tolist()
+    right: list[float] = camera.axes[0].tolist()
+    forward: list[float] = camera.axes[2].tolist()
     x, y, z = middle.x, MIDDLE_HEIGHT - camera.height, middle.z
     ahead = forward[0] * x + forward[1] * y + forward[2] * z
     if ahead <= 0:
