@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter as clock
 
 import cv2
@@ -20,17 +20,18 @@ from listing_media_dagster.path_tracer.solids import Part
 from listing_media_dagster.staging.arrangement import Arrangement
 from listing_media_dagster.staging.arrays import Mask, Planes, Rgb
 from listing_media_dagster.staging.camera_look import camera_look
-from listing_media_dagster.staging.detail import irradiance
+from listing_media_dagster.staging.contact import contact_maps, visible_in
+from listing_media_dagster.staging.detail import EDGE, Hits, first_hits, furniture_met, irradiance
 from listing_media_dagster.staging.foreground import SightLines, sight_lines
 from listing_media_dagster.staging.furniture.designs import Design
 from listing_media_dagster.staging.glare import window_level, without_glare
-from listing_media_dagster.staging.laying_in import STRIP, Layers, Pieces, View, lay_in, strips
+from listing_media_dagster.staging.laying_in import Layers, Pieces, View, lay_in
 from listing_media_dagster.staging.light import RoomLight, estimate_light
 from listing_media_dagster.staging.reduction import Reduced, reduced
 from listing_media_dagster.staging.reflection import floor_gloss, mirrored_change, reflected_share, with_mirror_floor
-from listing_media_dagster.staging.render import Stage, Traced, Window, load_stage, trace
+from listing_media_dagster.staging.render import Stage, Traced, Window, load_stage, trace, whole
 from listing_media_dagster.staging.room import PhotoCamera, RoomGeometry
-from listing_media_dagster.staging.scene import PLANES, StandIn, furniture, stand_in
+from listing_media_dagster.staging.scene import FLOOR, StandIn, furniture, stand_in
 from listing_media_dagster.staging.shadow import (
     carried_over,
     dimming,
@@ -45,7 +46,7 @@ from listing_media_dagster.staging.silhouette import silhouette
 from listing_media_dagster.staging.sunlight import sun_on_floor, sun_on_rugs
 
 MARGIN = 0.6  # m round the furniture in which its shadow may show
-PIXELS, EMPTY_PIXELS, MIRROR_PIXELS = 600_000, 40_000, 60_000  # traced at most; larger windows are traced reduced
+PIXELS, EMPTY_PIXELS, MIRROR_PIXELS = 420_000, 40_000, 60_000  # traced at most; larger windows are traced reduced
 PATHS = 1_400_000  # of all pixels together
 SAMPLES = (4, 6, 9, 12, 16)  # a pixel, of which the most that `PATHS` allows is taken
 GUIDE_SAMPLES, EMPTY_SAMPLES, MIRROR_SAMPLES, CUT_OUT_SAMPLES = 2, 9, 4, 9
@@ -104,24 +105,30 @@ def render_staging(
         empty = light.stage(room)
         full = Stage([*empty.parts, *parts], {**empty.materials, **materials}, empty.shining)
         scene = load_stage(full)
-        traced = scene.trace(view.at.camera, view.at.window, _samples(view.at.window), GUIDE_SAMPLES, seed + 200)
+        hits = first_hits(scene, geometry.camera, window, seed + 600)
+        radiance = scene.radiance(view.at.camera, view.at.window, _samples(view.at.window), seed + 200)
+        traced = replace(hits.shrunk(view.at, window), radiance=radiance)
         level = window_level(base, light.panes, geometry.camera)
         traced = without_glare(traced, view.at.camera, view.at.window, parts, materials, level)
         furnished, unfurnished = traced.denoised(), _unfurnished(view, empty, light.panes)
         mirror = _mirrored(view, gloss, full, empty, parts)
+        shown, depth = room.seen_by(geometry.camera, whole(geometry.camera))
+        contact = contact_maps(room, shown, parts, materials)
     with step("furniture"):
         covered, cut = _covered(view, parts, materials)
         sight = sight_lines(geometry)
-        covered = covered * (1 - _hidden(view, traced, sight))
+        covered = covered * (1 - _hidden(view, hits, parts, sight))
         sun = sun_on_floor(base, geometry, room)
         on_rugs = None if sun is None else sun_on_rugs(sun, parts, geometry.camera, window)
-        pieces = Pieces(scene, irradiance(traced, furnished, view.at, room), covered, cut, on_rugs)
+        lit = irradiance(traced, furnished, hits, view.at, window, room, contact.get(FLOOR))
+        pieces = Pieces(hits, lit, covered, cut, on_rugs)
     with step("shadow"):
-        layers = _layers(view, furnished, unfurnished, mirror, pieces.covered, light.panes, sight)
+        near = visible_in(contact, shown[window.rows_columns], geometry.camera, window)
+        layers = _layers(view, furnished, unfurnished, mirror, pieces.covered, near, light.panes, sight)
     with step("composite"):
         staged = lay_in(base, view, pieces, layers, light, camera_look(base, seed))
     with step("depth"):
-        depth = _depth(view, traced)
+        depth = _depth(view, traced, depth)
     return StagedPixels(*staged, depth, light, gloss, seconds)
 
 
@@ -163,6 +170,7 @@ def _layers(
     unfurnished: Image,
     mirror: Image,
     covered: Image,
+    near: Image,
     panes: Sequence[Part],
     sight: SightLines,
 ) -> Layers:
@@ -177,9 +185,9 @@ def _layers(
     behind = sight.hides(view.room.first_hit(at.camera, at.window.pixels())[1]).reshape(planes.shape)
     fading *= 1 - cv2.GaussianBlur(behind.astype(np.float32), (0, 0), 1.0)
     furnished = furnished / dimming(furnished, unfurnished, alpha)
-    shade = shadow(furnished, unfurnished, alpha, planes, beyond, fading)
+    left = shadow(furnished, unfurnished, alpha, planes, beyond, at.shrunk(near, view.window))
     mirror = faint_left_out(mirror, alpha, fading * softly((planes == 0) | beyond, beyond))
-    return Layers(furnished, unfurnished, shade, mirror)
+    return Layers(furnished, unfurnished, left, fading, mirror, near)
 
 
 def window_round(parts: Sequence[Part], camera: PhotoCamera, margin: float = MARGIN) -> Window:
@@ -201,12 +209,12 @@ def window_round(parts: Sequence[Part], camera: PhotoCamera, margin: float = MAR
 
 
 def _planes(room: StandIn, panes: Sequence[Part], camera: PhotoCamera, window: Window) -> Planes:
-    """Which of `scene.PLANES` each pixel (h, w) shows; each pane counts as one more."""
-    planes = room.first_hit(camera, window.pixels())[0].reshape(window.size[::-1])
+    """Which of `StandIn.planes` each pixel (h, w) shows; each pane counts as one more."""
+    planes, _ = room.seen_by(camera, window)
     for number, pane in enumerate(panes):
         outline = camera.project(pane.vertices.astype(float)) - (window.left, window.top)
         if np.isfinite(outline).all():
-            cv2.fillPoly(planes, [np.round(np.clip(outline, -1e4, 1e4)).astype(np.int32)], len(PLANES) + number)
+            cv2.fillPoly(planes, [np.round(np.clip(outline, -1e4, 1e4)).astype(np.int32)], len(room.planes) + number)
     return planes
 
 
@@ -241,23 +249,23 @@ def _covered(view: View, parts: Sequence[Part], looks: Mapping[str, Material]) -
     return covered, silhouette(cut, camera, window) > 0
 
 
-def _hidden(view: View, traced: Traced, sight: SightLines) -> Image:
-    """Return how much of the window's pixels (h, w) 0..1 shows what stands before the furniture there."""
-    at = view.at
-    rays = at.camera.rays(at.window.pixels())
-    points = at.camera.position + rays * traced.distance.reshape(-1, 1)
-    behind = sight.hides(points).reshape(traced.distance.shape).astype(np.float32)
-    return np.asarray(np.clip((at.enlarged(behind, view.window) - 0.5) * at.times + 0.5, 0, 1), np.float32)
+def _hidden(view: View, hits: Hits, parts: Sequence[Part], sight: SightLines) -> Image:
+    """Return how much of the window's pixels (h, w) 0..1 shows what stands before the furniture there.
+
+    Only furniture is asked: what hides the stand-in's walls must not eat at the outlines of what stands before them.
+    """
+    hidden = np.zeros(view.window.size[::-1], np.float32)
+    if not any(sight.hides(piece.vertices.astype(float)).any() for piece in parts):
+        return hidden
+    met = furniture_met(hits.position, hits.normal, view.room)
+    hidden[met] = sight.hides(hits.position[met].astype(float))
+    around = carried_over(hidden[..., None], met.astype(np.float32), (1.0, 3.0))[..., 0]
+    return np.asarray(np.clip(1.04 * cv2.GaussianBlur(around, (0, 0), EDGE) - 0.02, 0, 1), np.float32)
 
 
-def _depth(view: View, traced: Traced) -> Image:
-    """Return the distance along the view axis (H, W) m of the stand-in with its furniture."""
-    camera, window, at = view.geometry.camera, view.window, view.at
-    width, height = camera.size
-    depth = np.empty((height, width), np.float32)
-    for block, _ in strips(Window(0, 0, width, height), STRIP, 0):  # rays in double precision are many
-        _, hits = view.room.first_hit(camera, block.pixels())
-        depth[block.rows_columns] = ((hits - camera.position) @ camera.axes[2]).reshape(block.size[::-1])
+def _depth(view: View, traced: Traced, depth: Image) -> Image:
+    """Return the stand-in's `depth` (H, W) m along the view axis with that of its furniture."""
+    window, at = view.window, view.at
     ahead = (at.camera.rays(at.window.pixels()) @ at.camera.axes[2]).reshape(traced.distance.shape)
     nearest = at.enlarged(np.asarray(traced.distance * ahead, np.float32), window)
     depth[window.rows_columns] = np.minimum(depth[window.rows_columns], nearest)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from listing_media_dagster.path_tracer.denoise import Surfaces, single_surface
 from listing_media_dagster.path_tracer.materials import Image
 from listing_media_dagster.staging.arrays import Floats, Mask
+from listing_media_dagster.staging.contact import FLAT, ContactMap
 from listing_media_dagster.staging.reduction import Reduced
 from listing_media_dagster.staging.render import LoadedStage, Traced, Window
 from listing_media_dagster.staging.room import PhotoCamera
@@ -24,17 +24,22 @@ EPSILON = 0.05  # keeps radiance / reflectance finite on black things and leaves
 SAME_PLANE = 0.012  # m off a surface at which light is no longer taken from there
 MIXED = 0.01  # trust in the light of a pixel that shows several surfaces
 BLACK = 0.02  # reflectance: panes reflect nothing
-PATTERN = 0.1  # of reflectance between neighbours
+ROWS = 256  # of the photo whose rays are followed at a time
 TURNED, STEPPED = 0.35, 0.02  # between neighbours' normals and nearness: an edge
 EDGE = 0.7  # px by which edges are smoothed
+FACING_UP = 0.7  # cosine; piles are rough
+DENOISED = 0.7  # px by which denoising blurs shadows
 OFF_PANES, OFF_FLOOR = 0.007, 0.001  # m before the stand-in's walls, and over its floor, from which on it is furniture
+
+Parts = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
 class Irradiance:
     """Light over reflectance (h, w, 3) of a reduced window, and the unit normal and position m of what it falls on.
 
-    `trust` (h, w) is little where a pixel shows more than one surface, and so the light of neither.
+    `trust` (h, w) is little where a pixel shows more than one surface, and so the light of neither. What furniture
+    `near` takes of the light on the floor is divided out of it where rugs lie, and put back at full size.
     """
 
     at: Reduced
@@ -42,17 +47,26 @@ class Irradiance:
     normal: Image
     position: Image
     trust: Image
+    near: ContactMap | None
 
     def on(self, position: Image, normal: Image, points: Floats) -> Image:
         """Return the light (N, 3) on what the photo's `points` (N, 2) px show."""
         small = (points / self.at.times - (self.at.window.left, self.at.window.top) - 0.5).astype(np.float32)
-        light, weights = self._gathered(small, position, normal, range(2))
-        poor = np.flatnonzero(weights < 0.1)  # an edge so near that all four pixels around are on other surfaces
-        light[poor] = self._gathered(small[poor], position[poor], normal[poor], range(-1, 3))[0]
-        return light
+        light, weights = self._gathered(small, position, normal, range(2), 1)
+        for steps, looser in ((range(-1, 3), 1), (range(-2, 4), 4)):
+            poor = np.flatnonzero(weights < 0.1)  # an edge so near that all pixels around are on other surfaces
+            farther, found = self._gathered(small[poor], position[poor], normal[poor], steps, looser)
+            better = poor[found >= 0.1]
+            light[better], weights[better] = farther[found >= 0.1], 1.0
+        return light * _left_near(self.near, position, normal)[:, None]
 
-    def _gathered(self, small: Image, position: Image, normal: Image, steps: range) -> tuple[Image, Image]:
-        """Return the light (N, 3) of the pixels around points (N, 2) of the small window, and their weight (N,)."""
+    def _gathered(
+        self, small: Image, position: Image, normal: Image, steps: range, looser: float
+    ) -> tuple[Image, Image]:
+        """Return the light (N, 3) of the pixels around points (N, 2) of the small window, and their weight (N,).
+
+        What lies and faces alike counts; `looser` lets it differ more.
+        """
         first = np.floor(small).astype(np.int32)
         height, width = self.light.shape[:2]
         light, positions, normals = (each.reshape(-1, 3) for each in (self.light, self.position, self.normal))
@@ -64,65 +78,103 @@ class Irradiance:
             away = np.abs(small - first - np.array((dx, dy), np.float32))
             offset = np.abs(((positions[index] - position) * normal).sum(axis=1))
             facing = np.clip((normals[index] * normal).sum(axis=1), 0, 1)
-            same = facing**8 * np.exp(-offset / SAME_PLANE) * self.trust.ravel()[index]
+            same = facing ** (8 / looser) * np.exp(-offset / (SAME_PLANE * looser)) * self.trust.ravel()[index]
             weight = (1 - away / reach).clip(1e-3).prod(axis=1) * (same + 1e-4)
             total += weight[:, None] * light[index]
             weights += weight
         return np.asarray(total / np.maximum(weights, 1e-9)[:, None], np.float32), weights
 
 
-def irradiance(traced: Traced, clean: Image, at: Reduced, room: StandIn) -> Irradiance:
-    """Divide the denoised radiance `clean` by what it fell on.
+@dataclass(frozen=True)
+class Hits:
+    """What a ray through each pixel of the photo's window met first: albedo, unit normal and position m (h, w, 3).
+
+    `edges` (h, w) are pixels beside which another surface is met.
+    """
+
+    albedo: Image
+    normal: Image
+    position: Image
+    edges: Mask
+
+    def shrunk(self, at: Reduced, window: Window) -> Traced:
+        """Return their averages in the reduced window, with no radiance yet."""
+        albedo, normal, position = (at.shrunk(each, window) for each in (self.albedo, self.normal, self.position))
+        distance = np.linalg.norm(position - at.camera.position.astype(np.float32), axis=-1)
+        return Traced(np.zeros_like(albedo), albedo, normal, distance)
+
+
+def first_hits(stage: LoadedStage, camera: PhotoCamera, window: Window, seed: int) -> Hits:
+    """Follow a ray through each pixel of the photo's window, a strip of rows at a time."""
+    hits = np.empty((*window.size[::-1], 9), np.float32)
+    for top in range(0, window.size[1], ROWS):
+        rows = min(ROWS, window.size[1] - top)
+        strip = window.part(0, top, window.size[0], rows)
+        hits[top : top + rows] = stage.first_hits(camera, strip, 1, seed + top)
+    length = np.linalg.norm(hits[..., 3:6], axis=-1, keepdims=True)
+    hits[..., 3:6] /= np.maximum(length, 1e-6)
+    return Hits(hits[..., :3], hits[..., 3:6], hits[..., 6:], _edges(hits, camera))
+
+
+def irradiance(
+    traced: Traced, clean: Image, hits: Hits, view: Reduced, window: Window, room: StandIn, near: ContactMap | None
+) -> Irradiance:
+    """Divide the denoised radiance `clean` of the reduced view of `window` by what it fell on.
 
     Pixels beside shining panes, which would leak into the furniture before them, get the light of the furniture beside.
     """
-    rays = at.camera.rays(at.window.pixels()).astype(np.float32).reshape(clean.shape)
-    position = at.camera.position.astype(np.float32) + rays * traced.distance[..., None]
     normal = traced.normal / np.maximum(np.linalg.norm(traced.normal, axis=-1, keepdims=True), 1e-6)
-    pure = single_surface(Surfaces(traced.albedo, normal, position, {}, np.ones_like(traced.distance)))
+    position = view.shrunk(hits.position, window)
+    pure = (view.shrunk(hits.edges.astype(np.float32), window) == 0).astype(np.float32)
     square = np.ones((3, 3), np.uint8)
-    furniture = _furniture(position, normal, room)
+    furniture = furniture_met(position, normal, room)
     panes = ~furniture & (traced.albedo.max(axis=-1) < BLACK)
     own = (furniture & (cv2.dilate(panes.astype(np.uint8), square) == 0)).astype(np.float32)
-    known = own * pure
-    # few rays tell the reflectance of a pixel badly where it changes, those of the pixels around it tell it better
-    reflects = traced.albedo + EPSILON
-    patterned = cv2.morphologyEx(np.ascontiguousarray(reflects.mean(axis=-1)), cv2.MORPH_GRADIENT, square) > PATTERN
-    around = cv2.GaussianBlur(clean * known[..., None], (0, 0), 1.0) / np.maximum(
-        cv2.GaussianBlur(reflects * known[..., None], (0, 0), 1.0), 1e-6
+    light = (clean / (traced.albedo + EPSILON)).astype(np.float32)
+    left = _left_near(near, position.reshape(-1, 3), normal.reshape(-1, 3)).reshape(own.shape)
+    on_floor = (_lies_on_floor(position, normal)).astype(np.float32)
+    softly = cv2.GaussianBlur(left * on_floor, (0, 0), DENOISED) / np.maximum(
+        cv2.GaussianBlur(on_floor, (0, 0), DENOISED), 1e-3
     )
-    light = np.where((patterned & (known > 0))[..., None], around, clean / reflects).astype(np.float32)
+    light /= np.where(on_floor > 0, softly, 1)[..., None]
     light = carried_over(light, own, (1.0, 3.0, 8.0))
-    return Irradiance(at, light, normal, position, np.maximum(pure, MIXED))
+    return Irradiance(view, light, normal, position, np.maximum(pure, MIXED), near)
 
 
-def _furniture(position: Image, normal: Image, room: StandIn) -> Mask:
+def _lies_on_floor(position: Image, normal: Image) -> Mask:
+    """Where (…) surfaces are rugs or as low."""
+    return np.asarray((position[..., 1] < FLAT) & (normal[..., 1] > FACING_UP))
+
+
+def _left_near(near: ContactMap | None, position: Image, normal: Image) -> Image:
+    """Return the share (N,) of light that furniture right beside leaves what lies on the floor."""
+    left = np.ones(len(position), np.float32)
+    lies = np.flatnonzero(_lies_on_floor(position, normal))
+    if near is not None and len(lies):
+        left[lies] = near.at(position[lies])
+    return left
+
+
+def furniture_met(position: Image, normal: Image, room: StandIn) -> Mask:
     """Where rays met something (…, 3) m that is neither the stand-in nor one of its panes."""
-    x, y, z = (position[..., n] for n in range(3))
-    to_walls = np.minimum(np.minimum(x - room.x[0], room.x[1] - x), np.minimum(z - room.z[0], room.z[1] - z))
-    off = (to_walls > OFF_PANES) & (np.minimum(y, room.height - y) > OFF_FLOOR)
+    y = position[..., 1]
+    off = (room.off_walls(position) > OFF_PANES) & (np.minimum(y, room.height - y) > OFF_FLOOR)
     return np.asarray(off & (normal != 0).any(axis=-1))
 
 
 def furniture_in_detail(
-    light: Irradiance, stage: LoadedStage, room: StandIn, camera: PhotoCamera, window: Window, passes: int, seed: int
+    light: Irradiance, hits: Hits, room: StandIn, window: Window, part: Parts
 ) -> tuple[Image, Mask]:
-    """Return the radiance (h, w, 3) of the furniture in the photo's `window`, and where (h, w) a ray met it.
+    """Return the radiance (h, w, 3) of the furniture in a part of the photo's window, and where (h, w) a ray met it.
 
-    Each of `passes` rays a pixel is lit by itself, so that no colours mix across edges.
+    `window` is that part of the photo, `part` its rows and columns in the hits. Each ray is lit by itself, so that no
+    colours mix across edges.
     """
-    pixels, size = window.pixels(), window.size[::-1]
-    radiance, met = np.zeros((len(pixels), 3), np.float32), np.zeros(len(pixels), np.float32)
-    edges = np.zeros(size, np.bool_)
-    for number in range(passes):
-        hits = stage.first_hits(camera, window, 1, seed + number)
-        edges |= _edges(hits, camera)
-        albedo, normal, position = np.split(hits.reshape(-1, 9), 3, axis=1)
-        index = np.flatnonzero(_furniture(position, normal, room))
-        on_them = light.on(position[index], normal[index], pixels[index])
-        radiance[index] += on_them * (albedo[index] + EPSILON)
-        met[index] += 1
-    return _smoothed(radiance.reshape(*size, 3), met.reshape(size), edges), met.reshape(size) > 0
+    albedo, normal, position = (each[part] for each in (hits.albedo, hits.normal, hits.position))
+    met = furniture_met(position, normal, room)
+    radiance = np.zeros(albedo.shape, np.float32)
+    radiance[met] = light.on(position[met], normal[met], window.pixels()[met.ravel()]) * (albedo[met] + EPSILON)
+    return _smoothed(radiance, met.astype(np.float32), hits.edges[part]), met
 
 
 def _edges(hits: Image, camera: PhotoCamera) -> Mask:
@@ -136,6 +188,6 @@ def _edges(hits: Image, camera: PhotoCamera) -> Mask:
 
 
 def _smoothed(radiance: Image, met: Image, edges: Mask) -> Image:
-    """Divide sums (h, w, 3) by the rays (h, w) that met furniture; along edges few rays make steps: mix."""
+    """Mix radiance (h, w, 3) of rays that met furniture (h, w) along edges, where one ray a pixel makes steps."""
     mixed = cv2.GaussianBlur(radiance, (0, 0), EDGE) / np.maximum(cv2.GaussianBlur(met, (0, 0), EDGE), 1e-3)[..., None]
-    return np.asarray(np.where(edges[..., None], mixed, radiance / np.maximum(met, 1)[..., None]), np.float32)
+    return np.asarray(np.where(edges[..., None], mixed, radiance), np.float32)

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from listing_media_dagster.path_tracer.materials import Image
 from listing_media_dagster.staging.arrays import Mask, Rgb
 from listing_media_dagster.staging.camera_look import CameraLook
-from listing_media_dagster.staging.detail import Irradiance, furniture_in_detail
+from listing_media_dagster.staging.detail import Hits, Irradiance, furniture_in_detail
 from listing_media_dagster.staging.light import RoomLight, linear_light
 from listing_media_dagster.staging.reduction import Reduced
-from listing_media_dagster.staging.render import LoadedStage, Window
+from listing_media_dagster.staging.render import Window
 from listing_media_dagster.staging.room import RoomGeometry
 from listing_media_dagster.staging.scene import StandIn
-from listing_media_dagster.staging.shadow import carried_over, panes_seen
+from listing_media_dagster.staging.shadow import carried_over, panes_seen, taken
 
 STRIP, OVERLAP = 1_000_000, 20  # pixels that are laid in at a time; rows that strips share, for blurs to reach
-BAND, BESIDE = 96, 8  # rows of furniture that are traced at full size at a time; pixels round them that are, too
-DETAIL_SAMPLES = {2: 2}  # rays a pixel of furniture where the window is reduced so much; else one
 DIMMEST = 0.35  # share of the floor's light that is left where furniture hides a window from its mirror
 NOTHING = 1e-4  # of the light: too little to change a level of the photo
 
@@ -39,12 +36,13 @@ class View:
 
 @dataclass(frozen=True)
 class Pieces:
-    """The furniture: its scene and light, how much of each pixel of the window it covers, and where it is cut out.
+    """The furniture: what each pixel of the window shows of it, in what light, how much it covers, and where it is
+    cut out.
 
     `sun` (h, w) is how many times brighter patches of sun make it there, None if there are none.
     """
 
-    scene: LoadedStage
+    hits: Hits
     light: Irradiance
     covered: Image
     cut: Mask
@@ -53,13 +51,18 @@ class Pieces:
 
 @dataclass(frozen=True)
 class Layers:
-    """The reduced window: radiance (h, w, 3) with and without furniture, the share of light that it takes (h, w), and
-    what it changes in the floor's mirror (h, w, 3)."""
+    """The reduced window: radiance (h, w, 3) with and without furniture, how much of the light it leaves from afar
+    (h, w) and how far that may show (h, w), and what it changes in the floor's mirror (h, w, 3).
+
+    `near` is of the window's full size: the share of light (h, w) that furniture right beside leaves the room.
+    """
 
     furnished: Image
     unfurnished: Image
-    shade: Image
+    left: Image
+    fading: Image
     mirror: Image
+    near: Image
 
 
 def lay_in(
@@ -71,7 +74,8 @@ def lay_in(
     """
     rgb, edited, alpha = base.copy(), np.zeros(base.shape[:2], np.bool_), np.zeros(base.shape[:2], np.float32)
     for wide, own in strips(view.window, STRIP, OVERLAP):
-        shade = view.at.enlarged(layers.shade, wide)
+        near = layers.near[wide.top - view.window.top : wide.bottom - view.window.top]
+        shade = taken(view.at.enlarged(layers.left, wide), near, view.at.enlarged(layers.fading, wide))
         shade[(shade < NOTHING) | panes_seen(view.geometry.walls, wide)] = 0
         mirror = view.at.enlarged(layers.mirror, wide)
         mirror[np.abs(mirror).max(axis=-1) < NOTHING] = 0
@@ -98,36 +102,11 @@ def _furniture(view: View, pieces: Pieces, layers: Layers, shade: Image, strip: 
     # what partly covered pixels show of the room is taken out of them, and the less they show the less they count
     own = np.maximum((shown - (1 - share[..., None]) * room) / np.maximum(share[..., None], 0.3), 0)
     sure = np.clip(2 * share - 1, 0, 1) ** 2
-    for inner, tile in _tiles(share > 0, strip) if view.at.times > 1 else ():
-        detail, met = furniture_in_detail(
-            pieces.light,
-            pieces.scene,
-            view.room,
-            view.geometry.camera,
-            tile,
-            DETAIL_SAMPLES.get(view.at.times, 1),
-            view.seed + 600 + tile.top + 7 * tile.left,
-        )
-        sharp = ~cut[inner]  # rays meet flat parts where they are cut out, too
-        own[inner][sharp] = detail[sharp]
-        sure[inner][sharp] = (met > 0)[sharp]
+    detail, met = furniture_in_detail(pieces.light, pieces.hits, view.room, strip, part)
+    sharp = ~cut  # rays meet flat parts where they are cut out, too
+    own[sharp], sure[sharp] = detail[sharp], met[sharp]
     own = carried_over(own.astype(np.float32), sure.astype(np.float32), (0.8, 2.0, 6.0))
     return own if pieces.sun is None else own * pieces.sun[part][..., None], share
-
-
-def _tiles(wanted: Mask, strip: Window) -> Iterator[tuple[tuple[slice, slice], Window]]:
-    """Yield the parts of a strip in which anything is `wanted` (h, w), by its rows and columns and as windows.
-
-    In each band of rows these are the runs of columns, a bit wider than needed so that edges are seen from both sides.
-    """
-    height = len(wanted)
-    for top in range(0, height, BAND):
-        rows = slice(max(0, top - BESIDE), min(height, top + BAND + BESIDE))
-        columns = np.asarray(wanted[rows].any(axis=0), np.uint8)[None]
-        near = np.asarray(cv2.dilate(columns, np.ones((1, 2 * BESIDE + 1), np.uint8)))[0]
-        ends = np.flatnonzero(np.diff(np.r_[0, near, 0].astype(np.int8)))
-        for first, last in zip(ends[::2].tolist(), ends[1::2].tolist(), strict=True):
-            yield (rows, slice(first, last)), strip.part(first, rows.start, last - first, rows.stop - rows.start)
 
 
 def strips(window: Window, pixels: int, overlap: int) -> Iterator[tuple[Window, Window]]:

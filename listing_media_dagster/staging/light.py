@@ -54,8 +54,8 @@ class RoomLight:
 
     def stage(self, room: StandIn) -> Stage:
         """Return the empty, lit stand-in."""
-        planes = [room.plane(name) for name in PLANES]
-        materials = {name: Material(self.reflectance[name]) for name in PLANES}
+        planes = [room.plane(name) for name in room.planes]
+        materials = {name: Material(self.reflectance[name]) for name in room.planes}
         return Stage([*planes, *self.panes], materials, self.shining)
 
     def brighter(self, times: float) -> RoomLight:
@@ -81,28 +81,27 @@ def estimate_light(base: Rgb, geometry: RoomGeometry, room: StandIn, seed: int) 
     small = _thumbnail(base)
     camera = geometry.camera.scaled((small.shape[1], small.shape[0]))
     floor = cv2.resize(geometry.floor.astype(np.float32), camera.size, interpolation=cv2.INTER_AREA) > 0.9
-    planes, _ = room.first_hit(camera, whole(camera).pixels())
-    shown = planes.reshape(floor.shape)
+    shown, _ = room.seen_by(camera, whole(camera))
     usable = _usable(small, shown, floor, geometry)
-    panes = _panes(room)
+    panes = room.panes()
     unseen = [side for side in SIDES if (shown == PLANES.index(side)).mean() < IN_VIEW]
     sources = [*(pane.material for pane in panes), "ceiling", *unseen]
     usual = np.array([_usual(source) for source in sources])
+    grey = {name: (TYPICAL.get(name, WALL),) * 3 for name in room.planes}
     rendered = []
     for number, source in enumerate(sources):
-        alone = RoomLight(panes, {source: (float(usual[number]),) * 3}, _grey_planes(), (0.0, 0.0, 0.0), {})
+        alone = RoomLight(panes, {source: (float(usual[number]),) * 3}, grey, (0.0, 0.0, 0.0), {})
         rendered.append(_rendered(alone, room, camera, seed + number))
-    mix, gain = _explain(small, np.stack(rendered), shown, usable)
+    mix, by_kind = _explain(small, np.stack(rendered), shown, usable)
+    gain = {name: float(by_kind[min(n, _WALLS)]) for n, name in enumerate(room.planes)}
     colours = {
         name: np.median(small[usable & (shown == n)], axis=0)
-        for n, name in enumerate(PLANES)
+        for n, name in enumerate(room.planes)
         if (usable & (shown == n)).mean() > 0.01
     }
     tint, scale = _white(colours, gain)
     radiance = {s: _colour(tint * level) for s, level in zip(sources, mix * usual * scale, strict=True)}
-    reflectance = {
-        name: _reflectance(name, colours.get(name), float(gain[n]), tint, scale) for n, name in enumerate(PLANES)
-    }
+    reflectance = {name: _reflectance(name, colours.get(name), gain[name], tint, scale) for name in room.planes}
     dark = np.percentile(small.reshape(-1, 3), 0.2, axis=0).clip(0, 0.02)
     found = dict(zip(sources, map(float, mix), strict=True))
     light = RoomLight(panes, radiance, reflectance, _colour(dark), found)
@@ -117,20 +116,8 @@ def _rendered(light: RoomLight, room: StandIn, camera: PhotoCamera, seed: int) -
     return np.asarray(traced.denoised().mean(axis=-1))
 
 
-def _panes(room: StandIn) -> tuple[Part, ...]:
-    return tuple(
-        room.pane(side, opening, f"{side} window {number}")
-        for side, openings in room.seen.items()
-        for number, opening in enumerate(o for o in openings if o.kind == "window")
-    )
-
-
 def _usual(source: str) -> float:
     return WINDOW if "window" in source else GLOW
-
-
-def _grey_planes() -> dict[str, Colour]:
-    return {name: (TYPICAL.get(name, WALL),) * 3 for name in PLANES}
 
 
 def _colour(levels: Floats) -> Colour:
@@ -161,7 +148,7 @@ def _usable(small: Image, shown: Planes, floor: Mask, geometry: RoomGeometry) ->
 
 
 def _explain(small: Image, rendered: Image, shown: Planes, usable: Mask) -> tuple[Floats, Floats]:
-    """Return each group's strength (relative to usual) and each plane's gain on its usual reflectance, in luminance.
+    """Return each group's strength (relative to usual) and each kind of plane's gain on its usual reflectance.
 
     Alternates between the two, weighing down what fits badly, such as what hangs on walls. All walls count as painted
     alike: a gain of its own for each would explain away which of them the windows light.
@@ -182,7 +169,7 @@ def _explain(small: Image, rendered: Image, shown: Planes, usable: Mask) -> tupl
         level = target.mean() / explained.sum(axis=0).mean()  # of the usual mix, brought to the photo's exposure
         design = np.vstack([(explained * weight).T, np.eye(len(mix)) * pull / level])
         mix = _least_squares(design, np.concatenate([target * weight, np.full(len(mix), pull)]), anchor * mix)
-    return mix, np.array([gain[min(n, _WALLS)] for n in range(len(PLANES))])
+    return mix, gain
 
 
 def _least_squares(design: Floats, wanted: Floats, start: Floats) -> Floats:
@@ -195,12 +182,12 @@ def _least_squares(design: Floats, wanted: Floats, start: Floats) -> Floats:
     return found
 
 
-def _white(colours: Mapping[str, Floats], gain: Floats) -> tuple[Floats, float]:
+def _white(colours: Mapping[str, Floats], gain: Mapping[str, float]) -> tuple[Floats, float]:
     """Return the light's tint (3,) of mean 1 and what to scale it by so that the lightest plane is white paint.
 
     Shading alone can't tell how light and reflectance share in what a plane shows.
     """
-    reflects = {name: TYPICAL.get(name, WALL) * gain[PLANES.index(name)] for name in colours if name != "floor"}
+    reflects = {name: TYPICAL.get(name, WALL) * gain[name] for name in colours if name != "floor"}
     if not reflects:
         return np.ones(3), 1.0
     lightest = max(reflects, key=lambda name: reflects[name])

@@ -13,10 +13,12 @@ import numpy as np
 from listing_media_dagster.path_tracer.denoise_learned import denoised
 from listing_media_dagster.path_tracer.materials import Colour, Image, Material
 from listing_media_dagster.path_tracer.mitsuba_scene import load_mitsuba, shapes, without_gaps
-from listing_media_dagster.path_tracer.solids import Part
+from listing_media_dagster.path_tracer.solids import Part, merged
+from listing_media_dagster.path_tracer.texture_filter import Pyramid, pyramid
 from listing_media_dagster.staging.arrays import Floats
 from listing_media_dagster.staging.room import PhotoCamera
 
+SHAPE = "normal:sh_normal,position:position"
 DEPTH = 4  # edges of a path: light that has bounced twice off the room
 
 
@@ -78,36 +80,86 @@ class Traced:
 
 @dataclass(frozen=True)
 class LoadedStage:
-    """A stage that the path tracer has built its search trees for, to be looked at from any camera."""
+    """A stage that the path tracer has built its search trees for, to be looked at from any camera.
+
+    `textures` are those of the scene's shapes by their number, 1 for the first, as far as they have one.
+    """
 
     scene: Any
+    textures: Mapping[int, Pyramid]
 
     def trace(self, camera: PhotoCamera, window: Window, spp: int, guide_spp: int, seed: int) -> Traced:
         """Trace `spp` paths through every pixel of `window`, and `guide_spp` rays for what they hit first.
 
         The two are apart because mitsuba's first-hit channels cost as much as a path.
         """
-        radiance = self._render({"type": "path", "max_depth": DEPTH, "rr_depth": DEPTH}, camera, window, spp, seed)
+        radiance = self.radiance(camera, window, spp, seed)
         hits = self.first_hits(camera, window, guide_spp, seed)
         distance = np.linalg.norm(hits[..., 6:] - camera.position.astype(np.float32), axis=-1)
-        return Traced(without_gaps(radiance[..., :3]), hits[..., :3], hits[..., 3:6], distance)
+        return Traced(radiance, hits[..., :3], hits[..., 3:6], distance)
+
+    def radiance(self, camera: PhotoCamera, window: Window, spp: int, seed: int) -> Image:
+        """Return the light (h, w, 3) that `spp` paths a pixel find."""
+        paths = {"type": "path", "max_depth": DEPTH, "rr_depth": DEPTH}
+        return without_gaps(self._render(paths, camera, window, spp, seed)[..., :3])
 
     def first_hits(self, camera: PhotoCamera, window: Window, spp: int, seed: int) -> Image:
-        """Return albedo, normal and position m (h, w, 9) of what `spp` rays a pixel hit first, averaged; 0 for none."""
-        aovs = "albedo:albedo,normal:sh_normal,position:position"
-        hits = self._render({"type": "aov", "aovs": aovs}, camera, window, spp, seed)
-        return np.nan_to_num(hits[..., -9:])
+        """Return albedo, normal and position m (h, w, 9) of what `spp` rays a pixel hit first, averaged; 0 for none.
+
+        Each ray's albedo is that of the pixel's whole footprint on the surface. A single ray goes through its middle.
+        """
+        aovs = f"albedo:albedo,{SHAPE},uv:uv,along_x:duv_dx,along_y:duv_dy,shape:shape_index"
+        total = np.zeros((*window.size[::-1], 9), np.float32)
+        for number in range(spp):
+            hits = self._render({"type": "aov", "aovs": aovs}, camera, window, 1, seed + 1000 * number, spp > 1)
+            hits = np.nan_to_num(hits[..., -16:]).reshape(-1, 16)
+            shape = hits[:, 15].astype(int)
+            for which, texture in self.textures.items():
+                there = np.flatnonzero(shape == which)
+                if len(there):
+                    hits[there, :3] = texture.averaged(*np.split(hits[there, 9:15], 3, axis=1))
+            total += hits[:, :9].reshape(total.shape)
+        return np.asarray(total / spp, np.float32)
+
+    def straight_hits(
+        self, origin: Floats, way: Floats, up: Floats, metres: float, size: tuple[int, int], seed: int = 0
+    ) -> Image:
+        """Return normal and position m (h, w, 6) of what parallel rays along `way` hit first, one a pixel; 0 for none.
+
+        The picture is `metres` wide, of `size` (width, height) px, with `origin` (3,) m in its middle.
+        """
+        mi = load_mitsuba()
+        pose = mi.ScalarTransform4f().look_at(list(origin), list(origin + way), list(up))
+        film = {"type": "hdrfilm", "width": size[0], "height": size[1], "rfilter": {"type": "box"}}
+        sensor = {
+            "type": "orthographic",
+            "near_clip": 1e-5,
+            "far_clip": 100.0,
+            "to_world": pose @ mi.ScalarTransform4f().scale([metres / 2, metres / 2, 1]),
+            "film": {**film, "pixel_format": "rgba"},
+            "sampler": {"type": "multijitter"},
+        }
+        return np.nan_to_num(self._drawn(mi.load_dict(sensor), {"type": "aov", "aovs": SHAPE}, 1, seed)[..., -6:])
 
     def coverage(self, camera: PhotoCamera, window: Window, spp: int, seed: int) -> Image:
         """Return how much of each pixel (h, w) 0..1 something covers that isn't cut out."""
         return self._render({"type": "path", "max_depth": 2}, camera, window, spp, seed)[..., 3].clip(0, 1)
 
-    def _render(self, integrator: dict[str, Any], camera: PhotoCamera, window: Window, spp: int, seed: int) -> Image:
+    def _render(
+        self,
+        integrator: dict[str, Any],
+        camera: PhotoCamera,
+        window: Window,
+        spp: int,
+        seed: int,
+        spread: bool = True,
+    ) -> Image:
+        return self._drawn(load_mitsuba().load_dict(_sensor(camera, window, spread)), integrator, spp, seed)
+
+    def _drawn(self, sensor: Any, integrator: dict[str, Any], spp: int, seed: int) -> Image:
         mi = load_mitsuba()
-        sensor = mi.load_dict(_sensor(camera, window))
-        return np.array(
-            mi.render(self.scene, sensor=sensor, integrator=mi.load_dict(integrator), spp=spp, seed=seed), np.float32
-        )
+        drawn = mi.render(self.scene, sensor=sensor, integrator=mi.load_dict(integrator), spp=spp, seed=seed)
+        return np.array(drawn, np.float32)
 
 
 def load_stage(stage: Stage) -> LoadedStage:
@@ -115,7 +167,13 @@ def load_stage(stage: Stage) -> LoadedStage:
     with tempfile.TemporaryDirectory(prefix="staging-") as folder:
         described = shapes(stage.parts, stage.materials, stage.shining, Path(folder))
         # when mitsuba merges meshes it orders them, and with them lights and noise, differently each time
-        return LoadedStage(mi.load_dict({"type": "scene", **described}, optimize=False))
+        scene = mi.load_dict({"type": "scene", **described}, optimize=False)
+    textured = {
+        number: pyramid(looks.colour, looks.metres)
+        for number, name in enumerate(merged(stage.parts), 1)
+        if (looks := stage.materials.get(name)) is not None and not isinstance(looks.colour, tuple)
+    }
+    return LoadedStage(scene, textured)
 
 
 def trace(stage: Stage, camera: PhotoCamera, window: Window, spp: int, guide_spp: int, seed: int) -> Traced:
@@ -123,7 +181,8 @@ def trace(stage: Stage, camera: PhotoCamera, window: Window, spp: int, guide_spp
     return load_stage(stage).trace(camera, window, spp, guide_spp, seed)
 
 
-def _sensor(camera: PhotoCamera, window: Window) -> dict[str, Any]:
+def _sensor(camera: PhotoCamera, window: Window, spread: bool) -> dict[str, Any]:
+    """Describe the camera to mitsuba; rays are `spread` over their pixels or go through the middle."""
     mi = load_mitsuba()
     width, height = camera.size
     _, up, forward = camera.axes
@@ -147,5 +206,5 @@ def _sensor(camera: PhotoCamera, window: Window) -> dict[str, Any]:
             "rfilter": {"type": "box"},  # no pixel reaches into another block's, so threads can't change a sum
             "pixel_format": "rgba",
         },
-        "sampler": {"type": "multijitter"},
+        "sampler": {"type": "multijitter"} if spread else {"type": "stratified", "jitter": False},
     }

@@ -13,27 +13,36 @@ from listing_media_dagster.staging.render import Window
 from listing_media_dagster.staging.room import Wall
 
 FAINT, PLAIN = 0.008, 0.03  # darkening that is dropped, and that is kept whole
+MOST_LIGHT = 1.4  # of what `near` leaves: furniture also throws light back
 
 
-def shadow(furnished: Image, unfurnished: Image, alpha: Image, planes: Planes, beyond: Mask, fading: Image) -> Image:
-    """Return the share (h, w) 0..1 of the light on the room behind it that the furniture takes.
+def shadow(furnished: Image, unfurnished: Image, alpha: Image, planes: Planes, beyond: Mask, near: Image) -> Image:
+    """Return how much (h, w) of the light on the room behind it furniture leaves, what is `near` (h, w) left out.
 
-    It has no colour: processing has evened out the photo's own coloured bounce, and a wall keeps its hue in the shade.
-    Under furniture, where planes meet, and where the photo shows floor `beyond` the stand-in's walls (a doorway) it is
-    carried over from beside. It is 0 where `fading` is.
+    `near` is the share of light that the furniture right beside a point leaves (see `contact`): divided by it, light
+    changes slowly enough to be carried over from beside under furniture, where planes meet, and where the photo shows
+    floor `beyond` the stand-in's walls (a doorway). It has no colour: processing has evened out the photo's own
+    coloured bounce, and a wall keeps its hue in the shade.
     """
     ratio = (furnished.mean(axis=-1) / np.maximum(unfurnished.mean(axis=-1), 1e-4)).clip(0, 1)
     corners = cv2.morphologyEx(planes.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 0
     touched = cv2.dilate((alpha > 0).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     known = (~touched & ~corners & ~beyond).astype(np.float32)
-    taken = 1 - carried_over(ratio[..., None], known, (1.0, 3.0, 12.0, 40.0))[..., 0]
-    taken = eased_where_walls_meet(taken, planes)
-    kept = np.clip((taken - FAINT) / (PLAIN - FAINT), 0, 1)
-    return np.asarray(taken * kept * fading, np.float32)
+    far = (ratio / near).clip(0, MOST_LIGHT).astype(np.float32)
+    left = carried_over(far[..., None], known, (1.0, 3.0, 12.0, 40.0))[..., 0]
+    return eased_where_walls_meet(left, planes)
+
+
+def taken(left: Image, near: Image, fading: Image) -> Image:
+    """Return the share (h, w) 0..1 of light that furniture takes from what it leaves from afar and near; 0 where
+    `fading` is."""
+    share = 1 - np.minimum(left * near, 1)
+    kept = np.clip((share - FAINT) / (PLAIN - FAINT), 0, 1)
+    return np.asarray(share * kept * fading, np.float32)
 
 
 def eased_where_walls_meet(taken: Image, planes: Planes) -> Image:
-    """Let no shade (h, w) end at the stand-in's upright corners: beside the photo's own they would show as a line."""
+    """Let no step of light (h, w) show at the stand-in's upright corners: beside the photo's own it would be a line."""
     walls = planes > 1
     marked = planes.astype(np.uint8)
     kernel = np.ones((3, 3), np.uint8)

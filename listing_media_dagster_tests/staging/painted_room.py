@@ -14,7 +14,7 @@ from listing_media_dagster.staging.light import RoomLight
 from listing_media_dagster.staging.reflection import with_mirror_floor
 from listing_media_dagster.staging.render import trace, whole
 from listing_media_dagster.staging.room import Opening, PhotoCamera, RoomGeometry, Wall
-from listing_media_dagster.staging.scene import PLANES, stand_in
+from listing_media_dagster.staging.scene import FLOOR, PLANES, stand_in
 
 WIDTH, HEIGHT = 144, 96
 LEFT, RIGHT, FAR, CEILING = -2.0, 2.2, -5.0, 2.6
@@ -39,16 +39,15 @@ def known_geometry(turned: float = 6.0) -> RoomGeometry:
     )
     geometry = RoomGeometry(camera, np.zeros((HEIGHT, WIDTH), bool), walls, CEILING, 1.0, "known", "known")
     room = stand_in(geometry, [])
-    planes, _ = room.first_hit(camera, whole(camera).pixels())
-    floor = (planes == PLANES.index("floor")).reshape(HEIGHT, WIDTH)
-    return RoomGeometry(camera, floor, walls, CEILING, 1.0, "known", "known")
+    planes, _ = room.seen_by(camera, whole(camera))
+    return RoomGeometry(camera, planes == FLOOR, walls, CEILING, 1.0, "known", "known")
 
 
 def paint(geometry: RoomGeometry, windows: Mapping[str, float], mirror: bool = False) -> NDArray[np.uint8]:
     """Return the room (H, W, 3) sRGB lit by its windows, `left` and `right`, of so much radiance each."""
     room = stand_in(geometry, [])
-    panes = tuple(room.pane(side, room.seen[side][0], side + " pane") for side in ("left", "right"))
-    shining = {f"{side} pane": (level, level, level) for side, level in windows.items()}
+    panes = room.panes()
+    shining = {f"{side} window 0": (level, level, level) for side, level in windows.items()}
     grey = {"floor": (0.35, 0.25, 0.18), "ceiling": (0.8, 0.8, 0.8)}
     reflectance = {name: grey.get(name, (0.7, 0.7, 0.7)) for name in PLANES}
     stage = RoomLight(panes, shining, reflectance, (0.0, 0.0, 0.0), {}).stage(room)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -82,6 +83,16 @@ def test_the_floor_beside_the_crate_is_darker_and_no_brighter_anywhere(
     assert change.min() < -5
 
 
+def test_the_floor_is_darkest_right_beside_the_crate(base: NDArray[np.uint8], staged: StagedPixels) -> None:
+    """Light from all around leaves a dark, narrow shadow where something stands, and a wide, weak one round it."""
+    left = linear_light(staged.rgb).mean(axis=-1) / np.maximum(linear_light(base).mean(axis=-1), 1e-3)
+    columns = np.flatnonzero(staged.furniture.max(axis=0) > 0.9)[3:-3]
+    foot = len(staged.furniture) - (staged.furniture[::-1, columns] > 0.1).argmax(axis=0)
+    beside, near, far = (float(np.median(left[foot + away, columns])) for away in (0, 2, 6))
+    assert beside < 0.8
+    assert beside < near - 0.05 < far - 0.05
+
+
 def test_depth_is_metric(staged: StagedPixels) -> None:
     rows, columns = np.nonzero(staged.furniture > 0.95)
     assert 2.3 < np.median(staged.depth[rows, columns]) < 3.4
@@ -106,8 +117,6 @@ def test_a_varnished_floor_is_told_from_a_matt_one(base: NDArray[np.uint8]) -> N
 
 
 def test_softness_and_grain_are_measured() -> None:
-    import cv2
-
     chart = np.kron(np.indices((4, 6)).sum(axis=0) % 2, np.ones((64, 64))).astype(np.float32) * 150 + 50
     soft = cv2.GaussianBlur(chart, (0, 0), 1.2)
     noisy = soft + np.random.default_rng(1).normal(0, 1.5, soft.shape)

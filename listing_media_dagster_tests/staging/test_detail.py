@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from listing_media_dagster.path_tracer.materials import Material
+from listing_media_dagster.path_tracer.materials import Image, Material
 from listing_media_dagster.path_tracer.solids import box
-from listing_media_dagster.staging.detail import furniture_in_detail, irradiance
+from listing_media_dagster.staging.arrays import Mask
+from listing_media_dagster.staging.detail import first_hits, furniture_in_detail, irradiance
 from listing_media_dagster.staging.laying_in import strips
 from listing_media_dagster.staging.reduction import reduced
-from listing_media_dagster.staging.render import Stage, Window, load_stage, whole
+from listing_media_dagster.staging.render import LoadedStage, Stage, Window, load_stage, whole
 from listing_media_dagster.staging.room import PhotoCamera
 from listing_media_dagster.staging.scene import stand_in
 from listing_media_dagster_tests.staging.painted_room import known_geometry
@@ -31,15 +32,20 @@ def camera() -> PhotoCamera:
     return known_geometry().camera.scaled((288, 192))
 
 
+def in_detail(scene: LoadedStage, view: PhotoCamera, window: Window, pixels: int, spp: int) -> tuple[Image, Mask]:
+    at, room = reduced(view, window, pixels), stand_in(known_geometry(), [])
+    hits = first_hits(scene, view, window, 1)
+    radiance = scene.radiance(at.camera, at.window, spp, 1)
+    light = irradiance(hits.shrunk(at, window), radiance, hits, at, window, room, None)
+    return furniture_in_detail(light, hits, room, window, np.s_[:, :])
+
+
 def test_texture_is_sharper_than_the_light_that_was_traced() -> None:
     scene, view, window = load_stage(lit_crate()), camera(), Window(90, 70, 190, 160)
+    detail, met = in_detail(scene, view, window, 1000, 32)
     at = reduced(view, window, 1000)
-    traced = scene.trace(at.camera, at.window, 32, 8, 1)
-    room = stand_in(known_geometry(), [])
-    light = irradiance(traced, traced.radiance, at, room)
-    detail, met = furniture_in_detail(light, scene, room, view, window, 4, 1)
     truth = scene.trace(view, window, 48, 1, 2).radiance
-    enlarged = at.enlarged(traced.radiance, window)
+    enlarged = at.enlarged(scene.radiance(at.camera, at.window, 32, 1), window)
     inside = cv2.erode(met.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     assert at.times == 3
     assert inside.sum() > 500
@@ -48,15 +54,22 @@ def test_texture_is_sharper_than_the_light_that_was_traced() -> None:
 
 def test_rays_meet_furniture_where_the_camera_projects_it() -> None:
     scene, view = load_stage(lit_crate()), camera()
-    at = reduced(view, whole(view), 10_000)
-    traced = scene.trace(at.camera, at.window, 1, 1, 1)
-    room = stand_in(known_geometry(), [])
-    light = irradiance(traced, traced.radiance, at, room)
-    _, met = furniture_in_detail(light, scene, room, view, whole(view), 2, 1)
+    _, met = in_detail(scene, view, whole(view), 10_000, 1)
     rows, columns = np.nonzero(met[80:])
     corners = view.project(CRATE.vertices.astype(float))
     assert np.allclose([columns.min(), columns.max() + 1], [corners[:, 0].min(), corners[:, 0].max()], atol=1.5)
     assert abs(rows.max() + 81 - corners[:, 1].max()) < 1.5
+
+
+def test_fabric_finer_than_a_pixel_is_no_noise() -> None:
+    threads = np.random.default_rng(0).uniform(0.1, 0.9, (256, 256, 1)).astype(np.float32) * np.ones(3, np.float32)
+    crate = Stage([CRATE], {"checks": Material(threads, metres=0.25)}, {})
+    view, window = camera(), Window(90, 85, 180, 140)
+    hits = first_hits(load_stage(crate), view, window, 1)
+    on_front = (hits.normal[..., 2] > 0.99) & ~hits.edges
+    assert on_front.sum() > 150
+    assert hits.albedo[on_front].std() < 0.03  # of the texture's own 0.23
+    assert hits.albedo[on_front].mean() == pytest.approx(0.5, abs=0.02)
 
 
 @pytest.mark.parametrize("times", [1, 2, 3, 7])

@@ -6,12 +6,16 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+from listing_media_dagster.path_tracer.solids import box
 from listing_media_dagster.staging.composite import render_staging
 from listing_media_dagster.staging.foreground import sight_lines
-from listing_media_dagster.staging.room import RoomGeometry
+from listing_media_dagster.staging.render import whole
+from listing_media_dagster.staging.room import RoomGeometry, Wall
 from listing_media_dagster.staging.room_geometry import estimate_room_geometry
+from listing_media_dagster.staging.scene import PLANES, stand_in
 from listing_media_dagster_tests.helpers.box_rooms import camera_at
 from listing_media_dagster_tests.staging.painted_room import CRATES, crate, known_geometry, paint
 
@@ -44,7 +48,7 @@ def test_a_pillar_cuts_the_furniture_behind_it_and_keeps_its_own_pixels() -> Non
     foot = int(geometry.camera.project(np.array([[0.0, 0.0, -2.25]]))[0, 1])
     inner = np.s_[:foot, left + 4 : right - 4]
     assert free.furniture[inner].max() == 1
-    assert hidden.furniture[inner].max() == 0
+    assert hidden.furniture[inner].max() < 0.001
     assert np.abs(hidden.rgb[inner].astype(int) - base[inner]).max() <= 2
     assert hidden.furniture[:, : left - 4].max() > 0.9
 
@@ -87,3 +91,32 @@ def test_a_door_that_varnish_mirrors_stands_at_the_wall() -> None:
     geometry = estimate_room_geometry(pale_room(door, reflected=0.7))
     column, row = CAMERA.project(np.array([[0.4, 0.0, -4.6]]))[0].astype(int)
     assert geometry.floor[row, column - 12 : column + 12].all()
+
+
+def test_a_wall_that_stands_nearer_for_part_of_the_room_is_where_the_photo_shows_it() -> None:
+    geometry = known_geometry()
+    nearer = Wall("z", -2.4, 1, (-1.9, -0.9))
+    farther = box("grey", (0.3, 0.0, -3.4), (0.9, 0.5, -3.0))
+    room = stand_in(replace(geometry, walls=(*geometry.walls, nearer)), [farther])
+    assert room.planes[-1] == "partial 0"
+    assert room.partial[0].span == (room.x[0], -0.9)  # it leaves the picture, and goes on
+    planes, depth = room.seen_by(geometry.camera, whole(geometry.camera))
+    on_it, beside = geometry.camera.project(np.array([[-1.1, 0.4, -2.4], [-0.6, 0.4, -2.4]])).astype(int)
+    assert planes[on_it[1], on_it[0]] == len(PLANES)
+    assert planes[beside[1], beside[0]] != len(PLANES)
+    assert depth[on_it[1], on_it[0]] == pytest.approx(2.4, abs=0.1)
+    crossing = box("grey", (-1.3, 0.0, -2.8), (-1.0, 0.5, -2.0))
+    assert not stand_in(replace(geometry, walls=(*geometry.walls, nearer)), [farther, crossing]).partial
+
+
+def test_what_hides_a_wall_eats_nothing_of_the_outline_before_it() -> None:
+    """Sight lines end at a wall found too near: a crate before it keeps its soft outline and its shadow."""
+    geometry = known_geometry()
+    base = paint(geometry, {"left": 7.0, "right": 1.0})
+    foot = int(geometry.camera.project(np.array([[0.0, 0.0, -3.6]]))[0, 1])
+    floor = geometry.floor.copy()
+    floor[:foot] = False
+    free, hemmed_in = (
+        render_staging(base, replace(geometry, floor=seen), crate(), CRATES, 3) for seen in (geometry.floor, floor)
+    )
+    assert np.array_equal(free.furniture, hemmed_in.furniture)

@@ -38,7 +38,7 @@ def test_windows_are_as_bright_as_the_photo_shows_them() -> None:
     geometry = known_geometry()
     base = paint(geometry, {"left": 7.0, "right": 1.0})
     room = stand_in(geometry, [])
-    pane = room.pane("left", room.seen["left"][0], "left pane")
+    pane = room.panes()[0]
     dim = np.full_like(base, 170)
     assert window_level(dim, [pane], geometry.camera) == pytest.approx(0.402, abs=0.005)
     assert window_level(base, [pane], geometry.camera) == BRIGHTEST

@@ -142,7 +142,7 @@ def rug_vintage(colour: Colour, accent: Colour, seed: int) -> Material:
 def _patterned(colour: Colour, accent: Colour, inked: Image, metres: float, seed: int, count: int = 170) -> Material:
     """Cut pile of `count` tufts along the texture in two colours; `inked` 0..1 is where the second shows."""
     height, tone = _pile(seed, count)
-    picture = _mixed(colour, accent, ruffled(inked.astype(np.float32), seed + 3, 2.0))
+    picture = _mixed(colour, accent, ruffled(inked.astype(np.float32), seed + 3, 1.0))
     return Material(dyed(picture, tone), metres, relief=height, depth=0.003, sheen=0.5)
 
 

@@ -69,10 +69,10 @@ def nubs(count: int, seed: int, jitter: float = 0.45) -> tuple[Image, Image]:
 
 
 def ruffled(picture: Image, seed: int, reach: float) -> Image:
-    """Shift each pixel of a picture by up to about `reach` pixels: edges of a pattern as tufts make them."""
+    """Shift each pixel of a picture by up to about `reach` pixels, each tuft on its own: edges as tufts make them."""
     v, u = np.mgrid[0 : picture.shape[0], 0 : picture.shape[1]].astype(np.float32)
     size = picture.shape[0]
-    shift = [reach * noise(size, size, seed + i, 0.5, low_cut=size / 24) for i in (0, 1)]
+    shift = [reach * noise(size, size, seed + i, 0.5, low_cut=size / 8) for i in (0, 1)]
     moved: NDArray[np.float32] = cv2.remap(
         np.pad(picture, ((8, 8), (8, 8), *((0, 0),) * (picture.ndim - 2)), "wrap"),
         np.clip(u + shift[0], -8, size + 7) + 8,
