@@ -185,7 +185,7 @@ def _pouf(setting: Setting, selection: Selection, sofa: PlacedPiece) -> Setting:
     poses = [middle.at(hand * aside, out) for hand in (-1, 1) for out in (0.0, 0.3)]
     for pose in sorted(poses, key=lambda pose: -np.hypot(pose.x, pose.z)):
         pouf = place("pouf", look, pose)
-        if distance(pouf) > 2.4 and (with_it := setting.stand(pouf, elbow=0.15)) is not None:
+        if distance(pouf) > max(2.4, distance(table)) and (with_it := setting.stand(pouf, elbow=0.15)) is not None:
             return with_it
     return setting
 
