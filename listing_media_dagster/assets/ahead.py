@@ -12,7 +12,6 @@ from listing_media_dagster.assets.clip import find_scorer
 from listing_media_dagster.assets.generative import AFTER_STAGING, alteration_job, asked_for
 from listing_media_dagster.assets.model_work import ModelWork, StoredFiles
 from listing_media_dagster.assets.scoring_job import scoring_job
-from listing_media_dagster.gpu.job import ModelJob
 from listing_media_dagster.gpu.work.chain_order import Link
 from listing_media_dagster.listing import Photo
 from listing_media_dagster.models.clip import caption_for
@@ -21,26 +20,20 @@ Foreseen = tuple[Link, StoredFiles]
 
 
 def do_ahead(
-    staging: tuple[ModelJob, StoredFiles] | None,
-    to_furnish: Sequence[Photo],
-    as_they_are: Sequence[Photo],
-    seed: int,
-    work: ModelWork,
-) -> None:
-    """Have `staging` done in one go with what the photos will go through after it.
+    first: Sequence[Foreseen], to_furnish: Sequence[Photo], as_they_are: Sequence[Photo], seed: int, work: ModelWork
+) -> bool:
+    """Have the jobs of `first` done in one go with what the photos will go through after them; say whether they are.
 
-    `to_furnish` are the photos of that job, `as_they_are` the others of which nothing was made before.
+    `to_furnish` are the photos that are staged in them, `as_they_are` the others of which nothing was made before.
     """
     photos = [*to_furnish, *as_they_are]
     if not photos or not work.may_start_slowly:
-        return
-    first = [(Link(staging[0]), staging[1])] if staging else []
+        return False
     foreseen = [*first, *_alterations(photos, seed, work), *_scores(photos, to_furnish, work)]
-    if foreseen:
-        files = StoredFiles(work.stage)
-        for _, own in foreseen:
-            files |= own
-        work.do_ahead([link for link, _ in foreseen], files)
+    files = StoredFiles(work.stage)
+    for _, own in foreseen:
+        files |= own
+    return bool(foreseen) and work.do_ahead([link for link, _ in foreseen], files)
 
 
 def _alterations(photos: Sequence[Photo], seed: int, work: ModelWork) -> list[Foreseen]:

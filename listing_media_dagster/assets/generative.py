@@ -74,55 +74,6 @@ def asked_for(photo: Photo, choice: GenerativeChoice, phase: Phase) -> tuple[Alt
     return tuple(alteration for alteration in phase.alterations if names(alteration.word))
 
 
-def tidy_as_asked(
-    bases: Mapping[str, Photo], listing: Listing, seed: int, stage: StageRun, choose: Choose, send: Send
-) -> tuple[dict[str, Photo], tuple[Routed, ...]]:
-    """Return the photos as they are to be staged: without clutter where the listing asks for it, each with its base."""
-    asked = [name for name, photo in bases.items() if asked_for(photo, listing.generative, BEFORE_STAGING)]
-    if not asked:
-        return dict(bases), ()
-    earlier = {name: _tidied_before(bases[name], stage) or bases[name] for name in asked}
-    tidied, routed = alter_as_asked(earlier, listing, seed, stage, choose, send, BEFORE_STAGING)
-    return {**bases, **{name: _recorded(photo, stage) for name, photo in tidied.items()}}, routed
-
-
-def _recorded(photo: Photo, stage: StageRun) -> Photo:
-    """Return the tidied photo as any other to what follows, with the record of it for the next run.
-
-    Files that no photo claims are removed when the stage is done: record and picture go along as attachments.
-    """
-    if BEFORE_STAGING.fact not in photo.facts:
-        return photo
-    record = stage.media.write(_tidied_key(photo.photo_id, stage), photo.model_dump_json().encode())
-    attached = {**photo.attachments, "tidied.json": record, **_picture_of(photo, "tidied")}
-    facts = {name: fact for name, fact in photo.facts.items() if name != BEFORE_STAGING.fact}
-    return photo.model_copy(update={"attachments": attached, "facts": facts})
-
-
-def _picture_of(photo: Photo, what: str) -> dict[str, StoredObject]:
-    """Return a photo's picture and thumbnail as attachments of what is made of it."""
-    stored = {
-        f"{what}.jpg": StoredObject.model_validate(photo.image.model_dump(include=set(StoredObject.model_fields)))
-    }
-    thumbnail = photo.attachments.get("thumbnail")
-    return {**stored, **({f"{what} thumbnail.jpg": thumbnail} if thumbnail else {})}
-
-
-def _tidied_before(base: Photo, stage: StageRun) -> Photo | None:
-    """Return what an earlier run made of the same base, if that is still there."""
-    key = _tidied_key(base.photo_id, stage)
-    if not stage.media.exists(key):
-        return None
-    photo = Photo.model_validate_json(stage.media.read(key))
-    same = _as_kept(unaltered(photo, BEFORE_STAGING)) == _as_kept(base)
-    whole = not stage.media.verify([photo.image, *photo.attachments.values()])
-    return photo.described_as(base) if same and whole else None
-
-
-def _tidied_key(photo_id: str, stage: StageRun) -> str:
-    return stage.key(f"{photo_id}/tidied.json")
-
-
 def alter_as_asked(
     photos: Mapping[str, Photo], listing: Listing, seed: int, stage: StageRun, choose: Choose, send: Send, phase: Phase
 ) -> tuple[dict[str, Photo], tuple[Routed, ...]]:
@@ -130,36 +81,58 @@ def alter_as_asked(
 
     What an earlier run made of the same picture is kept. `photos` may hold such pictures: they are told by their facts.
     """
-    before = {photo_id: unaltered(photo, phase) for photo_id, photo in photos.items()}
-    wanted = {photo_id: asked_for(photo, listing.generative, phase) for photo_id, photo in before.items()}
-    needed = [each for each in phase.alterations if any(each in asked for asked in wanted.values())]
-    if not needed:
-        return before, ()
-    models = {each: choose(each.models) for each in needed}
-    segmenter = choose(Stage.SEGMENTATION).first if DECLUTTER in needed else None
-    marks = {
-        photo_id: stage.fingerprint(
-            of=photo.image.sha256,
-            room=photo.room.type,
-            asked={each.word: [ref.model_dump() for ref in models[each].refs] for each in wanted[photo_id]},
-            segmenter=segmenter.model_dump() if segmenter else None,
-            versions=[declutter.VERSION, polish.VERSION],
-            seed=seed,
-        )
-        for photo_id, photo in before.items()
-    }
-    made = {
-        photo_id: photo for photo_id, photo in before.items() if _made_as(photos[photo_id], phase) != marks[photo_id]
-    }
-    work = _Work(made, seed, stage, send)
-    for alteration in needed:
-        asked = [photo for photo_id, photo in made.items() if alteration in wanted[photo_id]]
-        work.alter(asked, alteration, models[alteration], segmenter)
-    for photo_id, photo in made.items():
-        if photo is not before[photo_id]:
-            mark = "" if photo_id in work.unsettled else marks[photo_id]
-            made[photo_id] = _marked(photo, before[photo_id], mark, phase)
-    return {photo_id: made.get(photo_id, photo) for photo_id, photo in photos.items()}, tuple(work.routed)
+    asking = Asking.of(photos, listing, seed, stage, choose, phase)
+    work = _Work(dict(asking.to_make), seed, stage, send)
+    for alteration, models in asking.models.items():
+        asked = [photo for photo_id, photo in work.made.items() if alteration in asking.wanted[photo_id]]
+        work.alter(asked, alteration, models, asking.segmenter)
+    for photo_id, photo in work.made.items():
+        if photo is not asking.before[photo_id]:
+            mark = "" if photo_id in work.unsettled else asking.marks[photo_id]
+            work.made[photo_id] = _marked(photo, asking.before[photo_id], mark, phase)
+    return {
+        photo_id: work.made.get(photo_id, photo if asking.models else asking.before[photo_id])
+        for photo_id, photo in photos.items()
+    }, tuple(work.routed)
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What is asked of photos in a phase: of which what (`wanted`), by which models, and of which it isn't done yet.
+
+    `before` are the photos as they were before the phase, `marks` what names the outcome.
+    """
+
+    wanted: Mapping[str, tuple[Alteration, ...]]
+    models: Mapping[Alteration, ChosenModels]
+    segmenter: ModelRef | None
+    before: Mapping[str, Photo]
+    marks: Mapping[str, str]
+    to_make: Mapping[str, Photo]
+
+    @classmethod
+    def of(
+        cls, photos: Mapping[str, Photo], listing: Listing, seed: int, stage: StageRun, choose: Choose, phase: Phase
+    ) -> Asking:
+        before = {photo_id: unaltered(photo, phase) for photo_id, photo in photos.items()}
+        wanted = {photo_id: asked_for(photo, listing.generative, phase) for photo_id, photo in before.items()}
+        needed = [each for each in phase.alterations if any(each in asked for asked in wanted.values())]
+        models = {each: choose(each.models) for each in needed}
+        segmenter = choose(Stage.SEGMENTATION).first if DECLUTTER in needed else None
+        marks = {
+            photo_id: stage.fingerprint(
+                of=photo.image.sha256,
+                room=photo.room.type,
+                asked={each.word: [ref.model_dump() for ref in models[each].refs] for each in wanted[photo_id]},
+                segmenter=segmenter.model_dump() if segmenter else None,
+                versions=[declutter.VERSION, polish.VERSION],
+                seed=seed,
+            )
+            for photo_id, photo in before.items()
+        }
+        kept = {photo_id for photo_id, photo in photos.items() if _made_as(photo, phase) == marks[photo_id]}
+        to_make = {photo_id: photo for photo_id, photo in before.items() if needed and photo_id not in kept}
+        return cls(wanted, models, segmenter, before, marks, to_make)
 
 
 @dataclass
@@ -286,14 +259,23 @@ def not_altered(photo: Photo, alteration: Alteration, reason: str) -> Photo:
 _KEPT = ("image", "base", "operations", "verdicts", "attachments", "route", "device")
 
 
-def _as_kept(photo: Photo) -> dict[str, Any]:
+def as_kept(photo: Photo) -> dict[str, Any]:
     return photo.model_dump(mode="json", include=set(_KEPT))
+
+
+def picture_of(photo: Photo, what: str) -> dict[str, StoredObject]:
+    """Return a photo's picture and thumbnail as attachments of what is made of it."""
+    stored = {
+        f"{what}.jpg": StoredObject.model_validate(photo.image.model_dump(include=set(StoredObject.model_fields)))
+    }
+    thumbnail = photo.attachments.get("thumbnail")
+    return {**stored, **({f"{what} thumbnail.jpg": thumbnail} if thumbnail else {})}
 
 
 def _marked(photo: Photo, before: Photo, mark: str, phase: Phase) -> Photo:
     """Return an altered photo that knows what it was made of, and from what, and keeps that in the store."""
-    made = {"fingerprint": mark, "before": _as_kept(before)}
-    attached = {**photo.attachments, **_picture_of(before, f"before {phase.fact}")}
+    made = {"fingerprint": mark, "before": as_kept(before)}
+    attached = {**photo.attachments, **picture_of(before, f"before {phase.fact}")}
     return photo.model_copy(update={"facts": {**photo.facts, phase.fact: made}, "attachments": attached})
 
 

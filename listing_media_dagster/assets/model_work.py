@@ -58,16 +58,17 @@ class ModelWork:
             self.stage.say(f"{models}: passed over {damaged}")
         return chosen
 
-    def do_ahead(self, links: Sequence[Link], files: Mapping[str, bytes]) -> None:
+    def do_ahead(self, links: Sequence[Link], files: Mapping[str, bytes]) -> bool:
         """Where jobs take minutes to start, do those of `links` as one: when each is sent, its results are there.
 
+        Says whether they are.
         What wasn't foreseen, or can't be done like this, is done when its own job is sent.
         """
         shelf, routes = self.router.shelf, self.listing.routes
         chain = named_for(chain_of(links), self.stage)
         is_done = all(shelf.holds(first_key(chain, item)) for item in chain.items)
         if is_done or len(links) < 2 or not self.router.starts_slowly(self.context, chain, routes):
-            return
+            return is_done
 
         def take(route: str, result: ItemResult, read: Callable[[str], bytes]) -> None:
             try:
@@ -83,6 +84,8 @@ class ModelWork:
             if failed.may_succeed_later:
                 raise
             self.stage.say(f"not done in one go: {failed}")
+            return False
+        return True
 
     def send(
         self,

@@ -29,7 +29,9 @@ from listing_media_dagster.gpu.work import stage
 from listing_media_dagster.models.clip import ClipIdentity
 from listing_media_dagster.models.entry import Stage
 from listing_media_dagster.settings import settings
+from listing_media_dagster.staging import suitability
 from listing_media_dagster.staging.rendered import FurnishableRoom
+from listing_media_dagster.staging.suitability import Suitability
 from listing_media_dagster_tests.gpu.kaggle.conftest import AT_ONCE, IMPATIENT
 from listing_media_dagster_tests.helpers import stand_in_work
 from listing_media_dagster_tests.helpers.drawn_furniture import BoxedRoom
@@ -75,7 +77,8 @@ def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     """One that polishes with a model and scores, and whose work goes by kaggle where that is there."""
 
     def chosen(models: Stage, routes: Any, at: Any) -> ChosenModels:
-        refs = (ModelRef(id="sdxl-tile"),) if models is Stage.ENHANCEMENT else ()
+        ids = {Stage.ENHANCEMENT: "sdxl-tile", Stage.DECLUTTER: "sdxl-union"}
+        refs = (ModelRef(id=ids[models]),) if models in ids else ()
         return ChosenModels(models, refs, Needs(gpu="optional"))
 
     monkeypatch.setenv("LISTING_MEDIA_WORK_DIR", str(tmp_path / "work"))
@@ -112,23 +115,28 @@ class NoKaggle:
         return "0.3 of 30 GPU hours left"
 
 
-def prepared(folder: Path, shift: int = 0) -> Pipeline:
+def prepared(folder: Path, shift: int = 0, **asked: Any) -> Pipeline:
     pipeline = Pipeline(str(folder))
     grain = np.random.default_rng(1).normal(0, 12, (200, 300, 3))
     pictures = {name: np.clip(level + shift + grain, 0, 255).astype(np.uint8) for name, level in sorted(LEVELS.items())}
-    save_stage(pipeline, "enhanced_photos", pictures, generative={"enhance": "all"})
+    save_stage(pipeline, "enhanced_photos", pictures, generative={"enhance": "all", **asked})
     return pipeline
 
 
-def delivered(pipeline: Pipeline, instance: dg.DagsterInstance | None = None) -> list[dict[str, Any]]:
+def delivered(
+    pipeline: Pipeline, instance: dg.DagsterInstance | None = None, config: Any = STAGING
+) -> list[dict[str, Any]]:
     """Run staging and scores and return what is said of each photo, but for where it was done."""
-    result = pipeline.run("staged_photos", "clip_scores", config=STAGING, instance=instance)
+    result = pipeline.run("staged_photos", "clip_scores", config=config, instance=instance)
     assert result.success, failure_of(result)
     photos = pipeline.photo_set("clip_scores").photos
     said = [photo.model_dump(mode="json", exclude={"route", "device"}) for photo in photos]
     for photo in said:
+        before = photo["facts"].get("generative", {}).get("before", {"attachments": {}})
         for where in ("route", "device"):
-            photo["facts"].get("generative", {}).get("before", {}).pop(where, None)
+            before.pop(where, None)
+        for each in (photo, before):
+            each["attachments"].pop("tidied.json", None)  # says where it was done
     return said
 
 
@@ -143,13 +151,14 @@ def routes(pipeline: Pipeline) -> dict[str, str]:
     return {photo.sources[0].name: photo.route for photo in pipeline.photo_set("clip_scores").photos if photo.route}
 
 
-def test_two_listings_are_staged_polished_and_scored_by_one_kernel_as_they_would_be_job_by_job(
+def test_two_listings_are_tidied_staged_polished_and_scored_by_one_kernel_as_they_would_be_job_by_job(
     kaggle: FakeKaggle, by_kaggle: KaggleRoute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     by_kaggle.sessions.limits = by_kaggle.sessions.limits.model_copy(update={"collect_seconds": 3.0})
     kaggle.faults.gpus = 1
     instances = [dg.DagsterInstance.ephemeral() for _ in range(2)]
-    pipelines = [prepared(tmp_path / "one"), prepared(tmp_path / "two", shift=1)]
+    tidied = {"declutter": ["kitchen.jpg", "bedroom.jpg"]}
+    pipelines = [prepared(tmp_path / "one", **tidied), prepared(tmp_path / "two", shift=1, **tidied)]
     with ThreadPoolExecutor(2) as both:
         waiting = [
             both.submit(delivered, pipeline, instance=instance)
@@ -163,12 +172,65 @@ def test_two_listings_are_staged_polished_and_scored_by_one_kernel_as_they_would
         )
         told = messages(instance)
         assert "4 items to chain: route kaggle" in told
-        for done in ("2 of 2 items to stage", "4 of 4 items to enhance", "4 of 4 items to score"):
+        for done in ("2 of 2 items to declutter", "2 of 2 items to stage", "4 of 4 items to enhance"):
             assert f"{done} were done ahead by kaggle" in told
+        assert "4 of 4 items to score were done ahead by kaggle" in told
     assert not list((tmp_path / "work" / "shelf").iterdir()), "what was used is gone; nothing was made in vain"
 
     _lead(monkeypatch, NoKaggle())
-    assert delivered(prepared(tmp_path / "other")) == in_one_go[0]
+    assert delivered(prepared(tmp_path / "other", **tidied)) == in_one_go[0]
+
+
+def test_a_tidied_room_is_furnished_on_the_way_only_if_it_is_empty_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Photos from 190 up are empty rooms; tidying makes them 40 lighter."""
+
+    def judged(picture: Any) -> Suitability:
+        refusal = None if picture.mean() >= 190 else "something stands in it"
+        return Suitability(refusal, 1.0, {"exterior": 0.0})
+
+    monkeypatch.setattr(suitability, "judge_suitability", judged)
+    monkeypatch.setenv("LISTING_MEDIA_STAGE", "empty_rooms")
+    settings.cache_clear()
+    monkeypatch.setattr(stand_in_work, "DONE", [])
+    levels = {"attic.jpg": 200, "bedroom.jpg": 160, "home-office.jpg": 140, "living-room.jpg": 165}
+    grain = np.random.default_rng(1).normal(0, 12, (200, 300, 3))
+    pictures = {name: np.clip(level + grain, 0, 255).astype(np.uint8) for name, level in levels.items()}
+    asked = {"declutter": ["bedroom.jpg", "home-office.jpg"], "enhance": "all"}
+    far, deliveries = InProcess(), []
+    _lead(monkeypatch, far)
+    for name in ("one", "two"):
+        pipeline = Pipeline(str(tmp_path / name))
+        save_stage(pipeline, "enhanced_photos", pictures, generative=asked)
+        deliveries.append(delivered(pipeline, config={}))
+        if name == "one":
+            assert far.kinds == ["chain"], "all of it in one go"
+            staged = {photo.sources[0].name for photo in pipeline.photo_set("staged_photos").photos if photo.is_staged}
+            assert staged == {"attic.jpg", "bedroom.jpg"}
+            assert sum(done.startswith("stage ") for done in stand_in_work.DONE) == 2, "not the room that isn't empty"
+            assert not list((tmp_path / "work" / "shelf").iterdir())
+            _lead(monkeypatch, NoKaggle())
+    assert deliveries[0] == deliveries[1]
+
+
+def test_a_room_that_was_tidied_before_is_not_sent_again_with_what_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far, finish = InProcess(), ResultShelf.finish_items
+    _lead(monkeypatch, far)
+    monkeypatch.setattr("listing_media_dagster.assets.stage_asset.FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(stand_in_work, "DONE", [])
+    failures = iter([True])
+
+    def full_disk(self: ResultShelf, folder: Any) -> dict[str, str]:
+        if folder.job.kind == "stage" and next(failures, False):
+            raise OSError(28, "no space left")
+        return finish(self, folder)
+
+    monkeypatch.setattr(ResultShelf, "finish_items", full_disk)
+    delivered(prepared(tmp_path / "media", declutter=["bedroom.jpg", "kitchen.jpg"]))
+    assert far.kinds == ["chain"] and len(stand_in_work.DONE) == len(set(stand_in_work.DONE))
 
 
 def test_where_work_begins_at_once_every_job_goes_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,11 +19,11 @@ from listing_media_dagster.assets.generative import (
     BEFORE_STAGING,
     alter_as_asked,
     asked_for,
-    tidy_as_asked,
     unaltered,
 )
 from listing_media_dagster.assets.model_work import ModelWork, StoredFiles
 from listing_media_dagster.assets.stage_run import StageRun
+from listing_media_dagster.assets.tidying import tidy_as_asked
 from listing_media_dagster.gpu.job import JobFolder, ModelJob, ModelRef, Needs, WorkKind
 from listing_media_dagster.gpu.work import alter
 from listing_media_dagster.gpu.work.bench import Bench

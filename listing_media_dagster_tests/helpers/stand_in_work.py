@@ -1,4 +1,4 @@
-"""Work functions that take a moment and no models, yet really alter and judge pictures: staging, polishing, scoring.
+"""Work functions that take a moment and no models, yet really alter and judge pictures: tidying, staging and so on.
 
 They answer in the form of those they stand in for. A photo darker than 60 is refused by staging, one darker than 100 by
 polishing. The source is a module of its own, so that a session elsewhere can be given it, too.
@@ -36,6 +36,13 @@ def furnish_rooms(tasks: Sequence[Task], bench: Bench) -> Iterator[Made]:
             **_ledger("virtual_staging", task.item.seed),
         }
         yield Made(outputs={"staged.jpg": encode_jpeg(room, 95)}, record=record)
+
+
+def declutter_rooms(tasks: Sequence[Task], bench: Bench) -> Iterator[Made]:
+    for task in tasks:
+        picture = _begun(task, "picture", "declutter")
+        brighter = np.clip(picture.astype(np.int16) + 40, 0, 255).astype(np.uint8)
+        yield Made(outputs={"altered.jpg": encode_jpeg(brighter, 95)}, record={**_ledger("object_removal", 1)})
 
 
 def polish_pictures(tasks: Sequence[Task], bench: Bench) -> Iterator[Made]:
@@ -80,5 +87,6 @@ def put_in_place(set_attribute: Any = setattr) -> None:
     from listing_media_dagster.gpu.work import alter, score, stage
 
     set_attribute(stage, "furnish_rooms", furnish_rooms)
+    set_attribute(alter, "declutter_rooms", declutter_rooms)
     set_attribute(alter, "polish_pictures", polish_pictures)
     set_attribute(score, "score_pictures", score_pictures)

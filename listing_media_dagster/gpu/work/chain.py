@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from listing_media_dagster.gpu.job import ItemResult, JobFile, JobFolder
 from listing_media_dagster.gpu.routes.route import JobCancelled, Listener
 from listing_media_dagster.gpu.work.bench import Bench, Made, Task
-from listing_media_dagster.gpu.work.chain_order import TURNS, Step, Way, output_role, steps_of
+from listing_media_dagster.gpu.work.chain_order import LOOKED_AT_PX, TURNS, Step, Way, output_role, steps_of
 from listing_media_dagster.gpu.work.models import NoModelHere
+from listing_media_dagster.gpu.work.pictures import decode_picture
+from listing_media_dagster.staging import suitability
 
 
 def work_off_chain(tasks: Sequence[Task], bench: Bench) -> Iterator[Made]:
@@ -43,6 +45,13 @@ class _Photo:
     def of(cls, task: Task) -> _Photo:
         return cls(task, Way.of(task.item), task.folder)
 
+    def may_go(self, number: int) -> bool:
+        """Look, where a turn is for empty rooms only, whether the picture by now shows one."""
+        if not self.way.needs_emptiness(number):
+            return True
+        picture = decode_picture(self.at.read(self.way.picture), at_most=LOOKED_AT_PX)
+        return suitability.judge_suitability(picture).refusal is None
+
     def went(self, number: int, step: Step, folder: JobFolder, result: ItemResult) -> None:
         before: JobFile = self.way.picture
         self.way.went(step, result)
@@ -64,7 +73,7 @@ def _do(number: int, step: Step, photos: Sequence[_Photo], bench: Bench) -> None
     """Take the photos through one step: a job for each chain that they are of, worked off together."""
     from listing_media_dagster.gpu.worker import Assignment, work_off
 
-    items = [(photo, item) for photo in photos if (item := photo.way.turn(number, step))]
+    items = [(photo, item) for photo in photos if (item := photo.way.turn(number, step)) and photo.may_go(number)]
     assignments = {}
     for path in dict.fromkeys(photo.task.folder.path for photo, _ in items):
         own = [(photo, item) for photo, item in items if photo.task.folder.path == path]

@@ -21,6 +21,8 @@ PICTURE = "picture"
 TURNS, STEPS = "turns", "steps"
 _GIVEN_ON = (STAGED, "altered.jpg", "enhanced.jpg")
 """Outputs that are the photo from then on."""
+LOOKED_AT_PX = 800
+"""Long edge of the pictures in which staging looks for empty rooms."""
 _MORE_GPU = ("none", "optional", "required")
 
 
@@ -57,19 +59,21 @@ class Step(Noun):
 
 
 class Turn(Noun):
-    """What a photo's item says at a step."""
+    """What a photo's item says at a step. `if_empty`: it is left out where the picture by then shows no empty room."""
 
     parameters: dict[str, Any] = Field(default_factory=dict)
     seed: int = 0
+    if_empty: bool = False
 
 
 @dataclass(frozen=True)
 class Link:
-    """A job of a chain; `staged` and `told` are those of its `Step`."""
+    """A job of a chain; `staged` and `told` are those of its `Step`, `if_empty` are the items of which that holds."""
 
     job: ModelJob
     staged: bool | None = None
     told: tuple[str, ...] = ()
+    if_empty: frozenset[str] = frozenset()
 
 
 def chain_of(links: Sequence[Link]) -> ModelJob:
@@ -84,7 +88,7 @@ def chain_of(links: Sequence[Link]) -> ModelJob:
             (photo,) = item.inputs.values()
             if photos.setdefault(item.id, photo) != photo:
                 raise ValueError(f"the jobs of a chain have different pictures of {item.id}")
-            turn = Turn(parameters=item.parameters, seed=item.seed)
+            turn = Turn(parameters=item.parameters, seed=item.seed, if_empty=item.id in link.if_empty)
             turns.setdefault(item.id, {})[str(number)] = turn.model_dump(mode="json")
     steps = [_step(link) for link in links]
     shared = {f"{number}-{role}": file for number, step in enumerate(steps) for role, file in step.inputs.items()}
@@ -159,6 +163,10 @@ class Way:
             id=self.item.id, inputs={step.takes: picture}, parameters={**turn.parameters, **told}, seed=turn.seed
         )
 
+    def needs_emptiness(self, number: int) -> bool:
+        """Tell whether the photo's turn at a step is for empty rooms only."""
+        return Turn.model_validate(self.item.parameters[TURNS][str(number)]).if_empty
+
     def went(self, step: Step, result: ItemResult) -> None:
         """Note what became of the photo's item at that step."""
         is_rejected = any(verdict["outcome"] == "failed" for verdict in result.record.get("verdicts", ()))
@@ -193,7 +201,7 @@ def turns_done(job: ModelJob, result: ItemResult) -> Iterator[TurnDone]:
     for number, step in enumerate(steps_of(job)):
         try:
             item = way.turn(number, step)
-            if item is None:
+            if item is None or (way.needs_emptiness(number) and str(number) not in result.record[TURNS]):
                 continue
             turn = ItemResult.model_validate(result.record[TURNS][str(number)])
             way.went(step, turn)
