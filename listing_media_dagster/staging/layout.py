@@ -57,7 +57,10 @@ def arrange(
         raise BadKit(f"the design kit {kit.id} has no {furnishing.value}")
     left_out = optional_left_out(kit, furnishing, seed)
     selection = Selection(kit, furnishing, pieces_seed, library() if designs is None else designs, left_out)
-    setting = FURNISHERS[furnishing](begin(geometry, kept_clear(plan)), selection, seed)
+    try:
+        setting = FURNISHERS[furnishing](begin(geometry, kept_clear(plan)), selection, seed)
+    except NoSpace:  # better near a casing than not at all; what is before the doors stays clear
+        setting = FURNISHERS[furnishing](begin(geometry, plan), selection, seed)
     notes = () if furnishing.value == room_type.value else (f"{room_type.value} furnished as {furnishing.value}",)
     return Arrangement(
         kit=kit.id,

@@ -83,6 +83,16 @@ def test_the_sofa_does_not_turn_its_back_to_the_kitchen() -> None:
         assert not any(way.is_blocked_by(back, sofa.size[0]) for way in ways)
 
 
+def test_a_bed_that_fits_only_beside_a_casing_is_better_than_none() -> None:
+    holes = {
+        "north": [("door", 1.68, 2.55, 0.0, 2.1)],
+        "west": [("window", 0.1, 2.5, 0.54, 2.1)],
+        "east": [("passage", 1.6, 3.0, 0.0, 2.1)],
+    }
+    geometry = box_room(4.44, 5.5, (2.42, 5.29), camera_at(height=1.22, focal_35mm=21), holes)
+    assert any(piece.name == "bed" for piece in standing(geometry, RoomType.BEDROOM, 0))
+
+
 def test_a_plan_without_walls_stays_as_it_is() -> None:
     plan = replace(plan_floor(open_plan()), walls=())
     assert np.array_equal(kept_clear(plan).clear, plan.clear)
