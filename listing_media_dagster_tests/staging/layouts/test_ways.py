@@ -42,7 +42,7 @@ def standing(geometry: RoomGeometry, room: RoomType, seed: int, kit: str = "mode
 @pytest.mark.parametrize("room", [RoomType.LIVING_ROOM, RoomType.BEDROOM, RoomType.HOME_OFFICE])
 def test_nothing_stands_beside_a_casing_or_within_70_cm_of_a_door(room: RoomType) -> None:
     geometry = room_with_doors()
-    for piece in (each for seed in range(3) for each in standing(geometry, room, seed)):
+    for piece in (each for seed in range(2) for each in standing(geometry, room, seed)):
         for wall in geometry.walls:
             near, _, left, right = span_at(wall, outline(piece))
             for opening in wall.openings:
