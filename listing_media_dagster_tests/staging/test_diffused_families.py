@@ -55,7 +55,10 @@ def silent(what: str) -> None:
 
 @dataclass(frozen=True)
 class KeepingTheRoom:
-    """An editor that draws with tiny weights, and keeps the room outside the mask, as whole weights roughly do."""
+    """An editor that draws with tiny weights, keeps to what it starts from, and to the room outside the mask.
+
+    So do whole weights, roughly; noise alone would be rejected for one layout and pass for another.
+    """
 
     drawing: DiffusionEditor
 
@@ -78,7 +81,10 @@ class KeepingTheRoom:
         drawn = self.drawing.edit(requests, progress)
         pairs = zip(drawn, requests, strict=True)
         return [
-            np.where(np.asarray(each.mask)[..., None] > 0.5, rgb, each.start).astype(np.uint8) for rgb, each in pairs
+            np.where(
+                np.asarray(each.mask)[..., None] > 0.5, 0.5 * rgb + 0.5 * np.asarray(each.start), each.start
+            ).astype(np.uint8)
+            for rgb, each in pairs
         ]
 
 
