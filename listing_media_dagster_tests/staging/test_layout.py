@@ -258,8 +258,11 @@ def test_a_bed_stands_at_a_solid_wall_rather_than_under_a_window() -> None:
 def test_the_screen_hangs_opposite_the_sofa() -> None:
     geometry = box_room(4.4, 6.0, (3.4, 5.8), camera_at(yaw=-10), {"north": [("window", 0.3, 4.1, 0.1, 2.3)]})
     arrangements = [furnish(geometry, seed=seed) for seed in range(4)]
-    facing = [(piece(a, "sofa"), p) for a in arrangements for p in a.pieces if p.name == "media unit"]
+    screened = [a for a in arrangements if "media unit" in {p.name for p in a.pieces}]
+    facing = [(piece(a, "sofa"), piece(a, "media unit")) for a in screened]
     assert facing
+    chairs = [(p, piece(a, "sofa")) for a in screened for p in a.pieces if p.name.startswith("armchair")]
+    assert all(abs((chair.turn - sofa.turn) % 360 - 180) > 45 for chair, sofa in chairs), "no back to the screen"
     assert all(abs((sofa.turn - unit.turn) % 360 - 180) < 1 for sofa, unit in facing)
 
 

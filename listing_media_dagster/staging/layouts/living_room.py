@@ -24,7 +24,8 @@ FRONT_LEGS = 0.4  # m of the sofa that stand on the rug
 SIZES = ((2.3, 3.0, 2.2), (2.05, 2.7, 1.9), (1.8, 2.3, 1.7), (1.6, 2.0, 1.5))
 CHAIR_TURN = 82  # degrees: a chair beside the table turns a little toward whoever looks at the sofa
 OFF_AXIS = 0.6  # m that a screen may stand aside of the sofa's middle
-SCREEN_SEEN = 0.45  # cosine to the viewer below which a screen is only an edge
+SCREEN_SEEN = 0.4  # cosine to the viewer below which a screen is only an edge
+SCREEN = 0.5  # what a screen opposite the sofa is worth, as much as an armchair
 OFF_THE_RUG = 0.3  # what an armchair costs that doesn't touch the rug
 ROOMY = (14.0, 8.0)  # m² of free floor that the largest sizes ask for
 
@@ -109,7 +110,9 @@ def _groups(setting: Setting, selection: Selection, seat: Place, over_sill: floa
     table = core.named("coffee table") if core else None
     if core is None or table is None:
         return []
-    found = [(core, 0.0)]
+    sofa = next(piece for piece in core.pieces if piece.name == "sofa")
+    screened = _opposite(core, selection, sofa)
+    found = [(core, 0.0)] if screened is core else [(core, 0.0), (screened, SCREEN)]
     if chair is not None and selection.count(Slot.ARMCHAIR) > 0:
         middle = seat.look.size[2] + KNEES + table.size[2] / 2
         aside = table.size[0] / 2 + 0.45 + chair.size[2] / 2
@@ -160,9 +163,14 @@ def _hidden_share(setting: Setting, name: str) -> float:
 
 
 def _opposite(setting: Setting, selection: Selection, sofa: PlacedPiece) -> Setting:
-    """Put the media unit with its screen at the wall that the sofa faces, where the photo shows that wall."""
+    """Put the media unit with its screen at the wall that the sofa faces, where the photo shows that wall.
+
+    Where armchairs stand opposite the sofa they would turn their backs to it: then there is none.
+    """
     look = selection.look(Slot.MEDIA_UNIT)
-    if look is None:
+    chairs = [piece for piece in setting.pieces if piece.name.startswith("armchair")]
+    backs = any(abs((chair.turn - sofa.turn) % 360 - 180) < 45 for chair in chairs)
+    if look is None or setting.named("media unit") or backs:
         return setting
 
     def score(room: Setting, piece: PlacedPiece, wall: Wall) -> float:
