@@ -21,7 +21,7 @@ from listing_media_dagster.staging.arrangement import Arrangement
 from listing_media_dagster.staging.arrays import Mask, Planes, Rgb
 from listing_media_dagster.staging.camera_look import camera_look
 from listing_media_dagster.staging.contact import contact_maps, visible_in
-from listing_media_dagster.staging.detail import EDGE, Hits, first_hits, furniture_met, irradiance
+from listing_media_dagster.staging.detail import EDGE, EPSILON, Hits, first_hits, furniture_met, irradiance
 from listing_media_dagster.staging.foreground import SightLines, sight_lines
 from listing_media_dagster.staging.furniture.designs import Design
 from listing_media_dagster.staging.glare import window_level, without_glare
@@ -46,10 +46,10 @@ from listing_media_dagster.staging.silhouette import silhouette
 from listing_media_dagster.staging.sunlight import sun_on_floor, sun_on_rugs
 
 MARGIN = 0.6  # m round the furniture in which its shadow may show
-PIXELS, EMPTY_PIXELS, MIRROR_PIXELS = 420_000, 40_000, 60_000  # traced at most; larger windows are traced reduced
-PATHS = 1_400_000  # of all pixels together
-SAMPLES = (4, 6, 9, 12, 16)  # a pixel, of which the most that `PATHS` allows is taken
-GUIDE_SAMPLES, EMPTY_SAMPLES, MIRROR_SAMPLES, CUT_OUT_SAMPLES = 2, 9, 4, 9
+PIXELS, EMPTY_PIXELS, MIRROR_PIXELS = 300_000, 40_000, 60_000  # traced at most; larger windows are traced reduced
+PATHS = 900_000  # of all pixels together
+SAMPLES = (3, 4, 5, 6, 8, 10, 12, 16)  # a pixel, of which the most that `PATHS` allows is taken
+GUIDE_SAMPLES, EMPTY_SAMPLES, MIRROR_SAMPLES, CUT_OUT_SAMPLES = 1, 6, 4, 9
 
 
 @dataclass(frozen=True)
@@ -101,30 +101,31 @@ def render_staging(
     with step("light"):
         light = estimate_light(base, geometry, room, seed)
         gloss = floor_gloss(base, geometry, room)
-    with step("render"):
+    with step("furniture"):
+        shown, depth = room.seen_by(geometry.camera, whole(geometry.camera))
+        contact = contact_maps(room, shown, parts, materials)
+        covered, cut = _covered(view, parts, materials)
         empty = light.stage(room)
         full = Stage([*empty.parts, *parts], {**empty.materials, **materials}, empty.shining)
         scene = load_stage(full)
-        hits = first_hits(scene, geometry.camera, window, seed + 600)
+        hits = first_hits(scene, room, light.reflectance, geometry.camera, window, covered > 0)
+        sight = sight_lines(geometry)
+        covered = covered * (1 - _hidden(view, hits, parts, sight))
+    with step("render"):
         radiance = scene.radiance(view.at.camera, view.at.window, _samples(view.at.window), seed + 200)
         traced = replace(hits.shrunk(view.at, window), radiance=radiance)
         level = window_level(base, light.panes, geometry.camera)
         traced = without_glare(traced, view.at.camera, view.at.window, parts, materials, level)
         furnished, unfurnished = traced.denoised(), _unfurnished(view, empty, light.panes)
         mirror = _mirrored(view, gloss, full, empty, parts)
-        shown, depth = room.seen_by(geometry.camera, whole(geometry.camera))
-        contact = contact_maps(room, shown, parts, materials)
-    with step("furniture"):
-        covered, cut = _covered(view, parts, materials)
-        sight = sight_lines(geometry)
-        covered = covered * (1 - _hidden(view, hits, parts, sight))
+    with step("shadow"):
         sun = sun_on_floor(base, geometry, room)
         on_rugs = None if sun is None else sun_on_rugs(sun, parts, geometry.camera, window)
         lit = irradiance(traced, furnished, hits, view.at, window, room, contact.get(FLOOR))
+        lit = lit.held_back(light.contrast, _usual_light(unfurnished, light, view))
         pieces = Pieces(hits, lit, covered, cut, on_rugs)
-    with step("shadow"):
         near = visible_in(contact, shown[window.rows_columns], geometry.camera, window)
-        layers = _layers(view, furnished, unfurnished, mirror, pieces.covered, near, light.panes, sight)
+        layers = _layers(view, furnished, unfurnished, mirror, pieces.covered, near, light, sight)
     with step("composite"):
         staged = lay_in(base, view, pieces, layers, light, camera_look(base, seed))
     with step("depth"):
@@ -171,23 +172,30 @@ def _layers(
     mirror: Image,
     covered: Image,
     near: Image,
-    panes: Sequence[Part],
+    light: RoomLight,
     sight: SightLines,
 ) -> Layers:
     """Return what the furniture does to the room in the reduced window."""
     at = view.at
     alpha = at.shrunk(covered, view.window)
     floor = at.shrunk(view.geometry.floor[view.window.rows_columns].astype(np.float32), view.window) > 0.5
-    planes = _planes(view.room, panes, at.camera, at.window)
+    planes = _planes(view.room, light.panes, at.camera, at.window)
     beyond = floor & (planes > 1)
     fading: Image = fading_out(at.window, at.camera.size) * receives(floor, planes)
     fading[panes_seen(view.geometry.walls, at.window, at.times)] = 0
     behind = sight.hides(view.room.first_hit(at.camera, at.window.pixels())[1]).reshape(planes.shape)
     fading *= 1 - cv2.GaussianBlur(behind.astype(np.float32), (0, 0), 1.0)
     furnished = furnished / dimming(furnished, unfurnished, alpha)
-    left = shadow(furnished, unfurnished, alpha, planes, beyond, at.shrunk(near, view.window))
+    left = shadow(furnished, unfurnished, alpha, planes, beyond, at.shrunk(near, view.window), light.contrast)
     mirror = faint_left_out(mirror, alpha, fading * softly((planes == 0) | beyond, beyond))
     return Layers(furnished, unfurnished, left, fading, mirror, near)
+
+
+def _usual_light(unfurnished: Image, light: RoomLight, view: View) -> float:
+    """Return light over reflectance as most of the empty room in the reduced window has it."""
+    planes, _ = view.room.seen_by(view.at.camera, view.at.window)
+    reflects = np.array([np.mean(light.reflectance[name]) for name in view.room.planes], np.float32)
+    return float(np.median(unfurnished.mean(axis=-1) / (reflects[planes] + EPSILON)))
 
 
 def window_round(parts: Sequence[Part], camera: PhotoCamera, margin: float = MARGIN) -> Window:

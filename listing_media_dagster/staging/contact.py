@@ -24,13 +24,14 @@ from listing_media_dagster.staging.scene import StandIn
 
 REACH = 0.35  # m: what is farther shades softly, which path tracing shows well
 CELL = 0.006  # m: how wide the cells of a plane's map are if that makes no more of them than `CELLS`
-CELLS = {"floor": 300_000}  # of walls `WALL_CELLS`
-WALL_CELLS = 80_000
+CELLS = {"floor": 200_000}  # of walls `WALL_CELLS`
+WALL_CELLS = 40_000
 GAP = 0.002  # m off the plane at which things begin
 FLAT = 0.03  # m: what is thinner lies on the floor, as rugs and their fringes do, and is shaded like it
 TOUCHING = 0.015  # m before a plane up to which something stands on it
-SECTORS, DIRECTIONS, STEPS = 32, 24, 16  # of elevation, round about, and outward
-SMOOTHED = 0.8  # cells by which the directions' steps are evened out
+SECTORS, DIRECTIONS, STEPS, PHASES = 32, 27, 14, 3  # of elevation, round about, outward; by turns
+SMOOTHED = (0.8, 5.0)  # cells by which the directions' steps are evened out, near and far from what hides
+SHOWN = 1.25  # photos show scenes with more contrast than they have, as an exponent: cameras' tone curves are S-shaped
 DARKEST = 0.1  # deep under things, where path tracing knows better
 
 
@@ -201,16 +202,18 @@ def open_hemisphere(lowest: Image, highest: Image, cell: float) -> Image:
     height, width = lowest.shape
     around = cv2.copyMakeBorder(np.dstack([lowest, highest]), *(reach,) * 4, cv2.BORDER_CONSTANT, value=0)
     hidden = [np.zeros((height, width), np.uint32) for _ in range(DIRECTIONS)]
-    for step in range(STEPS):
-        away = 0.5 * (2 * reach) ** (step / (STEPS - 1))  # cells, in equal ratios from half a cell on
+    for step in range(STEPS * PHASES):
+        away = 0.5 * (2 * reach) ** (step / (STEPS * PHASES - 1))  # cells, in equal ratios from half a cell on
         bits = _sectors(np.asarray(around, np.float32), away * cell)
-        for number in range(DIRECTIONS):
-            angle = 2 * pi * (number + step / STEPS) / DIRECTIONS
+        for number in range(step % PHASES, DIRECTIONS, PHASES):  # neighbours step by turns, so that no step shows
+            angle = 2 * pi * (number + step / (STEPS * PHASES)) / DIRECTIONS
             dx, dy = round(away * np.cos(angle)), round(away * np.sin(angle))
             hidden[number] |= bits[reach + dy : reach + dy + height, reach + dx : reach + dx + width]
     counted = np.sum([np.bitwise_count(some) for some in hidden], axis=0, dtype=np.float32)
     visible = np.maximum(1 - counted / (DIRECTIONS * SECTORS), DARKEST)
-    return np.asarray(cv2.GaussianBlur(visible, (0, 0), SMOOTHED), np.float32)
+    fine, coarse = (cv2.GaussianBlur(visible, (0, 0), deviation) for deviation in SMOOTHED)
+    faint = np.clip((fine - 0.5) / 0.4, 0, 1)  # far from what hides it light changes slowly, and steps would show
+    return np.asarray(fine + (coarse - fine) * faint, np.float32)
 
 
 def _sectors(around: Image, away: float) -> NDArray[np.uint32]:

@@ -6,28 +6,31 @@ these see first, and multiplied by their reflectance (joint bilateral upsampling
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from listing_media_dagster.path_tracer.materials import Image
+from listing_media_dagster.path_tracer.materials import Colour, Image
 from listing_media_dagster.staging.arrays import Floats, Mask
-from listing_media_dagster.staging.contact import FLAT, ContactMap
+from listing_media_dagster.staging.contact import FLAT, SHOWN, ContactMap
 from listing_media_dagster.staging.reduction import Reduced
 from listing_media_dagster.staging.render import LoadedStage, Traced, Window
 from listing_media_dagster.staging.room import PhotoCamera
 from listing_media_dagster.staging.scene import StandIn
-from listing_media_dagster.staging.shadow import carried_over
+from listing_media_dagster.staging.shadow import blurred, carried_over
 
 EPSILON = 0.05  # keeps radiance / reflectance finite on black things and leaves glass as it is
 SAME_PLANE = 0.012  # m off a surface at which light is no longer taken from there
 MIXED = 0.01  # trust in the light of a pixel that shows several surfaces
 BLACK = 0.02  # reflectance: panes reflect nothing
-ROWS = 256  # of the photo whose rays are followed at a time
+BAND, BESIDE = 64, 6  # rows of furniture whose rays are followed at a time; pixels round it whose rays are, too
 TURNED, STEPPED = 0.35, 0.02  # between neighbours' normals and nearness: an edge
 EDGE = 0.7  # px by which edges are smoothed
 FACING_UP = 0.7  # cosine; piles are rough
+BROAD, MOST_HELD_BACK = 0.03, (0.6, 1.6)  # of the window; factors of brightness
+BRIGHTEST = 4.0  # times the usual light: glass and screens show what shines
 DENOISED = 0.7  # px by which denoising blurs shadows
 OFF_PANES, OFF_FLOOR = 0.007, 0.001  # m before the stand-in's walls, and over its floor, from which on it is furniture
 
@@ -38,7 +41,8 @@ Parts = tuple[slice, slice]
 class Irradiance:
     """Light over reflectance (h, w, 3) of a reduced window, and the unit normal and position m of what it falls on.
 
-    `trust` (h, w) is little where a pixel shows more than one surface, and so the light of neither. What furniture
+    `trust` (h, w) is little where a pixel shows more than one surface, and so the light of neither; `own` (h, w) is 1
+    where it is furniture's. What furniture
     `near` takes of the light on the floor is divided out of it where rugs lie, and put back at full size.
     """
 
@@ -47,6 +51,7 @@ class Irradiance:
     normal: Image
     position: Image
     trust: Image
+    own: Image
     near: ContactMap | None
 
     def on(self, position: Image, normal: Image, points: Floats) -> Image:
@@ -58,7 +63,18 @@ class Irradiance:
             farther, found = self._gathered(small[poor], position[poor], normal[poor], steps, looser)
             better = poor[found >= 0.1]
             light[better], weights[better] = farther[found >= 0.1], 1.0
-        return light * _left_near(self.near, position, normal)[:, None]
+        return light * _left_near(self.near, position, normal)[:, None] ** SHOWN
+
+    def held_back(self, contrast: float, usual: float) -> Irradiance:
+        """Return it with its broad differences from the `usual` light reduced as the photo's processing does.
+
+        Fine ones stay, as they do in local tone mapping.
+        """
+        grey, weight = np.minimum(self.light.mean(axis=-1), BRIGHTEST * usual), self.trust * self.own
+        reach = BROAD * max(grey.shape)
+        broad = blurred(grey * weight, reach) / np.maximum(blurred(weight, reach), 1e-6)
+        factor = (np.maximum(broad, 0.02 * usual) / usual) ** (contrast - 1)
+        return replace(self, light=np.asarray(self.light * factor.clip(*MOST_HELD_BACK)[..., None], np.float32))
 
     def _gathered(
         self, small: Image, position: Image, normal: Image, steps: range, looser: float
@@ -104,16 +120,49 @@ class Hits:
         return Traced(np.zeros_like(albedo), albedo, normal, distance)
 
 
-def first_hits(stage: LoadedStage, camera: PhotoCamera, window: Window, seed: int) -> Hits:
-    """Follow a ray through each pixel of the photo's window, a strip of rows at a time."""
-    hits = np.empty((*window.size[::-1], 9), np.float32)
-    for top in range(0, window.size[1], ROWS):
-        rows = min(ROWS, window.size[1] - top)
-        strip = window.part(0, top, window.size[0], rows)
-        hits[top : top + rows] = stage.first_hits(camera, strip, 1, seed + top)
-    length = np.linalg.norm(hits[..., 3:6], axis=-1, keepdims=True)
-    hits[..., 3:6] /= np.maximum(length, 1e-6)
+def first_hits(
+    stage: LoadedStage,
+    room: StandIn,
+    reflectance: Mapping[str, Colour],
+    camera: PhotoCamera,
+    window: Window,
+    wanted: Mask,
+) -> Hits:
+    """Follow a ray through each pixel of the photo's window where furniture is `wanted` (h, w), and near there.
+
+    Elsewhere the room is met, whose planes need no tracing.
+    """
+    hits = _room_hits(room, reflectance, camera, window)
+    for part, tile in _tiles(wanted, window):
+        hits[part] = stage.first_hits(camera, tile, 1, 0)
+    hits[..., 3:6] /= np.maximum(np.linalg.norm(hits[..., 3:6], axis=-1, keepdims=True), 1e-6)
     return Hits(hits[..., :3], hits[..., 3:6], hits[..., 6:], _edges(hits, camera))
+
+
+def _room_hits(room: StandIn, reflectance: Mapping[str, Colour], camera: PhotoCamera, window: Window) -> Image:
+    """Return albedo, normal and position m (h, w, 9) of the room's planes."""
+    planes, depth = room.seen_by(camera, window)
+    looks = np.array([(*reflectance[name], *room.plane(name).normals[0]) for name in room.planes], np.float32)
+    across = (np.arange(window.left, window.right) + 0.5 - camera.centre[0]) / camera.focal_px
+    down = (np.arange(window.top, window.bottom) + 0.5 - camera.centre[1]) / camera.focal_px
+    right, up, forward = camera.axes
+    rays = (across[None, :, None] * right - down[:, None, None] * up + forward).astype(np.float32)
+    return np.concatenate([looks[planes], camera.position.astype(np.float32) + rays * depth[..., None]], axis=-1)
+
+
+def _tiles(wanted: Mask, window: Window) -> Iterator[tuple[Parts, Window]]:
+    """Yield the parts of a window in which anything is `wanted` (h, w), by its rows and columns and as windows.
+
+    In each band of rows these are the runs of columns, a bit wider than needed so that edges are seen from both sides.
+    """
+    height = len(wanted)
+    near = cv2.dilate(wanted.astype(np.uint8), np.ones((2 * BESIDE + 1, 2 * BESIDE + 1), np.uint8))
+    for top in range(0, height, BAND):
+        rows = slice(top, min(height, top + BAND))
+        columns = near[rows].any(axis=0)
+        ends = np.flatnonzero(np.diff(np.r_[0, columns, 0].astype(np.int8)))
+        for first, last in zip(ends[::2].tolist(), ends[1::2].tolist(), strict=True):
+            yield (rows, slice(first, last)), window.part(first, top, last - first, rows.stop - top)
 
 
 def irradiance(
@@ -138,7 +187,7 @@ def irradiance(
     )
     light /= np.where(on_floor > 0, softly, 1)[..., None]
     light = carried_over(light, own, (1.0, 3.0, 8.0))
-    return Irradiance(view, light, normal, position, np.maximum(pure, MIXED), near)
+    return Irradiance(view, light, normal, position, np.maximum(pure, MIXED), own, near)
 
 
 def _lies_on_floor(position: Image, normal: Image) -> Mask:

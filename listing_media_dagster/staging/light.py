@@ -22,7 +22,7 @@ from listing_media_dagster.staging.room import PhotoCamera, RoomGeometry
 from listing_media_dagster.staging.scene import PLANES, SIDES, StandIn
 
 THUMBNAIL = 96  # px wide
-SAMPLES, GUIDE_SAMPLES = 16, 2  # a pixel of the thumbnail
+SAMPLES, GUIDE_SAMPLES = 9, 1  # a pixel of the thumbnail
 TYPICAL: Mapping[str, float] = {"floor": 0.35, "ceiling": 0.8}  # reflectance
 WALL = 0.7  # reflectance of the other planes
 WHITE_PAINT = 0.8  # reflectance of the lightest of walls and ceiling
@@ -31,6 +31,8 @@ WELL_EXPOSED = 0.62  # linear level of white paint in a well exposed photo
 TRUST = 0.7  # share of the photo's own whites in the level of white
 ROUNDS = 15  # of fitting light and reflectance in turn
 EVEN = 0.02  # pull toward the usual mix of light where the photo's shading says little
+LEAST_CONTRAST = 0.5  # how far photographers' merging holds light back
+DIM = 0.02  # of white: light below it tells no contrast
 TINT = 0.5  # share of the lightest plane's hue that is the light's and not the paint's
 WINDOW, GLOW = 6.0, 0.25  # radiance of windows, and of ceiling and unseen walls, before anything is known
 
@@ -43,7 +45,8 @@ class RoomLight:
     """What shines and what reflects in the stand-in, in the photo's linear units (1 is its white).
 
     `shining` gives panes and planes their radiance, `reflectance` the planes' colours, `black` is the photo's darkest
-    level, `mix` how many times stronger than usual each source was found to be.
+    level, `mix` how many times stronger than usual each source was found to be. `contrast` is how much of the light's
+    broad contrast the photo shows, as an exponent: merged exposures hold it back.
     """
 
     panes: tuple[Part, ...]
@@ -51,6 +54,7 @@ class RoomLight:
     reflectance: Mapping[str, Colour]
     black: Colour
     mix: Mapping[str, float]
+    contrast: float = 1.0
 
     def stage(self, room: StandIn) -> Stage:
         """Return the empty, lit stand-in."""
@@ -105,9 +109,21 @@ def estimate_light(base: Rgb, geometry: RoomGeometry, room: StandIn, seed: int) 
     dark = np.percentile(small.reshape(-1, 3), 0.2, axis=0).clip(0, 0.02)
     found = dict(zip(sources, map(float, mix), strict=True))
     light = RoomLight(panes, radiance, reflectance, _colour(dark), found)
-    rendered_all = _rendered(light, room, camera, seed)[usable]
-    level = float(np.median(small.mean(axis=-1)[usable] / np.maximum(rendered_all, 1e-4))) if usable.any() else 1.0
-    return light.brighter(float(np.clip(level, 0.5, 2.0)))
+    lit = _rendered(light, room, camera, seed)
+    level = float(np.median(small.mean(axis=-1)[usable] / np.maximum(lit[usable], 1e-4))) if usable.any() else 1.0
+    contrast = _contrast(small.mean(axis=-1), lit, shown, usable)
+    return replace(light.brighter(float(np.clip(level, 0.5, 2.0))), contrast=contrast)
+
+
+def _contrast(photo: Image, lit: Image, shown: Planes, usable: Mask) -> float:
+    """Return how much of the contrast that light has on plain walls and ceiling (h, w) the photo shows."""
+    in_photo, in_light = 0.0, 0.0
+    for plane in np.unique(shown[shown != _FLOOR]):
+        there = usable & (shown == plane)
+        if there.mean() > IN_VIEW:
+            in_photo += there.sum() * float(np.log(photo[there] + DIM).var())
+            in_light += there.sum() * float(np.log(lit[there] + DIM).var())
+    return float(np.clip((in_photo / in_light) ** 0.5, LEAST_CONTRAST, 1.0)) if in_light > 0 else 1.0
 
 
 def _rendered(light: RoomLight, room: StandIn, camera: PhotoCamera, seed: int) -> Image:

@@ -82,10 +82,12 @@ class Traced:
 class LoadedStage:
     """A stage that the path tracer has built its search trees for, to be looked at from any camera.
 
-    `textures` are those of the scene's shapes by their number, 1 for the first, as far as they have one.
+    `colours` (N + 1, 3) are the reflectances of the scene's shapes by their number, 1 for the first, and `textures`
+    those of them that have one.
     """
 
     scene: Any
+    colours: Image
     textures: Mapping[int, Pyramid]
 
     def trace(self, camera: PhotoCamera, window: Window, spp: int, guide_spp: int, seed: int) -> Traced:
@@ -108,17 +110,18 @@ class LoadedStage:
 
         Each ray's albedo is that of the pixel's whole footprint on the surface. A single ray goes through its middle.
         """
-        aovs = f"albedo:albedo,{SHAPE},uv:uv,along_x:duv_dx,along_y:duv_dy,shape:shape_index"
+        aovs = f"{SHAPE},uv:uv,along_x:duv_dx,along_y:duv_dy,shape:shape_index"
         total = np.zeros((*window.size[::-1], 9), np.float32)
         for number in range(spp):
             hits = self._render({"type": "aov", "aovs": aovs}, camera, window, 1, seed + 1000 * number, spp > 1)
-            hits = np.nan_to_num(hits[..., -16:]).reshape(-1, 16)
-            shape = hits[:, 15].astype(int)
+            hits = np.nan_to_num(hits[..., -13:]).reshape(-1, 13)
+            shape = hits[:, 12].astype(int)
+            albedo = self.colours[shape]
             for which, texture in self.textures.items():
                 there = np.flatnonzero(shape == which)
                 if len(there):
-                    hits[there, :3] = texture.averaged(*np.split(hits[there, 9:15], 3, axis=1))
-            total += hits[:, :9].reshape(total.shape)
+                    albedo[there] = texture.averaged(*np.split(hits[there, 6:12], 3, axis=1))
+            total += np.concatenate([albedo, hits[:, :6]], axis=1).reshape(total.shape)
         return np.asarray(total / spp, np.float32)
 
     def straight_hits(
@@ -168,12 +171,16 @@ def load_stage(stage: Stage) -> LoadedStage:
         described = shapes(stage.parts, stage.materials, stage.shining, Path(folder))
         # when mitsuba merges meshes it orders them, and with them lights and noise, differently each time
         scene = mi.load_dict({"type": "scene", **described}, optimize=False)
-    textured = {
-        number: pyramid(looks.colour, looks.metres)
-        for number, name in enumerate(merged(stage.parts), 1)
-        if (looks := stage.materials.get(name)) is not None and not isinstance(looks.colour, tuple)
+    looks = [stage.materials.get(name) for name in merged(stage.parts)]
+    textures = {
+        number: pyramid(each.colour, each.metres)
+        for number, each in enumerate(looks, 1)
+        if each is not None and not isinstance(each.colour, tuple)
     }
-    return LoadedStage(scene, textured)
+    plain = [
+        each.colour if each and isinstance(each.colour, tuple) and not each.clear else (0.0,) * 3 for each in looks
+    ]
+    return LoadedStage(scene, np.array([(0.0,) * 3, *plain], np.float32), textures)
 
 
 def trace(stage: Stage, camera: PhotoCamera, window: Window, spp: int, guide_spp: int, seed: int) -> Traced:

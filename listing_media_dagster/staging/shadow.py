@@ -9,6 +9,7 @@ import numpy as np
 
 from listing_media_dagster.path_tracer.materials import Image
 from listing_media_dagster.staging.arrays import Mask, Planes
+from listing_media_dagster.staging.contact import SHOWN
 from listing_media_dagster.staging.render import Window
 from listing_media_dagster.staging.room import Wall
 
@@ -16,13 +17,16 @@ FAINT, PLAIN = 0.008, 0.03  # darkening that is dropped, and that is kept whole
 MOST_LIGHT = 1.4  # of what `near` leaves: furniture also throws light back
 
 
-def shadow(furnished: Image, unfurnished: Image, alpha: Image, planes: Planes, beyond: Mask, near: Image) -> Image:
+def shadow(
+    furnished: Image, unfurnished: Image, alpha: Image, planes: Planes, beyond: Mask, near: Image, contrast: float
+) -> Image:
     """Return how much (h, w) of the light on the room behind it furniture leaves, what is `near` (h, w) left out.
 
     `near` is the share of light that the furniture right beside a point leaves (see `contact`): divided by it, light
     changes slowly enough to be carried over from beside under furniture, where planes meet, and where the photo shows
-    floor `beyond` the stand-in's walls (a doorway). It has no colour: processing has evened out the photo's own
-    coloured bounce, and a wall keeps its hue in the shade.
+    floor `beyond` the stand-in's walls (a doorway). `contrast` is how much of it the photo's processing would show; what
+    is near keeps its own, as such processing keeps fine contrast. Shadow has no colour: processing has evened out the
+    photo's own coloured bounce, and a wall keeps its hue in the shade.
     """
     ratio = (furnished.mean(axis=-1) / np.maximum(unfurnished.mean(axis=-1), 1e-4)).clip(0, 1)
     corners = cv2.morphologyEx(planes.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 0
@@ -30,13 +34,13 @@ def shadow(furnished: Image, unfurnished: Image, alpha: Image, planes: Planes, b
     known = (~touched & ~corners & ~beyond).astype(np.float32)
     far = (ratio / near).clip(0, MOST_LIGHT).astype(np.float32)
     left = carried_over(far[..., None], known, (1.0, 3.0, 12.0, 40.0))[..., 0]
-    return eased_where_walls_meet(left, planes)
+    return eased_where_walls_meet(np.asarray(left**contrast, np.float32), planes)
 
 
 def taken(left: Image, near: Image, fading: Image) -> Image:
     """Return the share (h, w) 0..1 of light that furniture takes from what it leaves from afar and near; 0 where
     `fading` is."""
-    share = 1 - np.minimum(left * near, 1)
+    share = 1 - np.minimum(left * near**SHOWN, 1)
     kept = np.clip((share - FAINT) / (PLAIN - FAINT), 0, 1)
     return np.asarray(share * kept * fading, np.float32)
 

@@ -16,10 +16,12 @@ from listing_media_dagster.staging.laying_in import strips
 from listing_media_dagster.staging.reduction import reduced
 from listing_media_dagster.staging.render import LoadedStage, Stage, Window, load_stage, whole
 from listing_media_dagster.staging.room import PhotoCamera
-from listing_media_dagster.staging.scene import stand_in
+from listing_media_dagster.staging.scene import PLANES, stand_in
 from listing_media_dagster_tests.staging.painted_room import known_geometry
 
 CRATE = box("checks", (-0.7, 0.0, -3.4), (0.4, 0.9, -3.0))
+
+GREY = dict.fromkeys(PLANES, (0.5, 0.5, 0.5))
 
 
 def lit_crate() -> Stage:
@@ -34,7 +36,7 @@ def camera() -> PhotoCamera:
 
 def in_detail(scene: LoadedStage, view: PhotoCamera, window: Window, pixels: int, spp: int) -> tuple[Image, Mask]:
     at, room = reduced(view, window, pixels), stand_in(known_geometry(), [])
-    hits = first_hits(scene, view, window, 1)
+    hits = first_hits(scene, room, GREY, view, window, np.ones(window.size[::-1], np.bool_))
     radiance = scene.radiance(at.camera, at.window, spp, 1)
     light = irradiance(hits.shrunk(at, window), radiance, hits, at, window, room, None)
     return furniture_in_detail(light, hits, room, window, np.s_[:, :])
@@ -65,7 +67,8 @@ def test_fabric_finer_than_a_pixel_is_no_noise() -> None:
     threads = np.random.default_rng(0).uniform(0.1, 0.9, (256, 256, 1)).astype(np.float32) * np.ones(3, np.float32)
     crate = Stage([CRATE], {"checks": Material(threads, metres=0.25)}, {})
     view, window = camera(), Window(90, 85, 180, 140)
-    hits = first_hits(load_stage(crate), view, window, 1)
+    everywhere = np.ones(window.size[::-1], np.bool_)
+    hits = first_hits(load_stage(crate), stand_in(known_geometry(), []), GREY, view, window, everywhere)
     on_front = (hits.normal[..., 2] > 0.99) & ~hits.edges
     assert on_front.sum() > 150
     assert hits.albedo[on_front].std() < 0.03  # of the texture's own 0.23

@@ -57,7 +57,7 @@ def _looped(colour: Colour, seed: int, count: int, metres: float, depth: float, 
     height, own = nubs(count, seed)
     fine, _ = nubs(2 * count, seed + 1)
     curls = np.clip(0.72 * height + 0.28 * fine + 0.06 * field(seed + 2, 0.5, low_cut=count), 0, 1)
-    level = shadow * (curls - 0.7) / 0.3 * 0.5 + 0.03 * own + 0.03 * field(seed + 3, 0.8, low_cut=8)
+    level = shadow * (np.maximum(curls, 0.45) - 0.7) / 0.3 * 0.5 + 0.03 * own + 0.03 * field(seed + 3, 0.8, low_cut=8)
     return Material(dyed(colour, level), metres, relief=curls.astype(np.float32), depth=depth, sheen=0.5)
 
 

@@ -55,17 +55,20 @@ def nubs(count: int, seed: int, jitter: float = 0.45) -> tuple[Image, Image]:
     rng = np.random.default_rng(seed)
     place = 0.5 + rng.uniform(-jitter, jitter, (count, count, 2)).astype(np.float32)
     own = rng.standard_normal((count, count)).astype(np.float32)
-    u, v = grid()
-    column, row = np.floor(u * count).astype(int), np.floor(v * count).astype(int)
-    nearest = np.full(u.shape, 9.0, np.float32)
-    tone = np.zeros_like(u)
+    along = np.arange(PIXELS, dtype=np.float32) * np.float32(count / PIXELS)
+    cell = np.floor(along).astype(int)
+    within = (along - cell).astype(np.float32)
+    nearest = np.full((PIXELS, PIXELS), 9.0, np.float32)
+    tone = np.zeros_like(nearest)
     for dy in (-1, 0, 1):
         for dx in (-1, 0, 1):
-            i, j = (row + dy) % count, (column + dx) % count
-            away = (u * count - column - dx - place[i, j, 0]) ** 2 + (v * count - row - dy - place[i, j, 1]) ** 2
+            rows, columns = (cell + dy) % count, (cell + dx) % count
+            x, y, new = (each.take(rows, 0).take(columns, 1) for each in (place[..., 0], place[..., 1], own))
+            away = (within - dx - x) ** 2 + (within[:, None] - dy - y) ** 2
             closer = away < nearest
-            nearest, tone = np.where(closer, away, nearest), np.where(closer, own[i, j], tone)
-    return np.clip(1 - nearest, 0, 1).astype(np.float32), tone.astype(np.float32)
+            np.copyto(tone, new, where=closer)
+            np.minimum(nearest, away, out=nearest)
+    return np.clip(1 - nearest, 0, 1), tone
 
 
 def ruffled(picture: Image, seed: int, reach: float) -> Image:
