@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from listing_media_dagster.models.catalogue import catalogue
 from listing_media_dagster.models.diffusion import DiffusionEditor, editor_for
 from listing_media_dagster.models.diffusion.ladder import remembered_plans
+from listing_media_dagster.models.entry import Stage
 from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.model import ModelFailed
 from listing_media_dagster.models.weights_folder import BadWeights
@@ -22,7 +24,8 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "small_qwen")
 
 CPU = Hardware(device="cpu", name="test CPU", memory_gb=16)
-FAMILIES = ("sdxl-union", "sd15-inpaint", "flux2-klein-4b", "qwen-image-edit", "sdxl-tile", "sd15-tile")
+EDITS = {Stage.STAGING, Stage.DECLUTTER, Stage.ENHANCEMENT}
+FAMILIES = [entry.id for entry in catalogue().models if EDITS & set(entry.stages)]
 Editor = Callable[[str], DiffusionEditor]
 
 

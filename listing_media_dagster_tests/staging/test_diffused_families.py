@@ -14,14 +14,17 @@ import numpy as np
 import pytest
 
 from listing_media_dagster.listing import Room
+from listing_media_dagster.models.catalogue import catalogue
 from listing_media_dagster.models.diffusion import DiffusionEditor, editor_for
-from listing_media_dagster.models.entry import CatalogueEntry
+from listing_media_dagster.models.entry import CatalogueEntry, Stage
 from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.model import EditRequest, ImageEditor, ModelFailed, Rgb
 from listing_media_dagster.models.segment import AdeSegmenter
 from listing_media_dagster.models.weights_folder import inspect_folder
+from listing_media_dagster.staging import polish
 from listing_media_dagster.staging.altered import CannotAlter
 from listing_media_dagster.staging.back_ends import StagedRoom, StagingRequest
+from listing_media_dagster.staging.declutter import Decluttering
 from listing_media_dagster.staging.diffused import DiffusedStaging, DiffusibleRoom
 from listing_media_dagster.staging.furniture.designs import library
 from listing_media_dagster.staging.kits import load_kits
@@ -29,8 +32,10 @@ from listing_media_dagster.staging.polish import Polishing
 from listing_media_dagster.staging.redraw import NotForDelivery
 from listing_media_dagster.staging.rendered import RenderedStaging
 from listing_media_dagster.staging.seeds import furnish_until_accepted
-from listing_media_dagster.staging.surfaces import protected_regions
+from listing_media_dagster.staging.surfaces import FLOOR, WALL, protected_regions
 from listing_media_dagster_tests.helpers.drawn_furniture import BoxedRoom
+from listing_media_dagster_tests.helpers.known_rooms import each_room_looked_at_once  # noqa: F401
+from listing_media_dagster_tests.helpers.stand_in_editors import KnownClasses
 from listing_media_dagster_tests.helpers.tiny_pipelines import (  # noqa: F401
     SaveTiny,
     one_torch_thread,
@@ -38,6 +43,7 @@ from listing_media_dagster_tests.helpers.tiny_pipelines import (  # noqa: F401
     tiny,
 )
 from listing_media_dagster_tests.helpers.tiny_vision import save_tiny_upernet, tiny_entry
+from listing_media_dagster_tests.staging.test_declutter import RED, Seeing, cluttered_room, filled_in
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.usefixtures("one_torch_thread", "small_qwen")
@@ -45,8 +51,11 @@ pytestmark = pytest.mark.usefixtures("one_torch_thread", "small_qwen")
 ROOM = Path(__file__).parent / "rendered_rooms" / "sunless.jpg"
 RENDERED = RenderedStaging(load_kits(), library())
 CPU = Hardware(device="cpu", name="test CPU", memory_gb=16)
-STAGING_FAMILIES = ("sdxl-union", "sd15-inpaint", "flux2-klein-4b", "qwen-image-edit")
 Load = Callable[[str], DiffusionEditor]
+
+
+def models_for(stage: Stage) -> list[str]:
+    return [entry.id for entry in catalogue().models if stage in entry.stages]
 
 
 def silent(what: str) -> None:
@@ -61,6 +70,8 @@ class KeepingTheRoom:
     """
 
     drawing: DiffusionEditor
+    share: float = 0.5
+    start: Callable[[EditRequest], Rgb] = lambda request: request.image if request.start is None else request.start
 
     @property
     def entry(self) -> CatalogueEntry:
@@ -79,13 +90,13 @@ class KeepingTheRoom:
 
     def edit(self, requests: Sequence[EditRequest], progress: Callable[[int, int], None] | None = None) -> list[Rgb]:
         drawn = self.drawing.edit(requests, progress)
-        pairs = zip(drawn, requests, strict=True)
-        return [
-            np.where(
-                np.asarray(each.mask)[..., None] > 0.5, 0.5 * rgb + 0.5 * np.asarray(each.start), each.start
-            ).astype(np.uint8)
-            for rgb, each in pairs
-        ]
+        return [self._helped(rgb, request) for rgb, request in zip(drawn, requests, strict=True)]
+
+    def _helped(self, rgb: Rgb, request: EditRequest) -> Rgb:
+        given = self.start(request)
+        allowed = np.ones(given.shape[:2]) if request.mask is None else np.asarray(request.mask) > 0.5
+        mixed = np.rint((1 - self.share) * given + self.share * rgb.astype(float))
+        return np.where(allowed[..., None], mixed, given).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +128,7 @@ def diffusible(room: BoxedRoom, *editors: ImageEditor) -> DiffusibleRoom:
     return DiffusibleRoom(end, room, protected_regions(room.geometry), False)
 
 
-@pytest.mark.parametrize("model_id", STAGING_FAMILIES)
+@pytest.mark.parametrize("model_id", models_for(Stage.STAGING))
 def test_a_room_goes_through_the_whole_stage_and_keeps_its_walls(model_id: str, load: Load, room: BoxedRoom) -> None:
     staged, attempts = furnish_until_accepted(diffusible(room, KeepingTheRoom(load(model_id))), 0, silent)
     mask = cv2.imdecode(np.frombuffer(staged.attachments["mask.png"], np.uint8), cv2.IMREAD_GRAYSCALE)
@@ -129,6 +140,35 @@ def test_a_room_goes_through_the_whole_stage_and_keeps_its_walls(model_id: str, 
     assert staged.verdicts[0].gate == "structure" and 1 <= len(attempts) <= 4
     drawn = room.pixels(room.arrange(attempts[-1].seed), silent)
     assert not np.array_equal(staged.rgb, drawn.rgb), "the model took part"
+
+
+@pytest.mark.parametrize("model_id", models_for(Stage.ENHANCEMENT))
+def test_a_photo_goes_through_polishing_in_tiles_and_stays_the_same_room(
+    model_id: str, load: Load, room: BoxedRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polish, "TILE", 160)
+    monkeypatch.setattr(polish, "OVERLAP", 40)
+    base, told = np.ascontiguousarray(room.request.base[:200, :300]), list[str]()
+    polishing = Polishing((KeepingTheRoom(load(model_id), share=0.04),), allow_test_models=True)
+    picture, attempts = polishing.polish(base, "a living room", 3, told.append)
+    (operation,), (verdict,) = picture.operations, picture.verdicts
+    assert (operation.tool, operation.generative, operation.seed) == (model_id, True, attempts[-1].seed)
+    assert operation.parameters["tiles"] > 1 and operation.weights_sha256 == load(model_id).weights_sha256
+    assert (verdict.gate, verdict.outcome) == ("structure", "passed") and "step" in told[0]
+    assert picture.rgb.shape == base.shape and not np.array_equal(picture.rgb, base)
+
+
+@pytest.mark.parametrize("model_id", models_for(Stage.DECLUTTER))
+def test_clutter_goes_through_the_whole_stage_and_the_rest_stays_bit_for_bit(model_id: str, load: Load) -> None:
+    base, _ = cluttered_room()
+    editor = KeepingTheRoom(load(model_id), share=0.04, start=filled_in)
+    picture, _ = Decluttering((editor,), Seeing([]), allow_test_models=True).declutter(base, 0)
+    removed = cv2.imdecode(np.frombuffer(picture.attachments["removed.png"], np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert removed is not None and picture.rejection is None, picture.rejection
+    assert np.array_equal(picture.rgb[removed == 0], base[removed == 0])
+    assert (np.abs(picture.rgb.astype(int) - RED).max(axis=2) >= 40).all(), "no box is left"
+    (operation,) = picture.operations
+    assert (operation.tool, operation.generative) == (model_id, True)
 
 
 def test_rooms_in_a_batch_come_out_as_alone_and_a_seed_gives_them_again(load: Load, room: BoxedRoom) -> None:
@@ -201,3 +241,11 @@ def test_a_segmenter_of_the_real_classes_protects_what_it_finds(load: Load, room
     surveyed = end.survey(room.request)
     assert surveyed.is_segmented and surveyed.protected.shape == room.request.base.shape[:2]
     assert (surveyed.protected >= protected_regions(room.geometry)).all()
+
+
+def test_a_built_in_that_only_a_segmentation_sees_is_protected(room: BoxedRoom) -> None:
+    floor = room.geometry.floor & ~protected_regions(room.geometry)
+    island = floor & (np.arange(floor.shape[1]) < floor.shape[1] // 2)
+    seen = KnownClasses([np.where(island, 73, np.where(room.geometry.floor, FLOOR, WALL)).astype(np.uint8)])
+    surveyed = DiffusedStaging(RENDERED, (), seen).survey(room.request)
+    assert surveyed.protected[island].all() and not surveyed.protected[floor & ~island].any() and island.any()

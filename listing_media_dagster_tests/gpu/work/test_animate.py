@@ -13,8 +13,14 @@ from listing_media_dagster.gpu.work.bench import Bench
 from listing_media_dagster.gpu.worker import Assignment, work_off
 from listing_media_dagster.models.entry import CatalogueEntry
 from listing_media_dagster.models.video.animator import VideoDiffusion
+from listing_media_dagster.models.video.families import FAMILIES
 from listing_media_dagster.models.warm import WarmModels
-from listing_media_dagster_tests.helpers.tiny_video import save_tiny_svd, tiny_video_entry
+from listing_media_dagster_tests.helpers.tiny_video import (
+    save_tiny_ltx2,
+    save_tiny_svd,
+    save_tiny_wan,
+    tiny_video_entry,
+)
 from listing_media_dagster_tests.helpers.tiny_vision import on_one_thread
 
 pytest.importorskip("torch")
@@ -48,10 +54,20 @@ def animated(
     return None if left else made.result().items[0]
 
 
+@pytest.fixture(params=list(FAMILIES))
+def any_entry(
+    request: pytest.FixtureRequest, entry: CatalogueEntry, tmp_path_factory: pytest.TempPathFactory
+) -> CatalogueEntry:
+    if request.param == "svd":
+        return entry
+    save = save_tiny_ltx2 if request.param == "ltx2" else save_tiny_wan
+    return tiny_video_entry(save(tmp_path_factory.mktemp("film")), request.param, frames=9, multiple_of=32)
+
+
 def test_a_clip_of_noise_is_refused_with_its_frame_its_verdict_and_its_ledger(
-    entry: CatalogueEntry, tmp_path: Path
+    any_entry: CatalogueEntry, tmp_path: Path
 ) -> None:
-    result = animated(entry, tmp_path, "svd-xt")
+    result = animated(any_entry, tmp_path, "svd-xt")
     assert result and result.outcome == "refused" and not result.outputs
     assert result.reason.startswith("tiny-video: frame ")
     assert result.record["verdict"]["outcome"] == "failed"
