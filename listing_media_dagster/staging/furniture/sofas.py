@@ -120,7 +120,7 @@ def rounded_sofa(size: Size, seed: int) -> list[Part]:
         for x in (-width / 2 + 0.25, width / 2 - 0.25)
         for z in (-depth / 2 + 0.22, depth / 2 - 0.2)
     ]
-    arm = Arm(width / 2 - 0.13, 0.26, height - 0.16, 0.0, front - 0.12, 0.42, round_by=0.085, rise=0.10)
+    arm = Arm(width / 2 - 0.13, 0.26, height - 0.16, front - 0.12, 0.42, round_by=0.085, rise=0.10)
     return fitted([*parts, *legs, *scatter(size, 0.42, 0.04, seed, inset=0.14), *over_arm(arm, seed)], size)
 
 
@@ -189,7 +189,7 @@ def tufted_sofa(size: Size, seed: int) -> list[Part]:
             "upholstery", (inner / seats - 0.004, 0.155, depth - 0.29), seed + 30 + number, 0.045,
             (0.004, 0.028, 0.015), 0.004, 0.004, 0.042, (x, 0.365, 0.105),
         )  # fmt: skip
-    arm = Arm(width / 2 - roll, 2 * roll, arm_top, 0.0, depth / 2 - 0.12, 0.44, round_by=0.1)
+    arm = Arm(width / 2 - roll, 2 * roll, arm_top, depth / 2 - 0.12, 0.44, round_by=0.1)
     loose = [*scatter(size, 0.44, 0.04, seed, 0.06, most=3), *over_arm(arm, seed)]
     return fitted([*parts, *tapered_legs(width, depth, leg, 0.08, 0.0), *loose], size)
 
@@ -293,7 +293,7 @@ def _outer_back(width: float, low: float, high: float, z: float, seed: int) -> l
 def _square_arm(size: Size, cut: Cut) -> Arm:
     width, _, depth = size
     return Arm(
-        (width - cut.arm) / 2, cut.arm, cut.arm_top + 0.008, 0.0, depth / 2 - 0.1, cut.arm_top - cut.leg - 0.04,
+        (width - cut.arm) / 2, cut.arm, cut.arm_top + 0.008, depth / 2 - 0.1, cut.arm_top - cut.leg - 0.04,
         round_by=max(cut.edge, 0.045),
     )  # fmt: skip
 

@@ -13,32 +13,31 @@ from listing_media_dagster.staging.furniture.soft_solids import rounded_box, yar
 from listing_media_dagster.staging.furniture.textiles import Cloth, Couch, draped
 
 FLAT = 0.16  # m: up to this height a throw is a stack, above it hangs
+LAID, TASSEL = 0.44, 0.045  # m of an arm that a throw covers, and of its fringe
+FALL = 0.46  # m that it hangs at most
 
 
 @dataclass(frozen=True)
 class Arm:
-    """A sofa's arm, which both sides have: its middle at `x` and ends at `back` and `front`, `top` m high in front.
+    """A sofa's arm, as both its sides have one: its middle is at `x`, what a throw covers of it ends at `front`, in m.
 
-    Its upper edges are rounded by `round_by` m, it rises by `rise` toward its back; `fall` is how far a throw hangs.
+    It is `top` m high there and rises by `rise` toward the sofa's middle; its upper edges are rounded by `round_by` m.
+    A throw hangs down by `fall` m.
     """
 
     x: float
     width: float
     top: float
-    back: float
     front: float
     fall: float
     round_by: float = 0.045
     rise: float = 0.0
 
 
-LAID = 0.44  # m of an arm that a throw covers
-
-
 def over_arm(arm: Arm, seed: int) -> list[Part]:
     """Return a fringed throw over the front half of one arm; its inner end is tucked in beside the seat."""
     side = 1 if np.random.default_rng(seed + 70).random() < 0.5 else -1
-    fall = min(arm.fall, 0.46)
+    fall = min(arm.fall, FALL)
     half = max(0.01, arm.width / 2 - arm.round_by)
     near = Couch(-half, half, arm.front - LAID, arm.front, fall, arm.round_by + 0.006)
     upper = near.over(arm.front - LAID + 0.05, arm.front - 0.03, 0.013)
@@ -46,11 +45,11 @@ def over_arm(arm: Arm, seed: int) -> list[Part]:
         draped("throw", near, Cloth(fall - 0.06, 0.0, 0.012, 0.004, 0.008, seed, 0.02), 0.03),
         draped("throw", upper, Cloth(fall - 0.13, 0.0, 0.012, 0.004, 0.008, seed, 0.02), 0.03),
     ]
-    parts += _fringe(parts[0], 0.045, seed)
+    parts += _fringe(parts[0], TASSEL, seed)
 
     def placed(piece: Part) -> Part:
         x, y, z = piece.vertices.T
-        y = y + arm.top - fall + arm.rise * np.clip((arm.front - z) / (arm.front - arm.back), 0, 1)
+        y = y + arm.top - fall + arm.rise * np.clip(1 - z / arm.front, 0, 1)
         return replace(piece, vertices=np.stack([x + side * arm.x, y, z], 1).astype(np.float32))
 
     return [placed(piece) for piece in parts]
