@@ -13,6 +13,7 @@ import numpy as np
 
 from listing_media_dagster.path_tracer.materials import Image
 
+SHARPER = 0.8  # of a footprint's sides: interpolation between texels softens, too
 TAPS = 6  # places along a footprint's long side; it may be so many times longer than what the level shows
 LONGEST_ROW = 30_000  # points: `cv2.remap` takes no longer rows
 WIDEST = 8  # px: the pyramid's smallest copy
@@ -29,7 +30,7 @@ class Pyramid:
         """Return the texture (N, 3) over footprints round `uv` (N, 2) m with sides `along_x`, `along_y` (N, 2) m."""
         height, width = self.levels[0].shape[:2]
         texels = np.array([width, height], np.float32) / np.float32(self.metres)
-        sides = np.stack([along_x, along_y], 1) * texels
+        sides = np.stack([along_x, along_y], 1) * texels * np.float32(SHARPER)
         lengths = np.linalg.norm(sides, axis=2)
         longer = (lengths[:, 1] > lengths[:, 0]).astype(int)
         rows = np.arange(len(uv))

@@ -24,9 +24,9 @@ def shadow(
 
     `near` is the share of light that the furniture right beside a point leaves (see `contact`): divided by it, light
     changes slowly enough to be carried over from beside under furniture, where planes meet, and where the photo shows
-    floor `beyond` the stand-in's walls (a doorway). `contrast` is how much of it the photo's processing would show; what
-    is near keeps its own, as such processing keeps fine contrast. Shadow has no colour: processing has evened out the
-    photo's own coloured bounce, and a wall keeps its hue in the shade.
+    floor `beyond` the stand-in's walls (a doorway). `contrast` is how much of it the photo's processing would show;
+    what is near keeps its own, as such processing keeps fine contrast. Shadow has no colour: processing has evened out
+    the photo's own coloured bounce, and a wall keeps its hue in the shade.
     """
     ratio = (furnished.mean(axis=-1) / np.maximum(unfurnished.mean(axis=-1), 1e-4)).clip(0, 1)
     corners = cv2.morphologyEx(planes.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 0

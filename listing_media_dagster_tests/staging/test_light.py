@@ -33,3 +33,12 @@ def test_a_photo_of_nothing_but_white_gives_usable_light() -> None:
     light = estimate_light(np.full((96, 144, 3), 255, np.uint8), geometry, stand_in(geometry, []), 0)
     assert all(0 <= level < 50 for radiance in light.shining.values() for level in radiance)
     assert sum(sum(radiance) for radiance in light.shining.values()) > 0.1
+
+
+def test_how_much_of_the_lights_contrast_a_photo_shows_is_measured() -> None:
+    geometry = known_geometry()
+    base = paint(geometry, {"left": 7.0, "right": 1.0})
+    merged = np.round((base / 255.0) ** 0.3 * 235).astype(np.uint8)  # as evened out as merged exposures
+    plain, held_back = (estimate_light(photo, geometry, stand_in(geometry, []), 0).contrast for photo in (base, merged))
+    assert plain > 0.8
+    assert held_back < 0.75 * plain
