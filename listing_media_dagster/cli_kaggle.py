@@ -58,7 +58,7 @@ def setup(
 def _gather(models: list[str], wheels: Path | None, scratch: Path, owner: str) -> dict[str, Path]:
     """Return by dataset the folder with its one file; weights are packed and checked on the way."""
     from listing_media_dagster.gpu.kaggle.setup import dataset_slug
-    from listing_media_dagster.models.catalogue import catalogue_entry
+    from listing_media_dagster.models.catalogue import BadCatalogue, catalogue_entry
     from listing_media_dagster.models.packing import pack_models
     from listing_media_dagster.models.weights import BadWeights, ModelMissing
 
@@ -69,7 +69,7 @@ def _gather(models: list[str], wheels: Path | None, scratch: Path, owner: str) -
             entry = catalogue_entry(model, settings().model_catalogue)
             with say.status(f"packing {model}"):
                 pack_models([entry], settings().models_dir, folder / "weights.zip")
-        except (ModelMissing, BadWeights, OSError, LookupError) as unusable:
+        except (ModelMissing, BadWeights, BadCatalogue, OSError, LookupError) as unusable:
             _give_up(str(unusable.args[0] if isinstance(unusable, LookupError) else unusable))
         uploads[f"{owner}/{dataset_slug('weights', model)}"] = folder
     if wheels is not None:

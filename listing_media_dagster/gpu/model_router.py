@@ -19,9 +19,10 @@ from listing_media_dagster.gpu.job_folders import JobFolders
 from listing_media_dagster.gpu.job_models import carrying_entries
 from listing_media_dagster.gpu.result_shelf import ResultShelf
 from listing_media_dagster.gpu.router import Dispatcher, Routed, dispatch
-from listing_media_dagster.gpu.routes.route import JobCancelled, Route, RouteReport
+from listing_media_dagster.gpu.routes.route import JobCancelled, Route, RouteFailed, RouteReport
 from listing_media_dagster.gpu.routes.table import SLOW_TO_START, open_route
 from listing_media_dagster.gpu.stopping import is_stopping
+from listing_media_dagster.models.weights import BadWeights, ModelMissing
 from listing_media_dagster.settings import settings
 
 Metadata = dict[str, dg.MetadataValue | str | int | float]
@@ -108,9 +109,17 @@ class ModelRouter(dg.ConfigurableResource):
 
 
 def _with_models(job: ModelJob) -> ModelJob:
-    """Return the job with what this installation's catalogue says of its models, for machines that have another."""
+    """Return the job with what this installation's catalogue says of its models, for machines that have another.
+
+    Raises `RouteFailed` where they have gone or were changed since they were chosen.
+    """
     at = settings()
-    return carrying_entries(job, at.model_catalogue, at.models_dir)
+    try:
+        return carrying_entries(job, at.model_catalogue, at.models_dir)
+    except (ModelMissing, BadWeights) as changed:
+        raise RouteFailed(
+            f"job {job.id} can't say what its models are: {changed}", may_succeed_later=False
+        ) from changed
 
 
 def _taken_from_shelf(folder: JobFolder, ahead: Mapping[str, str], owner: Dispatcher) -> Routed:

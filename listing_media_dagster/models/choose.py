@@ -100,7 +100,7 @@ def _refusal(
     if refusal:
         return refusal
     if here is not None and entry.id not in here:
-        return f"its weights aren't here: `{entry.pull_command}` ({entry.size_mb} MB)"
+        return f"its weights aren't here: {entry.how_to_get}"
     return None
 
 

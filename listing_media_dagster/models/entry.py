@@ -277,6 +277,13 @@ class CatalogueEntry(Record):
     def pull_command(self) -> str:
         return f"listing-media models pull {self.id}"
 
+    @property
+    def how_to_get(self) -> str:
+        """Return what brings its weights to a machine that has this catalogue."""
+        own = [f"{part.role} has to lie in {part.folder}" for part in self.all_parts if part.folder is not None]
+        pulled = [f"`{self.pull_command}` fetches them ({self.size_mb} MB)"] if self.size_mb else []
+        return "; ".join([*pulled, *own])
+
 
 def licence_refusal(entry: CatalogueEntry, allowed: Collection[str] = ()) -> str | None:
     """Return why the licence of `entry` (or of a LoRA in it) keeps a business from using it, or None if it doesn't.

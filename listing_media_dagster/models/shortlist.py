@@ -119,7 +119,7 @@ def _refusal(stage: Stage, pulled: Sequence[Choice], patient: Sequence[Choice]) 
     """
     fitting = next((choice.entry for choice in pulled if choice.entry), None)
     if fitting is not None:
-        return f"the weights of {fitting.id} aren't here: `{fitting.pull_command}` fetches them ({fitting.size_mb} MB)"
+        return f"the weights of {fitting.id} aren't here: {fitting.how_to_get}"
     slow = next((choice.entry for choice in patient if choice.entry), None)
     if slow is not None:
         minutes = f"{(slow.cpu_seconds or 0) / 60:.1f} minutes a picture"

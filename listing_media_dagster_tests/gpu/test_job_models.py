@@ -29,10 +29,13 @@ from listing_media_dagster.gpu.job_models import (
 )
 from listing_media_dagster.gpu.kaggle.session import ORDER, Order
 from listing_media_dagster.gpu.kaggle.shipment import T4
+from listing_media_dagster.gpu.work.bench import Bench
 from listing_media_dagster.models.catalogue import catalogue, catalogue_entry
+from listing_media_dagster.models.choose import choose
 from listing_media_dagster.models.packing import pack_models, unpack_models
-from listing_media_dagster.models.weights import find_weights
-from listing_media_dagster_tests.helpers.tiny_vision import on_one_thread, save_tiny_depth
+from listing_media_dagster.models.warm import WarmModels
+from listing_media_dagster.models.weights import ModelMissing, find_weights
+from listing_media_dagster_tests.helpers.tiny_vision import CPU, on_one_thread, save_tiny_depth
 
 
 def test_models_are_found_wherever_a_job_names_them() -> None:
@@ -235,6 +238,22 @@ def test_a_session_on_kaggle_takes_a_model_of_ones_own_from_what_is_attached(
     result = json.loads(done.read_text())
     assert result["outcome"] == "ok", result["reason"]
     assert result["record"]["model"] == "our-depth"
+
+
+def test_where_nobody_can_pull_it_is_said_how_sessions_get_their_weights(tmp_path: Path) -> None:
+    bench = Bench("cpu", WarmModels(), tmp_path)
+    for has_shell, how in (
+        (True, "`listing-media models pull sdxl-union`"),
+        (False, "`listing-media kaggle setup sdx"),
+    ):
+        with pytest.raises(ModelMissing, match=how):
+            replace(bench, has_shell=has_shell).find_weights("sdxl-union")
+
+
+def test_a_model_in_a_folder_that_is_gone_is_told_by_its_folder(own_catalogue: Path, tmp_path: Path) -> None:
+    entry = catalogue_entry("our-depth", own_catalogue)
+    reason = choose("depth", CPU, entries=[entry], here=[]).reasons["our-depth"]
+    assert "base has to lie in" in reason and "pull" not in reason
 
 
 def test_the_shipped_catalogue_has_no_model_that_only_one_machine_has() -> None:

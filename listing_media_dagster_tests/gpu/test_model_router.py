@@ -14,6 +14,7 @@ from listing_media_dagster.gpu.model_router import ModelRouter, routing_metadata
 from listing_media_dagster.gpu.routes.route import JobCancelled, RouteFailed, RouteReport
 from listing_media_dagster.gpu.routes.table import open_route
 from listing_media_dagster.gpu.worker import Assignment, work_off
+from listing_media_dagster.models.weights import BadWeights
 from listing_media_dagster.settings import Settings
 from listing_media_dagster_tests.gpu.test_worker import bench
 from listing_media_dagster_tests.helpers.jobs import write_enhance_job
@@ -171,3 +172,13 @@ def test_an_interrupted_step_waits_until_its_remote_route_has_let_go(run, tmp_pa
     result, taken, folder = run(Waits(tmp_path))
     assert let_go.is_set() and not result.success and not taken
     assert folder.job, "its folder stays for the next run"
+
+
+def test_weights_that_were_changed_since_they_were_chosen_end_the_job_with_words(tmp_path, monkeypatch):
+    def changed(*_):
+        raise BadWeights("model.safetensors isn't the file that was pulled")
+
+    monkeypatch.setattr(model_router, "carrying_entries", changed)
+    with pytest.raises(RouteFailed, match=r"can't say what its models are: model\.safetensors") as failed:
+        model_router._with_models(write_enhance_job(tmp_path / "job", 1).job)
+    assert not failed.value.may_succeed_later

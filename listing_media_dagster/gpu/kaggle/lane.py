@@ -33,7 +33,7 @@ def main() -> int:
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
     assignments = [each for place in sorted(given.lane.iterdir()) if (each := _assignment(JobFolder(place)))]
-    bench = Bench(given.device, WarmModels(T4_MEMORY_GB, KAGGLES_LONGEST_SESSION), given.models_dir)
+    bench = Bench(given.device, WarmModels(T4_MEMORY_GB, KAGGLES_LONGEST_SESSION), given.models_dir, has_shell=False)
     work_off(assignments, bench, stop_at=stop_at, is_stopping=lambda: bool(stopping))
     return 0
 

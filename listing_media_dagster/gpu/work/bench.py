@@ -66,7 +66,7 @@ class Bench:
 
     `catalogue` adds models of one's own; `entries` are those that the jobs in hand carry, which go before it. Weights
     made for tests are refused unless a test allows them. `served` are models that a server runs for this bench, by the
-    ids that jobs name them by.
+    ids that jobs name them by. `has_shell`: somebody can run commands there, such as `models pull`.
     """
 
     device: str
@@ -77,6 +77,7 @@ class Bench:
     allow_test_weights: bool = False
     entries: Mapping[str, CatalogueEntry] = field(default_factory=dict)
     served: Mapping[str, Any] = field(default_factory=dict)
+    has_shell: bool = True
     say: Callable[[Task, str], None] = lambda task, what: None
     stop_if_cancelled: Callable[[], None] = lambda: None
 
@@ -112,7 +113,7 @@ class Bench:
                 allow_test_weights=self.allow_test_weights,
             )
         except ModelMissing as missing:
-            if self._can_pull(entry):
+            if self.has_shell and self._can_pull(entry):
                 raise
             raise ModelMissing(entry.title, _how_to_bring(entry_id)) from missing
         if sha256 is not None and found.weights_sha256 != sha256:
