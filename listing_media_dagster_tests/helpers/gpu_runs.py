@@ -197,6 +197,13 @@ class Installation:
 def installation(folder: Path) -> Iterator[Installation]:
     """Give an instance with one device in the new folder, its code server running."""
     overrides = {
+        "storage": {
+            "custom": {
+                "module": "listing_media_dagster.run_records",
+                "class": "OpenSqliteStorage",
+                "config": {"base_dir": str(folder)},
+            }
+        },
         "run_launcher": {
             "module": __name__,
             "class": "FakeDeviceLauncher",
