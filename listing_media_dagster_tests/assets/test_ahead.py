@@ -32,7 +32,7 @@ from listing_media_dagster.settings import settings
 from listing_media_dagster.staging import suitability
 from listing_media_dagster.staging.rendered import FurnishableRoom
 from listing_media_dagster.staging.suitability import Suitability
-from listing_media_dagster_tests.gpu.kaggle.conftest import AT_ONCE, IMPATIENT
+from listing_media_dagster_tests.gpu.kaggle.conftest import AT_ONCE, IMPATIENT, collect_until_all_wait
 from listing_media_dagster_tests.helpers import stand_in_work
 from listing_media_dagster_tests.helpers.drawn_furniture import BoxedRoom
 from listing_media_dagster_tests.helpers.fake_kaggle import Dataset, FakeKaggle, running_kaggle
@@ -154,7 +154,7 @@ def routes(pipeline: Pipeline) -> dict[str, str]:
 def test_two_listings_are_tidied_staged_polished_and_scored_by_one_kernel_as_they_would_be_job_by_job(
     kaggle: FakeKaggle, by_kaggle: KaggleRoute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    by_kaggle.sessions.limits = by_kaggle.sessions.limits.model_copy(update={"collect_seconds": 3.0})
+    collect_until_all_wait(by_kaggle.sessions, 2)
     kaggle.faults.gpus = 1
     instances = [dg.DagsterInstance.ephemeral() for _ in range(2)]
     tidied = {"declutter": ["kitchen.jpg", "bedroom.jpg"]}

@@ -196,7 +196,7 @@ def waits_until_it_is_stopped():
         key = context.get_step_execution_context().step.key
         context.instance.report_run_canceling(context.run)
         os.kill(os.getpid(), signal.SIGTERM)
-        for _ in range(400):
+        for _ in range(2400):
             if is_stopping(context.run.run_id, key):
                 state["done"].append("route let go")
                 raise dg.DagsterExecutionInterruptedError
@@ -221,7 +221,7 @@ def is_cancelled_while_another_step_works_here():
     def far(context: dg.AssetExecutionContext):
         key = context.get_step_execution_context().step.key
         state["started"].set()
-        for _ in range(400):
+        for _ in range(2400):
             if is_stopping(context.run.run_id, key):
                 state["done"].append("route let go")
                 raise dg.DagsterExecutionInterruptedError
@@ -229,10 +229,10 @@ def is_cancelled_while_another_step_works_here():
 
     @dg.asset
     def near(context: dg.AssetExecutionContext):
-        state["started"].wait(20)
+        state["started"].wait(120)
         context.instance.report_run_canceling(context.run)
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(20)
+        time.sleep(120)
 
     return job(far, near)
 
@@ -240,7 +240,7 @@ def is_cancelled_while_another_step_works_here():
 def test_an_interrupt_in_a_step_here_also_stops_the_one_that_waits(instance):
     began = time.monotonic()
     result = run(is_cancelled_while_another_step_works_here, instance, REMOTE, raise_on_error=False)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 100, "nobody waited for the step here to end by itself"
     assert state["done"] == ["route let go"]
     assert instance.get_run_by_id(result.run_id).status == dg.DagsterRunStatus.CANCELED
 

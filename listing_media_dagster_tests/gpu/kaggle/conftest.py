@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +21,7 @@ from listing_media_dagster.gpu.routes.route import Listener
 from listing_media_dagster_tests.helpers.fake_kaggle import FakeKaggle, running_kaggle
 from listing_media_dagster_tests.helpers.jobs import write_enhance_job
 
-IMPATIENT = Patience(tick=0.05, poll=0.2, poll_dataset=0.1, dataset_ready=1.0, lost_push=0.5, queue=20, unseen=2.0)
+IMPATIENT = Patience(tick=0.05, poll=0.2, poll_dataset=0.1, dataset_ready=20, lost_push=0.5, queue=60, unseen=30)
 AT_ONCE = BackOff(tries=5, first=0.02, longest=0.1)
 
 
@@ -46,6 +48,19 @@ def client(kaggle: FakeKaggle, tmp_path: Path) -> Iterator[KaggleClient]:
 def sessions(kaggle: FakeKaggle, tmp_path: Path) -> SharedSessions:
     limits = Limits(collect_seconds=0)
     return SharedSessions(Outbox(tmp_path / "outbox"), limits, IMPATIENT, AT_ONCE, kaggle.client_environment(tmp_path))
+
+
+def collect_until_all_wait(sessions: SharedSessions, jobs: int) -> None:
+    """Have jobs collected until so many wait, however long a busy machine takes to hand them in, and no longer."""
+    sessions.limits = sessions.limits.model_copy(update={"collect_seconds": 120.0})
+    all_wait = threading.Event()
+
+    def now() -> float:
+        if len(sessions.outbox.waiting()) >= jobs:
+            all_wait.set()
+        return time.time() + (sessions.limits.collect_seconds if all_wait.is_set() else 0.0)
+
+    sessions.now = now
 
 
 @dataclass

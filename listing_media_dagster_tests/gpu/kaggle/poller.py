@@ -29,6 +29,6 @@ if __name__ == "__main__":
         memory.write_text(json.dumps(what))
 
     listener = Listener(say=say, item_done=lambda item: say(f"done {item}"), remember=remember)
-    patience = Patience(tick=0.05, poll=0.2, poll_dataset=0.1, lost_push=0.5)
+    patience = Patience(tick=0.05, poll=0.2, poll_dataset=0.1, lost_push=2.0)
     limits, at_once = Limits(collect_seconds=0), BackOff(tries=5, first=0.02, longest=0.1)
     SharedSessions(Outbox(outbox), limits, patience, at_once).run(JobFolder(folder), listener, known)

@@ -37,7 +37,7 @@ def kill_once(happened: Callable[[], Any], poller: subprocess.Popen[str]) -> Non
     children = psutil.Process(poller.pid).children(recursive=True)
     poller.kill()
     poller.wait()
-    _, alive = psutil.wait_procs(children, timeout=5)
+    _, alive = psutil.wait_procs(children, timeout=30)
     assert not alive, f"left behind: {alive}"
 
 

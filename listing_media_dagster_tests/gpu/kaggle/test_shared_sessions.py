@@ -21,7 +21,7 @@ from listing_media_dagster.gpu.kaggle.outbox import Outbox
 from listing_media_dagster.gpu.kaggle.shared_sessions import SharedSessions
 from listing_media_dagster.gpu.kaggle.shipment import Limits
 from listing_media_dagster.gpu.routes.route import JobCancelled, RouteFailed
-from listing_media_dagster_tests.gpu.kaggle.conftest import IMPATIENT, Died, Hearing
+from listing_media_dagster_tests.gpu.kaggle.conftest import IMPATIENT, Died, Hearing, collect_until_all_wait
 from listing_media_dagster_tests.helpers.fake_kaggle import KEY, TOKEN, Dataset, FakeKaggle
 
 MakeJob = Callable[..., JobFolder]
@@ -52,7 +52,7 @@ def in_background(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]
 def test_a_backfill_of_ten_listings_travels_as_one_kernel_and_leaves_no_secret_and_nothing_behind(
     kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
 ) -> None:
-    sessions.limits = Limits(collect_seconds=0.5)
+    collect_until_all_wait(sessions, 10)
     folders = [make_job(f"home-{number}", items=1) for number in range(9)] + [make_job("home-9", items=3)]
     heard = [Hearing() for _ in folders]
     threads = [
@@ -180,6 +180,7 @@ def test_a_kernel_may_be_invisible_at_first_but_not_stay_away(
     kaggle.faults.polls_until_visible = 2
     with pytest.raises(RouteFailed, match="no GPU"):
         sessions.run(make_job("seen"), Hearing().listener)
+    sessions.patience = replace(IMPATIENT, unseen=0.5)
     kaggle.faults.polls_until_visible = 999
     kaggle.may_start.clear()
     with pytest.raises(RouteFailed, match="was deleted on Kaggle"):
@@ -264,7 +265,7 @@ def test_a_job_cancelled_while_running_or_downloading_clears_its_session_away(
 def test_the_last_one_to_cancel_ends_the_session_and_the_others_are_told_what_that_means(
     kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
 ) -> None:
-    sessions.limits = Limits(collect_seconds=0.3)
+    collect_until_all_wait(sessions, 2)
     kaggle.may_start.clear()
     heard = [Hearing(), Hearing()]
     running = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from listing_media_dagster.gpu.routes.route import JobCancelled, Listener, Route
 from listing_media_dagster.store.media_store import MediaStore
 from listing_media_dagster_tests.helpers.gpu_runs import is_gone, until
 from listing_media_dagster_tests.helpers.servers import free_port
-from listing_media_dagster_tests.helpers.warm_workers import LEASE_SECONDS, PASSWORD, waiting_job, workshop
+from listing_media_dagster_tests.helpers.warm_workers import HELD, LEASE_SECONDS, PASSWORD, waiting_job, workshop
 
 
 @pytest.fixture(scope="module")
@@ -93,16 +94,19 @@ def test_models_stay_loaded_between_jobs(shop, pool, tmp_path):
 
 
 def test_jobs_that_go_together_are_taken_as_one_batch(shop, pool, tmp_path):
-    before = Sent(pool, shop.route(), waiting_job(tmp_path, "before", 1, seconds=1.0))
+    before = Sent(pool, shop.route(), waiting_job(tmp_path, "before", 1, seconds=HELD))
     worker_of(shop, before)
     others = [Sent(pool, shop.route(), waiting_job(tmp_path, "another-model", 1, load=0.5))]
-    alike = [Sent(pool, shop.route(), waiting_job(tmp_path, f"alike-{n}", 2, seconds=0.3)) for n in range(3)]
+    alike = [Sent(pool, shop.route(), waiting_job(tmp_path, f"alike-{n}", 2, seconds=HELD - 1)) for n in range(3)]
     group = ticket_for(alike[0].folder).group
     until(lambda: shop.board.count_waiting(group) == 3, "all wait")
+    shop.let_go("before")
 
     held = until(lambda: [s for s in (shop.board.status(sent.name) for sent in alike) if s and s.held], "one is begun")
     until(lambda: shop.board.count_waiting(group) == 0, "none waits any more")
     assert held[0].state == "running"
+    for sent in alike:
+        shop.let_go(sent.folder.job.id)
     assert_done_once(shop, before, *others, *alike)
     begun = [line[0].split("/")[0] for line in shop.journal("begin")]
     first = min(begun.index(sent.folder.job.id) for sent in alike)
@@ -110,17 +114,19 @@ def test_jobs_that_go_together_are_taken_as_one_batch(shop, pool, tmp_path):
 
 
 def test_a_worker_killed_in_the_middle_of_an_item_loses_and_repeats_nothing(shop, pool, tmp_path):
-    sent = Sent(pool, shop.route(), waiting_job(tmp_path, "killed", 3, seconds=0.5))
-    until(lambda: sent.items, "an item is back")
+    sent = Sent(pool, shop.route(), waiting_job(tmp_path, "killed", 3, seconds=HELD))
     worker = worker_of(shop, sent)
+    shop.let_go("killed/photo-0")
+    until(lambda: sent.items, "an item is back")
     os.kill(worker, signal.SIGKILL)
+    shop.let_go("killed")
     assert_done_once(shop, sent)
     assert {line[1] for line in shop.journal("end") if line[0].startswith("killed/")} > {str(worker)}
     assert sent.items == ["photo-0", "photo-1", "photo-2"]
 
 
 def test_a_job_cancelled_while_it_waits_is_never_begun(shop, pool, tmp_path):
-    before = Sent(pool, shop.route(), waiting_job(tmp_path, "in-the-way", 1, seconds=1.5))
+    before = Sent(pool, shop.route(), waiting_job(tmp_path, "in-the-way", 1, seconds=HELD))
     worker_of(shop, before)
     waiting = Sent(pool, shop.route(), waiting_job(tmp_path, "too-late", load=0.01))
     until(lambda: shop.board.status(waiting.name), "it waits")
@@ -129,12 +135,13 @@ def test_a_job_cancelled_while_it_waits_is_never_begun(shop, pool, tmp_path):
         waiting.report.result(timeout=60)
     assert shop.board.status(waiting.name).state == "cancelled"
 
+    shop.let_go("in-the-way")
     assert_done_once(shop, before, Sent(pool, shop.route(), waiting_job(tmp_path, "after", 1)))
     assert not [line for line in shop.journal("begin") if line[0].startswith("too-late/")]
 
 
 def test_a_running_job_stops_in_the_middle_of_an_item_and_keeps_what_it_has(shop, pool, tmp_path):
-    sent = Sent(pool, shop.route(), waiting_job(tmp_path, "stopped", 2, seconds=20.0))
+    sent = Sent(pool, shop.route(), waiting_job(tmp_path, "stopped", 2, seconds=HELD))
     quick = Sent(pool, shop.route(), waiting_job(tmp_path, "quick-then-stopped", 2, seconds=0.0))
     worker = worker_of(shop, sent)
     sent.stop.set()
@@ -197,11 +204,12 @@ route.run(JobFolder(Path({str(folder.path)!r})), Listener(item_done=lambda item:
 
 
 def test_a_job_that_was_changed_in_the_store_is_refused(shop, pool, tmp_path):
-    before = Sent(pool, shop.route(), waiting_job(tmp_path, "before-changing", 1, seconds=1.0))
+    before = Sent(pool, shop.route(), waiting_job(tmp_path, "before-changing", 1, seconds=HELD))
     worker_of(shop, before)
     sent = Sent(pool, shop.route(), waiting_job(tmp_path, "changed", load=0.02))
     until(lambda: shop.board.status(sent.name), "it waits")
     shop.store.write(f"jobs/{sent.name}/job.json", b"{}")
+    shop.let_go("before-changing")
     with pytest.raises(RouteFailed, match="isn't the job that was put up"):
         sent.report.result(timeout=60)
 
@@ -213,16 +221,28 @@ def test_the_password_is_nowhere_to_be_read(shop, tmp_path):
     ]
     assert PASSWORD not in shop.log()
     assert PASSWORD not in repr(shop.route())
-    assert not [file for file in shop.folder.rglob("*") if file.is_file() and PASSWORD.encode() in file.read_bytes()]
+    assert not [file for file in shop.folder.rglob("*") if PASSWORD.encode() in content_of(file)]
+
+
+def content_of(file):
+    """Return what a file holds; nothing if it is none, or was removed meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        return file.read_bytes() if file.is_file() else b""
+    return b""
 
 
 @pytest.fixture(scope="module")
-def two_workers(tmp_path_factory):
-    """A workshop with two workers of one process each; a test that stops one starts another."""
+def larger_shop(tmp_path_factory):
     with workshop(tmp_path_factory.mktemp("two-workers")) as found:
-        found.start_worker("fake-0")
-        found.start_worker("fake-1")
         yield found
+
+
+@pytest.fixture
+def two_workers(larger_shop):
+    """A workshop with two workers of one process each, whatever an earlier test did to them."""
+    while len([worker for worker in larger_shop.workers if worker.poll() is None]) < 2:
+        larger_shop.start_worker(f"fake-{len(larger_shop.workers)}")
+    return larger_shop
 
 
 def worker_with(shop, process):
@@ -231,39 +251,53 @@ def worker_with(shop, process):
 
 
 def test_two_workers_work_at_the_same_time(two_workers, pool, tmp_path):
-    jobs = [waiting_job(tmp_path, f"job-{n}", 2, seconds=0.5) for n in range(4)]
+    jobs = [waiting_job(tmp_path, f"job-{n}", 2, seconds=HELD) for n in range(4)]
     sent = [Sent(pool, two_workers.route(), job) for job in jobs]
+    items = [item for job in sent for item in job.all_items]
+
+    def at_work():
+        return {line[1] for line in two_workers.journal("begin") if line[0] in items}
+
+    until(lambda: len(at_work()) == 2, "both are at work before either has done anything")
+    assert not [name for name in two_workers.ended() if name in items]
+    for job in jobs:
+        two_workers.let_go(job.job.id)
     assert_done_once(two_workers, *sent)
-    assert len({line[1] for line in two_workers.journal("end")}) == 2
 
 
 def test_a_worker_that_is_told_to_stop_hands_its_job_over(two_workers, pool, tmp_path):
-    sent = Sent(pool, two_workers.route(), waiting_job(tmp_path, "handed-over", 3, seconds=0.7))
+    sent = Sent(pool, two_workers.route(), waiting_job(tmp_path, "handed-over", 3, seconds=HELD))
     stopped = worker_with(two_workers, worker_of(two_workers, sent))
     stopped.send_signal(signal.SIGTERM)
+    until(lambda: "Warm shutdown" in two_workers.log(), "it knows")
+    two_workers.let_go("handed-over/photo-0")
+    until(lambda: ["handed-over/photo-1"] in [line[:1] for line in two_workers.journal("begin")], "the next is begun")
+    two_workers.let_go("handed-over")
     assert_done_once(two_workers, sent)
     assert stopped.wait(timeout=60) == 0
     assert len({line[1] for line in two_workers.journal("end") if line[0] in sent.all_items}) == 2
 
 
 def test_when_a_whole_worker_is_killed_its_processes_go_too_and_another_takes_over(two_workers, pool, tmp_path):
-    two_workers.start_worker("fake-2")  # in place of the one that another test may have stopped
-    sent = Sent(pool, two_workers.route(), waiting_job(tmp_path, "taken-over", 3, seconds=0.7))
-    until(lambda: sent.items, "an item is back")
+    sent = Sent(pool, two_workers.route(), waiting_job(tmp_path, "taken-over", 3, seconds=HELD))
     process = worker_of(two_workers, sent)
+    two_workers.let_go("taken-over/photo-0")
+    until(lambda: sent.items, "an item is back")
     worker_with(two_workers, process).kill()
     until(lambda: is_gone(process), "the process that held the GPU is gone")
+    two_workers.let_go("taken-over")
     assert_done_once(two_workers, sent)
     assert any("put up again" in line for line in sent.said)
 
 
 def lose_redis_in_the_middle(shop, pool, tmp_path):
-    running = Sent(pool, shop.route(), waiting_job(tmp_path / "jobs", "running", 4, seconds=0.7))
+    running = Sent(pool, shop.route(), waiting_job(tmp_path / "jobs", "running", 4, seconds=HELD))
     worker_of(shop, running)
     waiting = Sent(pool, shop.route(), waiting_job(tmp_path / "jobs", "waiting", 1, load=0.01))
     until(lambda: shop.board.status(waiting.name), "the second job waits")
     shop.redis.kill()
     shop.redis.start()
+    shop.let_go("running")
     assert_done_once(shop, running, waiting)
 
 

@@ -1,7 +1,6 @@
 """The cuda route without a GPU: real locks and jobs, devices that were only said to be there."""
 
 import threading
-import time
 
 import pytest
 
@@ -47,8 +46,13 @@ def test_a_gpu_that_is_large_enough_is_taken_and_kept_for_the_runs_next_job(rout
 def test_of_two_jobs_that_race_for_one_gpu_one_waits(route, slots, tmp_path):
     folder, said = write_enhance_job(tmp_path / "job", 1), []
     claim = slots.claim("another run")
-    threading.Timer(0.7, claim.release).start()
-    report = route.run(folder, Listener(say=said.append))
+
+    def hear(line):
+        if not said:  # half a second from when it is known to wait, however busy the machine is
+            threading.Timer(0.5, claim.release).start()
+        said.append(line)
+
+    report = route.run(folder, Listener(say=hear))
     assert report.queue_seconds >= 0.5 and folder.result()
     assert said[0] == "waiting for a GPU: GPU-1 by another run in use"
 
@@ -57,10 +61,8 @@ def test_a_job_that_is_cancelled_while_it_waits_for_a_gpu_lets_go(route, slots, 
     folder, stop = write_enhance_job(tmp_path / "job", 1), threading.Event()
     claim = slots.claim("another run")
     threading.Timer(0.3, stop.set).start()
-    began = time.monotonic()
-    with pytest.raises(JobCancelled):
+    with pytest.raises(JobCancelled):  # nobody else would end the wait: the other run keeps its GPU until afterwards
         route.run(folder, Listener(is_cancelled=stop.is_set))
-    assert time.monotonic() - began < 5
     claim.release()
     assert slots.holders() == []
 
