@@ -30,6 +30,7 @@ from listing_media_dagster.gpu.job_models import (
 from listing_media_dagster.gpu.kaggle.session import ORDER, Order
 from listing_media_dagster.gpu.kaggle.shipment import T4
 from listing_media_dagster.gpu.work.bench import Bench
+from listing_media_dagster.gpu.work.chain_order import Link, chain_of
 from listing_media_dagster.models.catalogue import catalogue, catalogue_entry
 from listing_media_dagster.models.choose import choose
 from listing_media_dagster.models.packing import pack_models, unpack_models
@@ -210,6 +211,12 @@ def test_a_bare_worker_says_what_it_lacks_then_uses_exactly_what_was_chosen(
     done = worked_off()
     assert done.outcome == "ok", done.reason
     assert done.record["weights_sha256"] == depth_job.job.model.weights_sha256  # type: ignore[union-attr]
+
+    chain = carrying_entries(chain_of([Link(depth_job.job)]), own_catalogue, tmp_path / "models")
+    in_chain = JobFolder.create(tmp_path / "chain", chain, {"inputs/photo.png": depth_job.read(chain.all_inputs()[0])})
+    assert not worker.work_off([worker.Assignment(in_chain)], Bench("cpu", WarmModels(), bare))
+    (of_chain,) = in_chain.result().items
+    assert of_chain.record["turns"]["0"]["outcome"] == "ok", of_chain
 
     (placed,) = bare.glob("own/*/model.safetensors")
     placed.write_bytes(placed.read_bytes()[:-1] + b"x")
