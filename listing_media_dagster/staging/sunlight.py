@@ -26,6 +26,7 @@ WORKING_SIDE = 720  # px
 BRIGHTER = 1.7  # times the floor around
 BRIGHT = 0.3  # linear level
 STRONGEST = 5.0  # times the floor around; a photo shows no more
+FAINTEST = 0.002  # of the light: less can't be seen
 SMALLEST, MOST = 0.003, 0.12  # share of the picture: of one patch, of all; more is a pattern of tiles
 LARGEST_HOLE = 0.0005  # share of the picture: dark boards in the sun
 # Shares of a patch's contrast that its edge spans within a pixel: 0.3 to 0.5 in rooms with sun, up to 0.18 where
@@ -65,8 +66,14 @@ def sun_on_rugs(sun: Image, parts: Sequence[Part], camera: PhotoCamera, window: 
     """Return how many times brighter sun makes rugs in a `window` (h, w) of the photo, 1 beside them."""
     lying = [piece for piece in parts if piece.vertices[:, 1].max() <= FLAT]
     standing = [piece for piece in parts if piece.vertices[:, 1].max() > FLAT]
-    seen = silhouette(lying, camera, window) * (1 - silhouette(standing, camera, window))
-    return np.asarray(1 + seen * (_in_window(sun, window, camera.size) - 1), np.float32)
+    brighter = silhouette(lying, camera, window) * (_in_window(sun, window, camera.size) - 1)
+    left, top, width, height = cv2.boundingRect((np.abs(brighter) > FAINTEST).astype(np.uint8))
+    if width == 0:
+        return np.ones(brighter.shape, np.float32)
+    sunny = (slice(top, top + height), slice(left, left + width))
+    result = np.ones(brighter.shape, np.float32)
+    result[sunny] += brighter[sunny] * (1 - silhouette(standing, camera, window.part(left, top, width, height)))
+    return result
 
 
 def _in_window(sun: Image, window: Window, size: tuple[int, int]) -> Image:
