@@ -19,4 +19,4 @@ def read_plain_yaml(text: str | bytes) -> Any:
             raise ValueError("nested too deeply")
         if isinstance(event, yaml.AliasEvent):
             raise ValueError("uses a YAML alias (*); write the value out")
-    return yaml.load(text, Loader=LOADER)
+    return yaml.load(text, Loader=LOADER)  # noqa: S506 - libyaml's safe loader or its own
