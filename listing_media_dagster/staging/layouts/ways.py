@@ -48,7 +48,7 @@ def ways_into(plan: FloorPlan) -> tuple[Way, ...]:
         Way(wall.axis, wall.offset, wall.facing, opening.span)
         for wall in plan.walls
         for opening in wall.openings
-        if opening.kind != "window"
+        if opening.kind in ("door", "passage")
     ]
     return (*doors, *(way for wall in plan.walls for way in _open_sides(plan, wall)))
 
