@@ -182,14 +182,14 @@ def _kept_clear(walls: tuple[Wall, ...]) -> tuple[Mask, Floats]:
         for opening in wall.openings:
             if (reach := clearance(opening)) > 0:
                 clear |= (distance < reach) & (distance > -0.3) & (along > opening.span[0]) & (along < opening.span[1])
-            if opening.kind != "window":
+            if opening.is_walked_through:
                 middle, step = sum(opening.span) / 2, wall.offset + wall.facing * 0.45
                 gates.append((step, middle) if wall.axis == "x" else (middle, step))
     return clear, np.array(gates, float).reshape(-1, 2)
 
 
 def clearance(opening: Opening) -> float:
-    """Return how far in m the floor before an opening stays clear; 0 for windows with a sill."""
+    """Return how far in m the floor before an opening stays clear; 0 for niches and windows with a sill."""
     if opening.kind == "door":
         return DOOR_CLEAR
     if opening.kind == "passage":

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+
+from listing_media_dagster.staging.room import OpeningKind
 
 MULLION = 0.22  # camera heights between two panes of one strip; what is wider is wall
 SAME_SILL, SAME_HEAD = 0.22, 0.3  # camera heights by which sashes of one strip may seem to differ
@@ -18,7 +19,7 @@ LOW_SILL = 0.32  # camera heights: panes that begin lower reach the floor, behin
 class Framed:
     """What is framed on a wall: `span` m along it, `bottom` and `top` m over the floor."""
 
-    kind: Literal["window", "door", "passage"]
+    kind: OpeningKind
     span: tuple[float, float]
     bottom: float
     top: float
@@ -61,10 +62,10 @@ def _without_glazed_passages(framed: Sequence[Framed]) -> list[Framed]:
 
 
 def _strips(framed: Sequence[Framed], gap: float) -> list[list[Framed]]:
-    """Return what stands side by side with at most `gap` m between; passages are never part of a strip."""
+    """Return what stands side by side with at most `gap` m between; passages and niches are never part of a strip."""
     strips = [[framed[0]]] if framed else []
     for before, after in pairwise(framed):
-        if after.span[0] - before.span[1] < gap and "passage" not in (before.kind, after.kind):
+        if after.span[0] - before.span[1] < gap and not {"passage", "niche"} & {before.kind, after.kind}:
             strips[-1].append(after)
         else:
             strips.append([after])

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from listing_media_dagster.staging.doorframes import Gradient, faint_doors, framed_sides, gradient_of
+from listing_media_dagster.staging.flat_wall import Flat, flatten_wall, opening_in, slopes
 from listing_media_dagster.staging.glazing import Framed, joined_panes
 from listing_media_dagster.staging.room import Opening, PhotoCamera, Wall
 
-PX_PER_HEIGHT = 60.0  # px of the flattened wall for each camera height
-LARGEST_WALL = 900  # px along
 SKIRTING, CORNICE = 0.16, 0.1  # camera heights left out at the wall's foot and top
 FRAME = 0.06  # camera heights that edges are joined over
+EDGE = 2.2  # change of colour for each px of what frames a window
+NICHE_EDGE = 1.8
+NICHE = (0.2, 0.7)  # camera heights: a niche's smaller side at least, its larger one at most
+NICHE_MARGIN = 0.06  # camera heights of wall on all its sides
+NICHE_AT = (0.45, 0.95, 1.6)  # camera heights: its sill at least, its head
 SMALLEST = 0.3  # camera heights of the smaller side
 WHOLE_WALL = 0.95  # of a wall's width: more than that is no window but another room, or one to be left free
 HEAD = (1.22, 1.78)  # camera heights of a door's top, for a camera 1.15 to 1.7 m up
@@ -32,43 +37,65 @@ GLARING = 0.35  # share of a passage that shows nothing but light: next door's r
 BLOWN_OUT, ABOVE_THE_WALL = 99.0, 5.0  # L* of a pane that shows nothing but light, and how far the wall stays under it
 
 
-@dataclass(frozen=True)
-class Flat:
-    """A wall seen from the front: L*a*b* (h, w, 3), row 0 at `top` m, column 0 at `left` m, `metres` a pixel."""
-
-    lab: NDArray[np.float32]
-    seen: NDArray[np.bool_]
-    left: float
-    top: float
-    metres: float
-
-    def along(self, first: int, last: int) -> tuple[float, float]:
-        return self.left + first * self.metres, self.left + last * self.metres
-
-    def level(self, row: int) -> float:
-        return self.top - row * self.metres
-
-
 def find_openings(
     lab: NDArray[np.float32], scale: float, wall: Wall, camera: PhotoCamera, ceiling: float | None
 ) -> tuple[Opening, ...]:
-    """Return what is framed on the wall, left to right along it. lab (h, w, 3): the photo reduced by `scale`."""
+    """Return what is framed on the wall, left to right along it, with the passages that the wall is known to have.
+
+    lab (h, w, 3): the photo reduced by `scale`.
+    """
     height = camera.height
     flat = flatten_wall(lab, scale, wall, camera, ceiling or 2.0 * height)
     if flat is None:
-        return ()
-    found: list[Framed] = []
-    wide = []
+        return wall.openings
     across, down = slopes(flat)
+    gradient = gradient_of(flat)
+    known = [passage.span for passage in wall.openings]
+    for span in known:
+        _forget(flat, span, across, down)
+    found, as_high_or_bright = _doors(flat, gradient, across, down, height)
+    found += [each for each in _windows(flat, across, down, height) if not _meets_any(each.span, known)]
+    for left, right, top in as_high_or_bright:
+        # As high as the room: curtains where a window was found between them, else a wardrobe, to be left in sight.
+        # As bright as the day: the frame round a window that was found in it, else glass down to the floor.
+        span = flat.along(left, right)
+        if not _meets_any(span, [each.span for each in found if each.kind == "window"]):
+            found.append(Framed("window", span, 0.0, flat.level(top)))
+    found = _with_faint_doors(found, flat, gradient, height, known)
+    taken = [*known, *(each.span for each in found)]
+    found += [each for each in _niches(flat, np.hypot(across, down), height) if not _meets_any(each.span, taken)]
+    openings = [*wall.openings, *(opening_in(framed, wall, camera) for framed in joined_panes(found, height))]
+    return tuple(sorted(openings, key=lambda opening: opening.span))
+
+
+def _forget(flat: Flat, span: tuple[float, float], across: NDArray[np.float32], down: NDArray[np.float32]) -> None:
+    """Take what lies within `span` m of the wall out of its slopes."""
+    left, right = (int((at - flat.left) / flat.metres) for at in span)
+    for slope in (across, down):
+        slope[:, max(0, left - 2) : right + 3] = 0
+
+
+def _doors(
+    flat: Flat, gradient: Gradient, across: NDArray[np.float32], down: NDArray[np.float32], height: float
+) -> tuple[list[Framed], list[tuple[int, int, int]]]:
+    """Return doors and passages, taken out of the slopes; and (left, right, top) px of what is too high or bright."""
+    found: list[Framed] = []
+    as_high_or_bright = []
     for left, right, top in _doorways(flat, across, down, height):
         kind: Literal["door", "passage"] = "door" if (right - left) * flat.metres < WIDEST_DOOR * height else "passage"
         glaring = kind == "passage" and _blown_out(flat)[top:, left:right].mean() > GLARING
         if glaring or flat.level(top) > flat.top - UNDER_CEILING * height:
-            wide.append((left, right, top))
+            as_high_or_bright.append((left, right, top))
             continue
-        found.append(Framed(kind, flat.along(left, right), 0.0, flat.level(top)))
+        sides = framed_sides(gradient, left, right, top, height / flat.metres)
+        found.append(Framed(kind, flat.along(*sides), 0.0, flat.level(top)))
         across[:, left:right], down[:, left:right] = 0, 0
-    windows = []
+    return found, as_high_or_bright
+
+
+def _windows(flat: Flat, across: NDArray[np.float32], down: NDArray[np.float32], height: float) -> list[Framed]:
+    """Return windows with their sills, and niches as large as one."""
+    found = []
     framed = _framed_boxes(flat, np.hypot(across, down), height)
     blown_out = [box for box in _blown_out_boxes(flat, height) if not any(_overlap(box, other) for other in framed)]
     for left, top, right, bottom in (*framed, *blown_out):
@@ -76,24 +103,32 @@ def find_openings(
             bottom = min(bottom, _sill(flat, down, left, right, height) or bottom)
         head, sill = flat.level(top), flat.level(bottom)
         if head > 1.05 * height and head - sill > 0.4 * height:
-            windows.append((left, right))
-            found.append(Framed("window", flat.along(left, right), max(0.0, sill), head))
-    for left, right, top in wide:
-        # As high as the room: curtains where a window was found between them, else a wardrobe, to be left in sight.
-        # As bright as the day: the frame round a window that was found in it, else glass down to the floor.
-        if all(last <= left or first >= right for first, last in windows):
-            found.append(Framed("window", flat.along(left, right), 0.0, flat.level(top)))
-    return tuple(_opening(framed, wall, camera) for framed in joined_panes(found, height))
+            recess = _is_recess(flat, (left, top, right, bottom), height)
+            found.append(Framed("niche" if recess else "window", flat.along(left, right), max(0.0, sill), head))
+    return found
 
 
-def slopes(flat: Flat) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return how steeply the colour changes along the wall and down it, (h, w) per px; 0 out of the picture."""
-    smooth = cv2.GaussianBlur(flat.lab, (0, 0), 0.8)
-    inside = cv2.erode(flat.seen.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.float32)
-    across, down = (
-        np.linalg.norm(cv2.Scharr(smooth, cv2.CV_32F, *axis) / 16, axis=2) * inside for axis in ((1, 0), (0, 1))
-    )
-    return np.asarray(across, np.float32), np.asarray(down, np.float32)
+def _with_faint_doors(
+    found: Sequence[Framed], flat: Flat, gradient: Gradient, height: float, known: Sequence[tuple[float, float]]
+) -> list[Framed]:
+    """Return what was found, and doors with faint edges beside it; of a double door's leaves the whole door."""
+    for left, right, top in faint_doors(flat, gradient, height):
+        span = flat.along(*framed_sides(gradient, left, right, top, height / flat.metres))
+        leaves = [each for each in found if each.kind == "door" and _holds(span, each.span)]
+        rest = [each for each in found if each not in leaves]
+        if not _meets_any(span, [*known, *(each.span for each in rest)]):
+            found = [*rest, Framed("door", span, 0.0, flat.level(top))]
+    return list(found)
+
+
+def _holds(whole: tuple[float, float], part: tuple[float, float]) -> bool:
+    """Say whether a part lies in a whole that is clearly wider."""
+    shared = min(whole[1], part[1]) - max(whole[0], part[0])
+    return shared > 0.7 * (part[1] - part[0]) and whole[1] - whole[0] > 1.3 * (part[1] - part[0])
+
+
+def _meets_any(span: tuple[float, float], others: Sequence[tuple[float, float]]) -> bool:
+    return any(span[0] < other[1] and other[0] < span[1] for other in others)
 
 
 def _doorways(
@@ -168,39 +203,43 @@ def _sill(flat: Flat, down: NDArray[np.float32], left: int, right: int, height: 
     return sill if float(np.linalg.norm(under - wall)) < LIKE_THE_WALL else None
 
 
-def flatten_wall(
-    lab: NDArray[np.float32], scale: float, wall: Wall, camera: PhotoCamera, ceiling: float
-) -> Flat | None:
-    """Return the wall as seen from the front, from floor to ceiling; None if too little of it is in the picture."""
-    metres = camera.height / PX_PER_HEIGHT
-    columns = min(LARGEST_WALL, int((wall.span[1] - wall.span[0]) / metres))
-    rows = int(ceiling / metres)
-    if columns < 12 or rows < 12:
-        return None
-    along = wall.span[0] + (np.arange(columns) + 0.5) * metres
-    level = ceiling - (np.arange(rows) + 0.5) * metres
-    spread, rise = np.meshgrid(along, level)
-    plane = np.full(spread.size, wall.offset)
-    points = (plane, rise.ravel(), spread.ravel()) if wall.axis == "x" else (spread.ravel(), rise.ravel(), plane)
-    pixels = camera.project(np.column_stack(points)) * scale - 0.5
-    x, y = (np.nan_to_num(pixels[:, i], nan=-9.0).reshape(rows, columns).astype(np.float32) for i in (0, 1))
-    seen = (x >= 0) & (y >= 0) & (x <= lab.shape[1] - 1) & (y <= lab.shape[0] - 1)
-    picture = cv2.remap(lab, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return Flat(np.asarray(picture, np.float32), np.asarray(seen), float(wall.span[0]), ceiling, metres)
-
-
 def _is_plain_wall(flat: Flat, left: int, right: int) -> bool:
     """Say whether what lies between two columns looks like the rest of the wall."""
     outside = np.r_[0:left, right : flat.lab.shape[1]]
     if len(outside) < 0.15 * flat.lab.shape[1]:
         return False
-    inner, outer = (np.median(flat.lab[:, part].reshape(-1, 3), axis=0) for part in (np.arange(left, right), outside))
+    inner, outer = (np.median(flat.lab[::4, part].reshape(-1, 3), axis=0) for part in (np.arange(left, right), outside))
     return float(np.linalg.norm(inner - outer)) < PLAIN
 
 
-def _framed_boxes(flat: Flat, slope: NDArray[np.float32], height: float) -> list[tuple[int, int, int, int]]:
+def _niches(flat: Flat, slope: NDArray[np.float32], height: float) -> list[Framed]:
+    """What is small, framed and at breast height on the wall: a niche, a serving hatch, a picture that hangs there."""
+    found = []
+    for left, top, right, bottom in _framed_boxes(flat, slope, height, NICHE_EDGE, NICHE[0]):
+        head, sill = flat.level(top) / height, flat.level(bottom) / height
+        small = max(right - left, bottom - top) * flat.metres < NICHE[1] * height
+        margin = int(NICHE_MARGIN * height / flat.metres)
+        around = flat.seen[max(0, top - margin) : bottom + margin, max(0, left - margin) : right + margin]
+        free = left > margin and right < flat.lab.shape[1] - margin and bool(around.all())
+        if small and free and NICHE_AT[0] < sill and NICHE_AT[1] < head < NICHE_AT[2]:
+            found.append(Framed("niche", flat.along(left, right), sill * height, head * height))
+    return found
+
+
+def _is_recess(flat: Flat, box: tuple[int, int, int, int], height: float) -> bool:
+    """Say whether a box is as small and high up as a niche and no brighter than its wall, as no window by day is."""
+    left, top, right, bottom = box
+    if max(right - left, bottom - top) * flat.metres > NICHE[1] * height or flat.level(bottom) < NICHE_AT[0] * height:
+        return False
+    inner = np.median(flat.lab[top:bottom, left:right, 0])
+    return bool(inner < np.median(flat.lab[..., 0][flat.seen]) + ABOVE_THE_WALL)
+
+
+def _framed_boxes(
+    flat: Flat, slope: NDArray[np.float32], height: float, least: float = EDGE, smallest: float = SMALLEST
+) -> list[tuple[int, int, int, int]]:
     """Bounding boxes (left, top, right, bottom) px of what edges enclose or fill, apart from skirting and cornice."""
-    edges = (slope > 2.2).astype(np.uint8)
+    edges = (slope > least).astype(np.uint8)
     edges[: int(CORNICE * height / flat.metres)] = 0
     edges[len(edges) - int(SKIRTING * height / flat.metres) :] = 0
     reach = max(3, int(FRAME * height / flat.metres)) | 1
@@ -209,7 +248,7 @@ def _framed_boxes(flat: Flat, slope: NDArray[np.float32], height: float) -> list
     blocks = cv2.drawContours(np.zeros_like(joined), outlines, -1, 1, cv2.FILLED)
     stroke = max(3, int(STROKE * height / flat.metres)) | 1
     blocks = cv2.morphologyEx(blocks, cv2.MORPH_OPEN, np.ones((stroke, stroke), np.uint8))
-    return _boxes_round(np.asarray(blocks, np.uint8), SMALLEST * height / flat.metres, 0.5)
+    return _boxes_round(np.asarray(blocks, np.uint8), smallest * height / flat.metres, 0.5)
 
 
 def _blown_out(flat: Flat) -> NDArray[np.bool_]:
@@ -241,12 +280,3 @@ def _boxes_round(blocks: NDArray[np.uint8], smallest: float, fullness: float) ->
 
 def _overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-def _opening(framed: Framed, wall: Wall, camera: PhotoCamera) -> Opening:
-    span, bottom, top = framed.span, framed.bottom, framed.top
-    corners = np.array([[a, b] for a, b in ((span[0], bottom), (span[1], bottom), (span[1], top), (span[0], top))])
-    plane = np.full(4, wall.offset)
-    points = (plane, corners[:, 1], corners[:, 0]) if wall.axis == "x" else (corners[:, 0], corners[:, 1], plane)
-    outline = np.nan_to_num(camera.project(np.column_stack(points)), nan=0.0)
-    return Opening(framed.kind, outline, span, bottom, top)

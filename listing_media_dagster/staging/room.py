@@ -65,15 +65,28 @@ class PhotoCamera:
         return replace(self, size=size, focal_px=self.focal_px * factor, centre=centre)
 
 
+OpeningKind = Literal["window", "door", "passage", "niche"]
+"""A passage is walked through and has no door; a niche is a recess or a serving hatch that begins over the floor."""
+
+
 @dataclass(frozen=True)
 class Opening:
-    """A window, door or passage in a wall: `outline` (4, 2) px, `span` m along the wall, `bottom` and `top` m."""
+    """What is framed in a wall: `outline` (4, 2) px, `span` m along the wall with casings, `bottom` and `top` m."""
 
-    kind: Literal["window", "door", "passage"]
+    kind: OpeningKind
     outline: Floats
     span: tuple[float, float]
     bottom: float
     top: float
+
+    @property
+    def is_walked_through(self) -> bool:
+        return self.kind in ("door", "passage")
+
+    def scaled(self, factor: float) -> Opening:
+        """Return the same opening where a metre is `factor` as long."""
+        span = (self.span[0] * factor, self.span[1] * factor)
+        return replace(self, span=span, bottom=self.bottom * factor, top=self.top * factor)
 
 
 @dataclass(frozen=True)
@@ -93,6 +106,12 @@ class Wall:
         """Return the points (N, 3) m of the wall at the places `along` it, all at `height`."""
         placed = [(self.offset, height, at) if self.axis == "x" else (at, height, self.offset) for at in along]
         return np.array(placed, float).reshape(-1, 3)
+
+    def scaled(self, factor: float) -> Wall:
+        """Return the same wall where a metre is `factor` as long."""
+        span = (self.span[0] * factor, self.span[1] * factor)
+        openings = tuple(opening.scaled(factor) for opening in self.openings)
+        return replace(self, offset=self.offset * factor, span=span, openings=openings)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from listing_media_dagster.photo.line_segments import Segments, find_segments
 from listing_media_dagster.staging.floor import ALONG_AXIS, Boundary, find_boundary, reduced
 from listing_media_dagster.staging.manhattan import Frame, angles_off, edge_weights, fit_frames, refine_frame
 from listing_media_dagster.staging.openings import find_openings
+from listing_media_dagster.staging.passages import with_passages
 from listing_media_dagster.staging.room import NotARoom, PhotoCamera, RoomGeometry, Wall
 from listing_media_dagster.staging.standing import without_standing_things
 from listing_media_dagster.staging.walls import ceiling_height, walls_behind
 
-VERSION = "4"
+VERSION = "5"
 
 CAMERA_HEIGHT, CAMERA_SPREAD = 1.38, 0.10
 """m, and its spread (log): tripods stand at chest height, a little over the middle of the room's height."""
@@ -54,11 +55,11 @@ def estimate_room_geometry(rgb: NDArray[np.uint8], focal_length_35mm: float | No
     if not walls:
         raise NotARoom("no wall is seen to meet the floor along a straight line")
     ceiling = ceiling_height(walls, segments, fit.frame, camera, lab, scale)
-    doors = _door_heads(lab, scale, walls, camera, ceiling)
-    factor, height_from = _scale(doors, ceiling)
-    camera, walls = replace(camera, height=CAMERA_HEIGHT * factor), _scaled(walls, factor)
+    walls = with_passages(walls, fit.boundary, camera, lab, scale, ceiling)
+    walls = tuple(replace(wall, openings=find_openings(lab, scale, wall, camera, ceiling)) for wall in walls)
+    factor, height_from = _scale(_door_heads(walls, camera), ceiling)
+    camera, walls = replace(camera, height=CAMERA_HEIGHT * factor), tuple(wall.scaled(factor) for wall in walls)
     ceiling = ceiling * factor if ceiling else None
-    furnished = tuple(replace(wall, openings=find_openings(lab, scale, wall, camera, ceiling)) for wall in walls)
     floor = without_standing_things(fit.boundary.mask(size), lab, scale, segments, fit.frame)
     confidence = _confidence(fit, walls)
     if floor.mean() < LEAST_FLOOR:
@@ -66,7 +67,7 @@ def estimate_room_geometry(rgb: NDArray[np.uint8], focal_length_35mm: float | No
     if confidence < LEAST_CONFIDENCE:
         raise NotARoom("the walls and the floor could not be told apart")
     focal_from = "EXIF" if focal_length_35mm else "estimated from the room's edges"
-    return RoomGeometry(camera, floor, furnished, ceiling, confidence, focal_from, height_from)
+    return RoomGeometry(camera, floor, walls, ceiling, confidence, focal_from, height_from)
 
 
 def _best_fit(
@@ -101,17 +102,10 @@ def _trust(segments: Segments, fit: Fit) -> NDArray[np.float64]:
     return np.where(foot, 3.0, np.where(under > 2.5, 0.25, 1.0))
 
 
-def _door_heads(
-    lab: NDArray[np.float32], scale: float, walls: tuple[Wall, ...], camera: PhotoCamera, ceiling: float | None
-) -> list[float]:
+def _door_heads(walls: tuple[Wall, ...], camera: PhotoCamera) -> list[float]:
     """Heights of the doors' tops in camera heights."""
-    heads = [
-        opening.top / camera.height
-        for wall in walls
-        for opening in find_openings(lab, scale, wall, camera, ceiling)
-        if opening.kind == "door" and 0.3 < (opening.span[1] - opening.span[0]) / opening.top < 0.55
-    ]
-    return heads
+    doors = (opening for wall in walls for opening in wall.openings if opening.kind == "door")
+    return [door.top / camera.height for door in doors if 0.3 < (door.span[1] - door.span[0]) / door.top < 0.55]
 
 
 def _scale(doors: list[float], ceiling: float | None) -> tuple[float, str]:
@@ -129,13 +123,6 @@ def _scale(doors: list[float], ceiling: float | None) -> tuple[float, str]:
         total += weight * np.log(USUAL_DOOR / (float(np.median(doors)) * CAMERA_HEIGHT))
         trust, says = trust + weight, "a door's height"
     return float(np.exp(np.clip(total / trust, np.log(0.8), np.log(1.3)))), says
-
-
-def _scaled(walls: tuple[Wall, ...], factor: float) -> tuple[Wall, ...]:
-    return tuple(
-        replace(wall, offset=wall.offset * factor, span=(wall.span[0] * factor, wall.span[1] * factor))
-        for wall in walls
-    )
 
 
 def _confidence(fit: Fit, walls: tuple[Wall, ...]) -> float:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from listing_media_dagster.photo.line_segments import Segments
 from listing_media_dagster.staging.arrays import Floats
+from listing_media_dagster.staging.flat_wall import flatten_wall, slopes
 from listing_media_dagster.staging.floor import ALONG_AXIS, Boundary
 from listing_media_dagster.staging.manhattan import Frame, angles_off
-from listing_media_dagster.staging.openings import flatten_wall, slopes
 from listing_media_dagster.staging.room import PhotoCamera, Wall
 
 SHORTEST_RUN = 0.02  # share of the picture's width

@@ -18,6 +18,7 @@ from listing_media_dagster_tests.helpers.box_rooms import camera_at
 
 CEILING = 2.6
 WALL = Wall("z", -4.0, 1, (-2.5, 2.5))
+Box = tuple[float, float, float, float, tuple[int, int, int]]
 PALE, DARK, GLASS = (200, 196, 190), (120, 90, 70), (235, 245, 250)
 
 
@@ -89,3 +90,46 @@ def test_a_wide_doorway_as_bright_as_the_day_is_glass() -> None:
     frame, day = (-0.9, 0.9, 0.0, 2.1, DARK), (-0.82, 0.82, 0.08, 2.02, (255, 255, 255))
     assert [opening.kind for opening in found_on(frame, day)] == ["window"]
     assert [opening.kind for opening in found_on(frame, (*day[:4], (190, 180, 170)))] == ["passage"]
+
+
+def test_a_doors_casing_belongs_to_it() -> None:
+    casing, leaf = (-0.55, 0.55, 0.0, 2.15, (240, 238, 234)), (-0.45, 0.45, 0.0, 2.05, DARK)
+    (door,) = found_on(casing, leaf)
+    assert door.kind == "door"
+    assert door.span == pytest.approx((-0.55, 0.55), abs=0.05)
+
+
+def framed_by(outer: tuple[float, float, float, float], colour: tuple[int, int, int], thick: float = 0.05) -> list[Box]:
+    """A frame of `colour` round (left, right, bottom, top) m, filled with the wall's colour."""
+    left, right, bottom, top = outer
+    inner = (left + thick, right - thick, bottom + thick * (bottom > 0), top - thick, PALE)
+    return [(*outer, colour), inner]
+
+
+def test_a_white_double_door_on_a_white_wall_is_found_by_its_form() -> None:
+    faint = (195, 191, 185)
+    leaves = [*framed_by((-0.75, 0.75, 0.0, 2.3), faint), (-0.02, 0.02, 0.0, 2.25, faint)]
+    panels = [box for left in (-0.6, 0.15) for box in framed_by((left, left + 0.45, 0.3, 1.9), faint)]
+    (door,) = found_on(*leaves, *panels)
+    assert door.kind == "door"
+    assert door.span == pytest.approx((-0.75, 0.75), abs=0.08)
+    assert door.top == pytest.approx(2.3, abs=0.12)
+
+
+def test_mouldings_of_a_panelled_wall_are_no_doors() -> None:
+    faint = (192, 188, 182)
+    panels = [box for left in (-2.2, -1.1, 0.0, 1.1) for box in framed_by((left, left + 0.9, 0.25, 2.2), faint)]
+    assert not any(opening.is_walked_through for opening in found_on(*panels))
+
+
+def test_a_corner_up_to_the_ceiling_is_no_jamb() -> None:
+    faint = (194, 190, 184)
+    assert found_on((-0.5, 0.4, 0.0, CEILING, faint)) == ()
+
+
+def test_a_small_recess_at_breast_height_is_a_niche_that_one_does_not_walk_through() -> None:
+    (niche,) = found_on((-0.25, 0.25, 1.0, 1.6, (150, 145, 140)))
+    assert niche.kind == "niche"
+    assert not niche.is_walked_through
+    assert niche.span == pytest.approx((-0.25, 0.25), abs=0.1)
+    assert niche.bottom == pytest.approx(1.0, abs=0.1)

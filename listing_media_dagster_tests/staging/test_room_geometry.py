@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from listing_media_dagster.staging.geometry_picture import draw_geometry
+from listing_media_dagster.staging.geometry_picture import BAR, LEGEND, draw_geometry
 from listing_media_dagster.staging.manhattan import camera_axes
 from listing_media_dagster.staging.room import NotARoom, PhotoCamera, RoomGeometry
 from listing_media_dagster.staging.room_geometry import estimate_room_geometry
@@ -119,3 +119,10 @@ def test_the_debug_picture_shows_grid_walls_and_horizon() -> None:
     changed = (drawn != photo).any(axis=2)
     assert changed[geometry.floor].mean() > 0.9
     assert 0.005 < changed[~geometry.floor].mean() < 0.2
+
+
+def test_the_debug_picture_says_once_and_legibly_what_its_colours_mean() -> None:
+    bar = draw_geometry(_photo("glossy"), _geometry("glossy"))[:24]
+    assert (bar == BAR).all(axis=2).mean() > 0.5
+    for colour in LEGEND.values():
+        assert (bar == colour).all(axis=2).any()
