@@ -28,7 +28,7 @@ def draw_plan(geometry: RoomGeometry, arrangement: Arrangement | None = None) ->
     for wall in geometry.walls:
         _draw_wall(picture, wall, wall.span, WALL, 5)
         for opening in wall.openings:
-            _draw_wall(picture, wall, opening.span, WINDOW if opening.kind == "window" else DOOR, 9)
+            _draw_wall(picture, wall, opening.span, DOOR if opening.is_walked_through else WINDOW, 9)
     cv2.circle(picture, tuple(map(int, _to_picture(np.zeros((1, 2)))[0])), 9, (200, 30, 30), -1)
     for piece in sorted(arrangement.pieces if arrangement else (), key=lambda piece: piece.size[1]):
         _draw_piece(picture, piece)

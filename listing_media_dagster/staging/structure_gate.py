@@ -127,7 +127,7 @@ def _pair(
 
 def _is_doorway(opening: Opening | Floats) -> bool:
     if isinstance(opening, Opening):
-        return opening.kind != "window"
+        return opening.is_walked_through
     width, height = np.ptp(np.asarray(opening, float), axis=0)
     return bool(height >= 1.5 * width)
 

@@ -28,7 +28,7 @@ WHOLE = 0.97  # of a piece inside the frame
 MOST_COVERED = 0.42  # of the picture by furniture
 MOST_BY_ONE = 0.24
 # Share of an opening that all pieces together may hide; boxes hide more than the furniture in them.
-MOST_HIDDEN = {"window": 0.3, "door": 0.12, "passage": 0.12}
+MOST_HIDDEN = {"window": 0.3, "door": 0.12, "passage": 0.12, "niche": 0.12}
 BESIDE_A_DOOR = 0.22  # m that pictures keep from a door, whose casing its span leaves out
 MOST_BEHIND = 0.03  # of a piece behind something that stands nearer
 OVER_THE_SILL = 0.12  # m that a low back may rise above a window's sill
