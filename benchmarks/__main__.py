@@ -20,6 +20,7 @@ NAMES = (
     "intake",
     "staging",
     "room_geometry",
+    "suitability",
     "structure_gate",
     "clip",
     "gpu",

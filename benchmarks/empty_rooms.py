@@ -31,6 +31,7 @@ HOME = ("north", "west", "east")
 
 Photo = NDArray[np.uint8]
 Opening = tuple[float, float, float, float]
+Point = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class EmptyRoom:
     """What stands in a room, the camera in it, and the part (x, y of its corner, px) of `RENDERED` that is kept.
 
     `size` is width, height and depth in m; `openings` are each wall's, by kind, (left, bottom, right, top) in m along
-    it; `traits` says what may make the photo hard; `sun` is the way to it.
+    it; `traits` says what may make the photo hard; `sun` is the way to it; `blocks` are boxes (low, high) in the room.
     """
 
     number: int
@@ -61,6 +62,7 @@ class EmptyRoom:
     size: tuple[float, float, float]
     openings: dict[str, list[tuple[str, Opening]]]
     traits: dict[str, Any]
+    blocks: tuple[tuple[Point, Point], ...] = ()
 
     def scene(self) -> Scene:
         lights = rooms.daylight(self.sun, (7.0, 5.6, 3.8))
@@ -93,15 +95,15 @@ def random_room(seed: int) -> EmptyRoom:
     )
     for side, found in openings.items():
         for kind, opening in found:
-            pieces += joinery.on_wall(_joinery(rng, kind, opening), side, width, depth)
+            pieces += joinery.on_wall(joinery_by_chance(rng, kind, opening), side, width, depth)
         pieces += joinery.on_wall(joinery.socket(rng.uniform(0.4, 2.5), 0.28, 2), side, width, depth)
     lamp = joinery.flush_lamp if rng.random() < 0.6 else joinery.pendant
     pieces += lamp(width / 2, depth / 2, height)
     floor = FLOORS[seed % len(FLOORS)]
     sun = rng.random() < 0.6
     aim = (rng.choice([-1, 1]) * rng.uniform(0.2, 0.8), rng.uniform(0.45, 0.8), -rng.uniform(0.3, 0.9)) if sun else None
-    look = _look(rng, floor)
-    camera, corner, traits = _camera(rng, seed, width, depth)
+    look = look_by_chance(rng, floor)
+    camera, corner, traits = camera_by_chance(rng, seed, width, depth)
     traits |= {"floor": floor, "sun": sun}
     return EmptyRoom(seed, tuple(pieces), look, aim, camera, corner, (width, height, depth), openings, traits)
 
@@ -123,7 +125,7 @@ def _openings(rng: np.random.Generator, side: str, length: float) -> list[tuple[
     return found
 
 
-def _joinery(rng: np.random.Generator, kind: str, opening: Opening) -> list[Part]:
+def joinery_by_chance(rng: np.random.Generator, kind: str, opening: Opening) -> list[Part]:
     if kind == "window":
         pieces = joinery.window(
             opening, int(rng.integers(1, 4)), int(rng.integers(0, 3)), float(rng.choice([0.0, 0.08]))
@@ -134,8 +136,13 @@ def _joinery(rng: np.random.Generator, kind: str, opening: Opening) -> list[Part
         return pieces
     if kind == "door":
         return joinery.door(opening, handle_left=bool(rng.random() < 0.5))
+    return [*joinery.reveal(opening, "trim", 0.12), *joinery.casing(opening), *neighbour(opening)]
+
+
+def neighbour(opening: Opening) -> list[Part]:
+    """The room behind a passage, 2.5 m deep, on the same floor."""
     x0, _, x1, _ = opening
-    behind = [
+    return [
         g.quad("floor", (x0 - 1, 0, 0), (x1 - x0 + 2, 0, 0), (0, 0, 2.5), (0, 1, 0)),
         g.quad("wall", (x0 - 1, 0, 2.5), (x1 - x0 + 2, 0, 0), (0, 2.6, 0), (0, 0, -1)),
         g.quad("ceiling", (x0 - 1, 2.6, 0), (x1 - x0 + 2, 0, 0), (0, 0, 2.5), (0, -1, 0)),
@@ -143,10 +150,9 @@ def _joinery(rng: np.random.Generator, kind: str, opening: Opening) -> list[Part
         g.quad("wall", (x1 + 1, 0, 0), (0, 0, 2.5), (0, 2.6, 0), (-1, 0, 0)),
         g.box("lamp", ((x0 + x1) / 2 - 0.15, 2.5, 1.0), ((x0 + x1) / 2 + 0.15, 2.55, 1.3)),
     ]
-    return [*joinery.reveal(opening, "trim", 0.12), *joinery.casing(opening), *behind]
 
 
-def _look(rng: np.random.Generator, floor: str) -> Look:
+def look_by_chance(rng: np.random.Generator, floor: str) -> Look:
     walls = ((0.80, 0.79, 0.77), (0.74, 0.72, 0.68), (0.52, 0.52, 0.50), (0.66, 0.58, 0.46), (0.45, 0.52, 0.56))
     wall = walls[int(rng.integers(len(walls)))]
     brown = bool(rng.random() < 0.2)
@@ -195,7 +201,7 @@ def _herringbone(planks: Image) -> Image:
     return np.asarray(zigzag, np.float32)
 
 
-def _camera(
+def camera_by_chance(
     rng: np.random.Generator, seed: int, width: float, depth: float
 ) -> tuple[Camera, tuple[int, int], dict[str, Any]]:
     """Stand where photographers do, in a corner or the middle of the near wall, about level."""
