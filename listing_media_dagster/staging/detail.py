@@ -27,7 +27,8 @@ MIXED = 0.01  # trust in the light of a pixel that shows several surfaces
 BLACK = 0.02  # reflectance: panes reflect nothing
 BAND, BESIDE = 64, 6  # rows of furniture whose rays are followed at a time; pixels round it whose rays are, too
 TURNED, STEPPED = 0.35, 0.02  # between neighbours' normals and nearness: an edge
-EDGE = 0.7  # px by which edges are smoothed
+EDGE, STEP = 0.7, 2.0  # px by which edges are smoothed, and along those that are nearly level or upright
+ALONG = 2.5  # times steeper across an edge than along it
 FACING_UP = 0.7  # cosine; piles are rough
 BROAD, MOST_HELD_BACK = 0.03, (0.6, 1.6)  # of the window; factors of brightness
 BRIGHTEST = 4.0  # times the usual light: glass and screens show what shines
@@ -237,6 +238,21 @@ def _edges(hits: Image, camera: PhotoCamera) -> Mask:
 
 
 def _smoothed(radiance: Image, met: Image, edges: Mask) -> Image:
-    """Mix radiance (h, w, 3) of rays that met furniture (h, w) along edges, where one ray a pixel makes steps."""
-    mixed = cv2.GaussianBlur(radiance, (0, 0), EDGE) / np.maximum(cv2.GaussianBlur(met, (0, 0), EDGE), 1e-3)[..., None]
-    return np.asarray(np.where(edges[..., None], mixed, radiance), np.float32)
+    """Mix radiance (h, w, 3) of rays that met furniture (h, w) along edges, where one ray a pixel makes steps.
+
+    Steps of nearly level and nearly upright edges are long: they are mixed farther, along the edge.
+    """
+
+    def mixed(across: float, down: float) -> Image:
+        share = np.maximum(cv2.GaussianBlur(met, (0, 0), across, sigmaY=down), 1e-3)
+        return np.asarray(cv2.GaussianBlur(radiance, (0, 0), across, sigmaY=down) / share[..., None], np.float32)
+
+    around = mixed(EDGE, EDGE)
+    level = np.ascontiguousarray(around.mean(axis=-1))
+    slope_x, slope_y = (np.abs(cv2.Sobel(level, cv2.CV_32F, dx, 1 - dx)) for dx in (1, 0))
+    result = np.where(edges[..., None], around, radiance)
+    for along, across in ((slope_y, slope_x), (slope_x, slope_y)):
+        steps = edges & (along > ALONG * across)
+        if steps.any():
+            result[steps] = mixed(*((STEP, EDGE) if along is slope_y else (EDGE, STEP)))[steps]
+    return np.asarray(result, np.float32)
