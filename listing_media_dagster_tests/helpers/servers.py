@@ -39,9 +39,14 @@ def not_here(reason: str) -> NoReturn:
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """Return a port that nobody has, of those that no system gives to outgoing connections: it stays free until it is
+    listened on, and while a server that is killed and started again is away.
+    """
+    for port in secrets.SystemRandom().sample(range(12_000, 32_000), 100):
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("none of a hundred ports is free")
 
 
 # --- Postgres ---------------------------------------------------------------------------------------------------------

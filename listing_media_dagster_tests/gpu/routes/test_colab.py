@@ -2,7 +2,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 import zipfile
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from listing_media_dagster.gpu.transport import pack_results
 from listing_media_dagster.store.media_store import MediaStore
 from listing_media_dagster_tests.gpu.routes.test_kaggle import OURS
 from listing_media_dagster_tests.helpers.fake_colab import calls_of, execute, install_fake_colab
+from listing_media_dagster_tests.helpers.gpu_runs import until
 from listing_media_dagster_tests.helpers.jobs import write_enhance_job
 
 
@@ -96,12 +96,11 @@ def test_a_notebook_waits_beside_its_bundle_until_its_results_come(tmp_path):
     laid_out = tmp_path / "media" / "exchange" / "colab" / "small-job"
 
     def a_person() -> None:
-        while not (laid_out / "job.ipynb").exists():
-            time.sleep(0.02)
+        until((laid_out / "job.ipynb").exists, "the notebook is laid out")
         cells = nbformat.read(laid_out / "job.ipynb", as_version=4).cells
         assert "files.upload_file" in cells[1].source and "files.download" in cells[-1].source
         (laid_out / "results.zip").write_bytes(b"half a fi")
-        time.sleep(0.2)
+        until(lambda: any("isn't this job's results yet" in line for line in heard.lines), "half a file is refused")
         carry_results(laid_out, tmp_path / "colab")
 
     person = threading.Thread(target=a_person)
@@ -139,8 +138,7 @@ def test_with_a_bucket_the_notebook_fetches_and_hands_over_by_links_that_expire(
 
     def a_person() -> None:
         key = "exchange/colab/small-job/job.ipynb"
-        while not media.exists(key):
-            time.sleep(0.05)
+        until(lambda: media.exists(key), "the notebook is laid out")
         (tmp_path / "colab").mkdir()
         notebook = tmp_path / "colab" / "job.ipynb"
         notebook.write_bytes(media.read(key))
