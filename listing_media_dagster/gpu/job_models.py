@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,15 @@ def out_of_reach(job: ModelJob, gpu: Hardware) -> str | None:
 
 def on_the_hub(entry: CatalogueEntry) -> bool:
     return not entry.has_own_folders
+
+
+def pull_models(job: ModelJob, models: Iterable[str], models_dir: Path, say: Callable[[str], None]) -> None:
+    """Fetch those of the job's `models`, as `pull_named` does. Raises `BadJob` if it doesn't name one of them."""
+    known = {name: entry for named in models_named(job) for name, entry in named.known().items()}
+    for name in models:
+        if name not in known:
+            raise BadJob(f"job {job.id} names no model {name!r} that could be fetched")
+        pull_named(known[name], models_dir, say)
 
 
 def pull_named(entry: CatalogueEntry, models_dir: Path, say: Callable[[str], None]) -> None:

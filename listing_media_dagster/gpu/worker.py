@@ -25,7 +25,7 @@ from types import FrameType
 from typing import Any
 
 from listing_media_dagster.gpu.job import BadJob, ItemResult, JobFolder, ModelJob, unpack
-from listing_media_dagster.gpu.job_models import entries_of, models_named, pull_named
+from listing_media_dagster.gpu.job_models import entries_of, pull_models
 from listing_media_dagster.gpu.routes.route import JobCancelled, Listener
 from listing_media_dagster.gpu.work.bench import Bench, Made, Task
 from listing_media_dagster.gpu.work.meter import Meter
@@ -275,7 +275,7 @@ def main(given: Sequence[str] | None = None) -> int:
     try:
         folder = _opened(arguments.job, arguments.into)
         job = folder.job
-        _pull(arguments.pull, job, arguments.models_dir)
+        pull_models(job, arguments.pull, arguments.models_dir, lambda line: ProgressLine("say", text=line).write())
         bench = Bench(arguments.device, WarmModels(), arguments.models_dir, dict(arguments.own_weights))
         try:
             device = bench.device_name
@@ -294,14 +294,6 @@ def main(given: Sequence[str] | None = None) -> int:
         return BAD_JOB
     ProgressLine("stopped" if left else "finished", done=len(folder.done()), items=len(job.items)).write()
     return ITEMS_LEFT if left else DONE
-
-
-def _pull(models: Sequence[str], job: ModelJob, models_dir: Path) -> None:
-    known = {name: entry for named in models_named(job) for name, entry in named.known().items()}
-    for name in models:
-        if name not in known:
-            raise BadJob(f"job {job.id} names no model {name!r} that could be fetched")
-        pull_named(known[name], models_dir, lambda line: ProgressLine("say", text=line).write())
 
 
 def _opened(job: Path, into: Path | None) -> JobFolder:

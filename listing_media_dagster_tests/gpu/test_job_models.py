@@ -263,5 +263,13 @@ def test_a_model_in_a_folder_that_is_gone_is_told_by_its_folder(own_catalogue: P
     assert "base has to lie in" in reason and "pull" not in reason
 
 
+def test_a_worker_fetches_models_that_its_job_names_and_no_others(
+    depth_job: JobFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [str(depth_job.path), "--models-dir", str(tmp_path / "bare"), "--pull"]
+    assert worker.main([*options, "sdxl-union"]) == worker.BAD_JOB
+    assert "job depth names no model 'sdxl-union' that could be fetched" in capsys.readouterr().err
+
+
 def test_the_shipped_catalogue_has_no_model_that_only_one_machine_has() -> None:
     assert not [entry.id for entry in catalogue().models if entry.has_own_folders]
