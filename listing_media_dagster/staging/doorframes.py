@@ -18,6 +18,8 @@ from listing_media_dagster.staging.arrays import Floats
 from listing_media_dagster.staging.flat_wall import Flat
 
 FAINT = 0.4  # change of colour for each px of the flattened wall, summed over a jamb
+MOST = 4.0  # change of colour for each px beyond which an edge is an edge, however strong
+SHADING = 21  # px of the flattened wall over which light changes
 SAME_WAY = 0.62  # share of an edge's length that changes the way its sum does
 OVER_NOISE = 3.0  # times the usual column's or row's change
 HEAD = (1.2, 2.35)  # camera heights
@@ -55,12 +57,17 @@ def gradient_of(flat: Flat) -> Gradient:
 
 
 def _summed(change: NDArray[np.float32], axis: int) -> tuple[Floats, Floats]:
-    capped = np.clip(change, -4, 4)  # a few strong rows aren't to speak for all
+    capped = np.clip(change, -MOST, MOST)  # a few strong rows aren't to speak for all
     mean = capped.mean(axis=axis, keepdims=True)
-    strength = np.linalg.norm(mean, axis=2).squeeze(axis)
+    strength = np.linalg.norm(_without_shading(mean.squeeze(axis)), axis=1)
     along = (capped * mean).sum(axis=2)
     agree = (along > 0.15 * (mean**2).sum(axis=2)).mean(axis=axis)
     return strength.astype(np.float64), agree.astype(np.float64)
+
+
+def _without_shading(change: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Take the slow change out of (n, 3) that light makes across a wall."""
+    return np.asarray(change - cv2.blur(change, (1, SHADING)), np.float32) if len(change) > 0 else change
 
 
 def faint_doors(flat: Flat, gradient: Gradient, height: float) -> list[tuple[int, int, int]]:
