@@ -30,7 +30,7 @@ from listing_media_dagster_tests.helpers.gpu_runs import until
 from listing_media_dagster_tests.helpers.servers import free_port, not_here
 
 LEASE_SECONDS = 5.0
-HELD = 240.0  # seconds of work that goes on until the test lets it go
+HELD = 120.0  # seconds of work that goes on until the test lets it go
 PASSWORD = "never-to-be-printed"
 WHERE = "LISTING_MEDIA_TEST_WHERE"
 BROKER = "LISTING_MEDIA_TEST_BROKER"
