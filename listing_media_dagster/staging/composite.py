@@ -47,7 +47,7 @@ from listing_media_dagster.staging.sunlight import sun_on_floor, sun_on_rugs
 
 MARGIN = 0.6  # m round the furniture in which its shadow may show
 PIXELS, EMPTY_PIXELS, MIRROR_PIXELS = 300_000, 40_000, 60_000  # traced at most; larger windows are traced reduced
-PATHS = 750_000  # of all pixels together
+PATHS = 760_000  # of all pixels together
 SAMPLES = (3, 4, 5, 6, 8, 10, 12, 16)  # a pixel, of which the most that `PATHS` allows is taken
 GUIDE_SAMPLES, EMPTY_SAMPLES, MIRROR_SAMPLES, CUT_OUT_SAMPLES = 1, 6, 4, 9
 

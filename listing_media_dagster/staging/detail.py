@@ -25,6 +25,7 @@ EPSILON = 0.05  # keeps radiance / reflectance finite on black things and leaves
 SAME_PLANE = 0.012  # m off a surface at which light is no longer taken from there
 MIXED = 0.01  # trust in the light of a pixel that shows several surfaces
 BLACK = 0.02  # reflectance: panes reflect nothing
+ROWS = 256  # that are worked on at a time
 BAND, BESIDE = 64, 6  # rows of furniture whose rays are followed at a time; pixels round it whose rays are, too
 TURNED, STEPPED = 0.35, 0.02  # between neighbours' normals and nearness: an edge
 EDGE, STEP = 0.7, 2.0  # px by which edges are smoothed, and along those that are nearly level or upright
@@ -133,11 +134,20 @@ def first_hits(
 
     Elsewhere the room is met, whose planes need no tracing.
     """
-    hits = _room_hits(room, reflectance, camera, window)
+    width, height = window.size
+    hits, edges = np.empty((height, width, 9), np.float32), np.empty((height, width), np.bool_)
+    bands = [(top, min(top + ROWS, height)) for top in range(0, height, ROWS)]  # large photos have many pixels
+    for top, bottom in bands:
+        hits[top:bottom] = _room_hits(room, reflectance, camera, window.part(0, top, width, bottom - top))
     for part, tile in _tiles(wanted, window):
         hits[part] = stage.first_hits(camera, tile, 1, 0)
-    hits[..., 3:6] /= np.maximum(np.linalg.norm(hits[..., 3:6], axis=-1, keepdims=True), 1e-6)
-    return Hits(hits[..., :3], hits[..., 3:6], hits[..., 6:], _edges(hits, camera))
+    for top, bottom in bands:
+        normals = hits[top:bottom, :, 3:6]
+        normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-6)
+    for top, bottom in bands:
+        first = max(0, top - 1)
+        edges[top:bottom] = _edges(hits[first : bottom + 1], camera)[top - first : bottom - first]
+    return Hits(hits[..., :3], hits[..., 3:6], hits[..., 6:], edges)
 
 
 def _room_hits(room: StandIn, reflectance: Mapping[str, Colour], camera: PhotoCamera, window: Window) -> Image:
@@ -147,7 +157,10 @@ def _room_hits(room: StandIn, reflectance: Mapping[str, Colour], camera: PhotoCa
     across = (np.arange(window.left, window.right) + 0.5 - camera.centre[0]) / camera.focal_px
     down = (np.arange(window.top, window.bottom) + 0.5 - camera.centre[1]) / camera.focal_px
     right, up, forward = camera.axes
-    rays = (across[None, :, None] * right - down[:, None, None] * up + forward).astype(np.float32)
+    rays = (
+        across.astype(np.float32)[None, :, None] * right.astype(np.float32)
+        + (forward - down[:, None] * up).astype(np.float32)[:, None]
+    )
     return np.concatenate([looks[planes], camera.position.astype(np.float32) + rays * depth[..., None]], axis=-1)
 
 
