@@ -58,6 +58,21 @@ def found_in(geometry: RoomGeometry) -> list[Seen]:
     return found
 
 
+def half_walls_in(room: EmptyRoom) -> list[Mask]:
+    """Return where (H, W) the photo of `room` shows its half walls."""
+    camera = room.photo_camera()
+    eye = np.array([room.camera.position[0], 0.0, room.camera.position[2]])
+    shown = []
+    for low, high in room.blocks:
+        corners = np.array([(x, y, z) for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
+        outline = cv2.convexHull(camera.project(corners - eye).astype(np.float32)).round().astype(np.int32)
+        where = np.zeros((camera.size[1], camera.size[0]), np.uint8)
+        cv2.fillConvexPoly(where, outline, 1)
+        if where.mean() > LARGE_ENOUGH:
+            shown.append(where > 0)
+    return shown
+
+
 def compared(built: Sequence[Seen], found: Sequence[Seen]) -> list[tuple[str, str]]:
     """Return (kind as built, kind as found) of each; "missed" was found as none, "nothing" stands for none built."""
     pairs = []

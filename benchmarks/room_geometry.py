@@ -1,7 +1,9 @@
 """Room geometry: camera and scale recovered from path-traced empty rooms, against the cameras that took them.
 
-Nothing is told but the pixels: no EXIF. Rooms are rendered as they are needed, about 12 CPU seconds each, and kept in
-the folder that the environment's EMPTY_ROOMS names, if it does, so that the next run only measures.
+Nothing is told but the pixels: no EXIF. What is found of the openings is counted on the same rooms and on rooms with
+what is easily missed, as is how much of half walls is taken for floor. Rooms are rendered as they are needed, about 12
+CPU seconds each, and kept in the folder that the environment's EMPTY_ROOMS names, if it does, so that the next run only
+measures.
 """
 
 from __future__ import annotations
@@ -16,11 +18,13 @@ import cv2
 import numpy as np
 
 from benchmarks.empty_rooms import EmptyRoom, Photo, photograph, random_room
+from benchmarks.framed_rooms import framed_room
 from benchmarks.machine import machine
+from benchmarks.openings import built_into, compared, found_in, half_walls_in, summary
 from listing_media_dagster.staging.room import NotARoom, PhotoCamera, RoomGeometry
 from listing_media_dagster.staging.room_geometry import estimate_room_geometry
 
-ROOMS = 64
+ROOMS, FRAMED_ROOMS = 64, 32
 BARS = {"horizon_percent": 1.0, "yaw_degrees": 1.5, "scale_percent": 10.0}
 
 
@@ -41,10 +45,10 @@ class Outcome:
 def run() -> dict[str, Any]:
     """Return {ours, peers, ratio, machine}: the distribution of errors, and what the rooms beyond the bars have."""
     cv2.setNumThreads(1)
-    outcomes, refused = [], []
+    outcomes, refused, pairs = [], [], []
     for number in range(ROOMS):
         room = random_room(number)
-        photo = _photo_of(room)
+        photo = photo_of(room, f"{number:03d}")
         began = time.process_time()
         try:
             geometry = estimate_room_geometry(photo)
@@ -53,6 +57,7 @@ def run() -> dict[str, Any]:
             continue
         seconds = time.process_time() - began
         outcomes.append(Outcome(room, errors_of(room.photo_camera(), geometry), geometry.confidence, seconds))
+        pairs += compared(built_into(room), found_in(geometry))
     return {
         "ours": {
             "rooms": ROOMS,
@@ -63,11 +68,30 @@ def run() -> dict[str, Any]:
             "cpu_s": round(float(np.median([outcome.seconds for outcome in outcomes])), 2),
             "by_trait": _by_trait(outcomes),
             "by_confidence": _by_confidence(outcomes),
+            "openings": {"rooms of chance": summary(pairs, len(outcomes)), **_easily_missed()},
             "beyond": [_described(outcome) for outcome in outcomes if outcome.missed],
         },
         "peers": {},
         "ratio": {"bar": BARS},
         "machine": machine(),
+    }
+
+
+def _easily_missed() -> dict[str, Any]:
+    """Count openings in rooms with white doors, passages, niches and panelled walls, and floor seen on half walls."""
+    pairs, rooms, on_half_walls = [], 0, []
+    for number in range(FRAMED_ROOMS):
+        room = framed_room(number)
+        try:
+            geometry = estimate_room_geometry(photo_of(room, f"framed_{number:03d}"))
+        except NotARoom:
+            continue
+        rooms += 1
+        pairs += compared(built_into(room), found_in(geometry))
+        on_half_walls += [float(geometry.floor[where].mean()) for where in half_walls_in(room)]
+    return {
+        "rooms with what is easily missed": summary(pairs, rooms),
+        "share_of_half_walls_taken_for_floor": [round(share, 2) for share in sorted(on_half_walls)],
     }
 
 
@@ -92,9 +116,10 @@ def errors_of(camera: PhotoCamera, geometry: RoomGeometry) -> dict[str, float]:
     }
 
 
-def _photo_of(room: EmptyRoom) -> Photo:
+def photo_of(room: EmptyRoom, name: str) -> Photo:
+    """Return the photo of a room, kept as `name` where a folder for that is named."""
     folder = os.environ.get("EMPTY_ROOMS")
-    kept = Path(folder) / f"{room.number:03d}.jpg" if folder else None
+    kept = Path(folder) / f"{name}.jpg" if folder else None
     if kept is None or not kept.exists():
         photo = photograph(room)
         if kept is None:

@@ -69,6 +69,7 @@ def run() -> dict[str, Any]:
     empty, other = _photos()
     photos = [(path, True) for path in empty] + [(path, False) for path in other]
     accepted: dict[str, dict[str, int]] = {take: {"empty": 0, "other": 0} for take in TAKES}
+    flipped = []
     for path, is_empty in photos:
         rgb = decode_upright(path).rgb
         scale = min(1.0, LONG_SIDE / max(rgb.shape[:2]))
@@ -76,8 +77,10 @@ def run() -> dict[str, Any]:
         for take, retake in TAKES.items():
             taken = judge_suitability(retake(rgb)).refusal is None
             accepted[take]["empty" if is_empty else "other"] += taken
+            if taken != is_empty:
+                flipped.append(f"{path.name}, {take}")
     return {
-        "ours": {"empty": len(empty), "other": len(other), "accepted": accepted},
+        "ours": {"empty": len(empty), "other": len(other), "accepted": accepted, "wrong": flipped},
         "peers": {},
         "ratio": {},
         "machine": machine(),
