@@ -5,7 +5,7 @@ A patch is far brighter than the floor around it, sharply bounded, and no window
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -29,9 +29,12 @@ STRONGEST = 5.0  # times the floor around; a photo shows no more
 FAINTEST = 0.002  # of the light: less can't be seen
 SMALLEST, MOST = 0.003, 0.12  # share of the picture: of one patch, of all; more is a pattern of tiles
 LARGEST_HOLE = 0.0005  # share of the picture: dark boards in the sun
-# Shares of a patch's contrast that its edge spans within a pixel: 0.3 to 0.5 in rooms with sun, up to 0.18 where
-# varnish mirrors windows. Only stone mirrors them sharply: what is nearly all mirror image is left out, however sharp.
-SHARP, MIRRORED = 0.27, 0.75
+SQUARE = np.ones((3, 3), np.uint8)
+CORE = 0.7  # of a patch's strongest contrast: what is fainter and joined to it is varnish that mirrors a window
+# The share of a patch's contrast that the sharper part of its edge (its third quartile) spans within a pixel: 0.3 to
+# 0.5 in rooms with sun, up to 0.25 where varnish mirrors windows. Only stone mirrors them sharply: what is nearly all
+# mirror image is left out, however sharp.
+SHARP, MIRRORED = 0.28, 0.75
 
 
 def sun_on_floor(base: NDArray[np.uint8], geometry: RoomGeometry, room: StandIn) -> Image | None:
@@ -50,13 +53,12 @@ def sun_on_floor(base: NDArray[np.uint8], geometry: RoomGeometry, room: StandIn)
     patches = _patches(sunny, np.log(brighter.clip(0.2, STRONGEST)), _mirrored_windows(geometry, room, size))
     if not patches.any() or patches.mean() > MOST:
         return None
-    square = np.ones((3, 3), np.uint8)
-    inside = np.asarray(cv2.erode(patches.astype(np.float32), square), np.float32)
+    inside = np.asarray(cv2.erode(patches.astype(np.float32), SQUARE), np.float32)
     reach = 0.012 * max(size)
     even = blurred(np.asarray(brighter.clip(1, STRONGEST) * inside, np.float32), reach) / np.maximum(
         blurred(inside, reach), 1e-3
     )
-    near = np.asarray(cv2.dilate(patches.astype(np.float32), square), np.float32)
+    near = np.asarray(cv2.dilate(patches.astype(np.float32), SQUARE), np.float32)
     share = near * ((brighter - 1) / np.maximum(even - 1, 0.1)).clip(0, 1)
     share = cv2.GaussianBlur(np.maximum(share, inside).astype(np.float32), (0, 0), 0.7)
     return np.asarray(1 + share * (np.maximum(even, 1) - 1), np.float32)
@@ -97,20 +99,27 @@ def _without_patches(light: Image, floor: Mask) -> Image:
 
 def _patches(sunny: Mask, contrast: Image, mirrored: Mask) -> Mask:
     """Keep of what is sunny the patches that are large and sharp enough and no mirror image."""
-    opened = cv2.morphologyEx(sunny.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    closed = cv2.morphologyEx(opened, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(closed)
-    steep = cv2.morphologyEx(contrast.astype(np.float32), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) / 2
+    cores = np.zeros(sunny.shape, np.bool_)
+    for patch in _pieces(sunny):
+        cores |= patch & (contrast > CORE * np.percentile(contrast[patch], 90))
+    steep = cv2.morphologyEx(contrast.astype(np.float32), cv2.MORPH_GRADIENT, SQUARE) / 2
     kept = np.zeros(sunny.shape, np.bool_)
-    for number in range(1, count):
-        patch = labels == number
-        edge = patch ^ cv2.erode(patch.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
-        is_sharp = np.median(steep[edge]) > SHARP * np.median(contrast[patch])
-        is_large = stats[number, cv2.CC_STAT_AREA] > SMALLEST * sunny.size
+    for patch in _pieces(cores):
+        edge = patch ^ cv2.erode(patch.astype(np.uint8), SQUARE).astype(bool)
+        is_sharp = np.percentile(steep[edge], 75) > SHARP * np.median(contrast[patch])
+        is_large = patch.sum() > SMALLEST * sunny.size
         if is_large and is_sharp and mirrored[patch].mean() < MIRRORED:
             kept |= patch
     _, gaps, areas, _ = cv2.connectedComponentsWithStats((~kept).astype(np.uint8), connectivity=4)
     return np.asarray(kept | (areas[gaps, cv2.CC_STAT_AREA] < LARGEST_HOLE * sunny.size))
+
+
+def _pieces(mask: Mask) -> Iterator[Mask]:
+    """Yield the connected parts of a mask, without what is a pixel wide, and with gaps of a pixel filled."""
+    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, SQUARE)
+    count, labels = cv2.connectedComponents(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, SQUARE))
+    for number in range(1, count):
+        yield labels == number
 
 
 def _mirrored_windows(geometry: RoomGeometry, room: StandIn, size: tuple[int, int]) -> Mask:

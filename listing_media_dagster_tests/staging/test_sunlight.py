@@ -50,6 +50,18 @@ def test_a_sharp_bright_patch_is_sun(geometry: RoomGeometry) -> None:
     assert 0.01 < (sun > 1.5).mean() < 0.06
 
 
+def test_varnish_that_mirrors_a_window_beside_sun_neither_hides_it_nor_counts_as_sun(geometry: RoomGeometry) -> None:
+    base = floor_with(geometry, 225, 0.5)
+    streak = np.zeros(geometry.floor.shape, np.float32)
+    row, column = middle(geometry)
+    streak[row - 110 : row, column - 12 : column + 12] = 1
+    share = (0.4 * cv2.GaussianBlur(streak, (0, 0), 6.0) * geometry.floor)[..., None]
+    mirrored = np.maximum(base, np.clip(base * (1 - share) + 225 * share, 0, 255)).astype(np.uint8)
+    sun = sun_on_floor(mirrored, geometry, stand_in(geometry, []))
+    assert sun is not None and sun[row, column] > 2
+    assert sun[row - 90, column] < 1.2
+
+
 @pytest.mark.parametrize(("level", "softness"), [(200, 12.0), (120, 0.5), (96, 0.5)])
 def test_what_is_soft_or_little_brighter_is_not(geometry: RoomGeometry, level: int, softness: float) -> None:
     assert sun_on_floor(floor_with(geometry, level, softness), geometry, stand_in(geometry, [])) is None
