@@ -109,7 +109,7 @@ def _patches(sunny: Mask, contrast: Image, mirrored: Mask) -> Mask:
         is_sharp = np.percentile(steep[edge], 75) > SHARP * np.median(contrast[patch])
         is_large = patch.sum() > SMALLEST * sunny.size
         if is_large and is_sharp and mirrored[patch].mean() < MIRRORED:
-            kept |= patch
+            kept |= _hull(patch) & sunny
     _, gaps, areas, _ = cv2.connectedComponentsWithStats((~kept).astype(np.uint8), connectivity=4)
     return np.asarray(kept | (areas[gaps, cv2.CC_STAT_AREA] < LARGEST_HOLE * sunny.size))
 
@@ -120,6 +120,14 @@ def _pieces(mask: Mask) -> Iterator[Mask]:
     count, labels = cv2.connectedComponents(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, SQUARE))
     for number in range(1, count):
         yield labels == number
+
+
+def _hull(patch: Mask) -> Mask:
+    """Fill a patch out to its convex hull: panes are convex, and dark boards in the sun lie within them."""
+    rows, columns = np.nonzero(patch)
+    hull = np.zeros(patch.shape, np.uint8)
+    cv2.fillConvexPoly(hull, cv2.convexHull(np.column_stack([columns, rows]).astype(np.int32)), (1,))
+    return hull > 0
 
 
 def _mirrored_windows(geometry: RoomGeometry, room: StandIn, size: tuple[int, int]) -> Mask:
