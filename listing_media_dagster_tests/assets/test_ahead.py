@@ -214,14 +214,9 @@ def test_a_tidied_room_is_furnished_on_the_way_only_if_it_is_empty_then(
     assert deliveries[0] == deliveries[1]
 
 
-def test_a_room_that_was_tidied_before_is_not_sent_again_with_what_follows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    far, finish = InProcess(), ResultShelf.finish_items
-    _lead(monkeypatch, far)
-    monkeypatch.setattr("listing_media_dagster.assets.stage_asset.FIRST_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr(stand_in_work, "DONE", [])
-    failures = iter([True])
+def _fail_once_to_shelve_what_was_staged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the disk be full the first time that staged rooms come back; the step is tried again at once."""
+    finish, failures = ResultShelf.finish_items, iter([True])
 
     def full_disk(self: ResultShelf, folder: Any) -> dict[str, str]:
         if folder.job.kind == "stage" and next(failures, False):
@@ -229,6 +224,16 @@ def test_a_room_that_was_tidied_before_is_not_sent_again_with_what_follows(
         return finish(self, folder)
 
     monkeypatch.setattr(ResultShelf, "finish_items", full_disk)
+    monkeypatch.setattr("listing_media_dagster.assets.stage_asset.FIRST_PAUSE_SECONDS", 0.001)
+
+
+def test_a_room_that_was_tidied_before_is_not_sent_again_with_what_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = InProcess()
+    _lead(monkeypatch, far)
+    _fail_once_to_shelve_what_was_staged(monkeypatch)
+    monkeypatch.setattr(stand_in_work, "DONE", [])
     delivered(prepared(tmp_path / "media", declutter=["bedroom.jpg", "kitchen.jpg"]))
     assert far.kinds == ["chain"] and len(stand_in_work.DONE) == len(set(stand_in_work.DONE))
 
@@ -331,17 +336,9 @@ def test_a_step_that_is_tried_again_finds_its_chain_on_its_way(tmp_path: Path, m
 
 
 def test_a_step_that_is_tried_again_does_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    far, finish = InProcess(), ResultShelf.finish_items
+    far = InProcess()
     _lead(monkeypatch, far)
-    monkeypatch.setattr("listing_media_dagster.assets.stage_asset.FIRST_PAUSE_SECONDS", 0.001)
+    _fail_once_to_shelve_what_was_staged(monkeypatch)
     monkeypatch.setattr(stand_in_work, "DONE", [])
-    failures = iter([True])
-
-    def full_disk(self: ResultShelf, folder: Any) -> dict[str, str]:
-        if folder.job.kind == "stage" and next(failures, False):
-            raise OSError(28, "no space left")
-        return finish(self, folder)
-
-    monkeypatch.setattr(ResultShelf, "finish_items", full_disk)
     delivered(prepared(tmp_path / "media"))
     assert far.kinds == ["chain"] and len(stand_in_work.DONE) == len(set(stand_in_work.DONE))
