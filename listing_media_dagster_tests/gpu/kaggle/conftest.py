@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from listing_media_dagster.gpu.kaggle.client import BackOff, KaggleClient
 from listing_media_dagster.gpu.kaggle.drive import Patience
 from listing_media_dagster.gpu.kaggle.outbox import Outbox
 from listing_media_dagster.gpu.kaggle.shared_sessions import SharedSessions
-from listing_media_dagster.gpu.kaggle.shipment import Limits
+from listing_media_dagster.gpu.kaggle.shipment import Limits, Ticket
 from listing_media_dagster.gpu.routes.route import Listener
 from listing_media_dagster_tests.helpers.fake_kaggle import FakeKaggle, running_kaggle
 from listing_media_dagster_tests.helpers.jobs import write_enhance_job
@@ -50,17 +49,23 @@ def sessions(kaggle: FakeKaggle, tmp_path: Path) -> SharedSessions:
     return SharedSessions(Outbox(tmp_path / "outbox"), limits, IMPATIENT, AT_ONCE, kaggle.client_environment(tmp_path))
 
 
+@dataclass(frozen=True)
+class _FullOutbox(Outbox):
+    """An outbox in which nothing waits before so many do: what is chosen from it first is all of them."""
+
+    jobs: int
+    _was_full: threading.Event = field(default_factory=threading.Event, init=False)
+
+    def waiting(self) -> list[Ticket]:
+        waiting = super().waiting()
+        if len(waiting) >= self.jobs:
+            self._was_full.set()
+        return waiting if len(waiting) >= self.jobs or self._was_full.is_set() else []
+
+
 def collect_until_all_wait(sessions: SharedSessions, jobs: int) -> None:
     """Have jobs collected until so many wait, however long a busy machine takes to hand them in, and no longer."""
-    sessions.limits = sessions.limits.model_copy(update={"collect_seconds": 120.0})
-    all_wait = threading.Event()
-
-    def now() -> float:
-        if len(sessions.outbox.waiting()) >= jobs:
-            all_wait.set()
-        return time.time() + (sessions.limits.collect_seconds if all_wait.is_set() else 0.0)
-
-    sessions.now = now
+    sessions.outbox = _FullOutbox(sessions.outbox.root, jobs)
 
 
 @dataclass
