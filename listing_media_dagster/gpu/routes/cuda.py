@@ -7,9 +7,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -27,6 +28,7 @@ from listing_media_dagster.models.hardware import probe_devices
 print(json.dumps([dataclasses.asdict(seen) for seen in probe_devices()]))
 """
 _PROBE_SECONDS = 180
+_SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def refusal_of(needs: Needs, gpus: Sequence[Hardware]) -> str | None:
@@ -44,17 +46,30 @@ def refusal_of(needs: Needs, gpus: Sequence[Hardware]) -> str | None:
     return None
 
 
+@dataclass(frozen=True)
+class _Held:
+    """The GPU that this process keeps to its end: its models stay in that one's memory."""
+
+    claim: Claim
+    gpu: Hardware
+
+
 class CudaRoute:
+    """All steps of a run share its one GPU, also those that run on threads of their own."""
+
     name = "cuda"
     is_remote = False
 
     def __init__(self, at: Settings) -> None:
         self._at = at
-        self._claim: Claim | None = None
+        self._held: _Held | None = None
+        self._turn = threading.Lock()
 
     def refusal(self, needs: Needs, job: ModelJob | None = None) -> str | None:
         if needs.gpu == "none":
             return refusal_of(needs, ())
+        if self._held is not None:
+            return refusal_of(needs, (self._held.gpu,))
         devices = find_devices(self._at.gpu_devices)
         if devices and importlib.util.find_spec("torch") is None:
             return "torch isn't installed: pip install 'listing-media-dagster[models]'"
@@ -62,26 +77,39 @@ class CudaRoute:
 
     def run(self, folder: JobFolder, listener: Listener, known: dict[str, Any] | None = None) -> RouteReport:
         began = time.monotonic()
-        if self._claim is None:
-            self._claim = self._claim_one(folder.job, listener)
+        held = self._the_runs_gpu(folder.job, listener)
+        if too_small := refusal_of(folder.job.needs, (held.gpu,)):
+            raise RouteFailed(too_small, may_succeed_later=False)
         queued = time.monotonic() - began
         return replace(work_here(folder, listener, "cuda:0", self._at), queue_seconds=queued)
 
-    def _claim_one(self, job: ModelJob, listener: Listener) -> Claim:
-        """Wait for a GPU and keep it to the end of this process: its models stay in that one's memory."""
+    def _the_runs_gpu(self, job: ModelJob, listener: Listener) -> _Held:
+        """Return the GPU that the run has; wait for one if it has none, or while another step does that."""
+        if not self._turn.acquire(blocking=False):
+            listener.say("waiting for the GPU that another step of this run is taking")
+            while not self._turn.acquire(timeout=_SECONDS_BETWEEN_LOOKS):
+                listener.stop_if_cancelled()
+        try:
+            if self._held is None:
+                self._held = self._claim_one(job, listener)
+            return self._held
+        finally:
+            self._turn.release()
+
+    def _claim_one(self, job: ModelJob, listener: Listener) -> _Held:
         slots = slots_here(self._at)
-        seen = zip(slots.devices, look_at_gpus(slots.devices), strict=False)
-        fitting = tuple(device for device, gpu in seen if refusal_of(job.needs, (gpu,)) is None)
+        seen = dict(zip(slots.devices, look_at_gpus(slots.devices), strict=False))
+        fitting = {device: gpu for device, gpu in seen.items() if refusal_of(job.needs, (gpu,)) is None}
         owner = os.environ.get(RUN_ID) or job.id
         try:
-            claim = replace(slots, devices=fitting).claim(
+            claim = replace(slots, devices=tuple(fitting)).claim(
                 owner, say=listener.say, stop_if_cancelled=listener.stop_if_cancelled
             )
         except NoDevice as none:
             raise RouteFailed(str(none), may_succeed_later=False) from None
         # Counts until CUDA is first used here; from then on this process sees that device only.
         os.environ.update(visible_to_cuda(claim.device))
-        return claim
+        return _Held(claim, fitting[claim.device])
 
 
 @cache

@@ -1,6 +1,8 @@
 """The cuda route without a GPU: real locks and jobs, devices that were only said to be there."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -39,8 +41,45 @@ def test_a_gpu_that_is_large_enough_is_taken_and_kept_for_the_runs_next_job(rout
     report = route.run(folder, Listener())
     assert folder.result() and report.run_seconds > 0
     assert slots.holders() == ["GPU-1 by small-job"]
-    again = route.run(write_enhance_job(tmp_path / "next", 1, job_id="next-job"), Listener())
-    assert again.queue_seconds < 0.5 and slots.holders() == ["GPU-1 by small-job"]
+    said = []
+    again = write_enhance_job(tmp_path / "next", 1, job_id="next-job")
+    route.run(again, Listener(say=said.append))
+    assert again.result() and slots.holders() == ["GPU-1 by small-job"]
+    assert not [line for line in said if "waiting" in line]
+
+
+def test_steps_that_ask_at_the_same_time_share_the_runs_one_gpu(route, slots, tmp_path, monkeypatch):
+    jobs = [write_enhance_job(tmp_path / name, 1, job_id=name) for name in ("one", "two")]
+    probed, waits = threading.Event(), threading.Event()
+
+    def problem_of(device):
+        probed.set()
+        return None if waits.wait(60) else "the other step never came"
+
+    monkeypatch.setattr(cuda, "slots_here", lambda at: replace(slots, problem_of=problem_of))
+    stop = threading.Event()
+    other = Listener(say=lambda line: waits.set(), is_cancelled=stop.is_set)
+    with ThreadPoolExecutor(2) as steps:
+        first = steps.submit(route.run, jobs[0], Listener())
+        assert probed.wait(60)
+        second = steps.submit(route.run, jobs[1], other)
+        first.result(60)
+        try:
+            second.result(60)
+        finally:
+            stop.set()
+    assert all(job.result() for job in jobs) and slots.holders() == ["GPU-1 by one"]
+
+
+def test_a_gpu_that_is_held_and_too_small_for_the_next_job_lets_it_go_elsewhere(route, slots, tmp_path, monkeypatch):
+    route.run(write_enhance_job(tmp_path / "job", 1), Listener())
+    larger = replace(H200, name="NVIDIA B300", vram_gb=270.0)
+    monkeypatch.setattr(cuda, "find_devices", lambda wanted: ("GPU-1", "GPU-2"))
+    monkeypatch.setattr(cuda, "look_at_gpus", lambda devices: (H200, larger)[: len(devices)])
+    needs = Needs(gpu="optional", vram_gb=200)
+    assert "the NVIDIA H200 has 139.8" in route.refusal(needs)
+    with pytest.raises(RouteFailed, match="200 GB of GPU memory are needed"):
+        route.run(write_enhance_job(tmp_path / "large", 1, needs=needs), Listener())
 
 
 def test_of_two_jobs_that_race_for_one_gpu_one_waits(route, slots, tmp_path):
