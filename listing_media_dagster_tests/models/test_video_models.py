@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from listing_media_dagster.listing import Room, RoomType
 from listing_media_dagster.models.catalogue import catalogue
 from listing_media_dagster.models.entry import Lora
+from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.model import AnimateRequest, ModelFailed
 from listing_media_dagster.models.networks import class_named, is_network
 from listing_media_dagster.models.video.animator import VideoDiffusion
@@ -147,6 +148,62 @@ def test_short_memory_is_met_by_decoding_in_parts_then_by_a_clear_failure(
     with pytest.raises(ModelFailed, match="doesn't fit into the memory"):
         svd.animate(_request())
     svd.unload()
+
+
+GPU = Hardware("cuda", "a GPU", 64, 24, 24, (8, 0), bf16=True, fp16=True)
+
+
+def _on_gpu(animator: VideoDiffusion, monkeypatch: pytest.MonkeyPatch, fits: bool) -> list[str]:
+    """Let `animator` take this machine for one with a GPU, which holds all networks at once if that `fits`."""
+    import torch
+
+    placed: list[str] = []
+    kind = type(animator._pipeline)
+
+    def to(pipeline: Any, device: str) -> Any:
+        placed.append(device)
+        if device != "cpu" and not fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return pipeline
+
+    def offload(pipeline: Any, device: str) -> None:
+        placed.append(f"in turns on {device}")
+
+    animator.unload()
+    monkeypatch.setattr(animator, "_hardware", GPU)
+    monkeypatch.setattr(kind, "to", to)
+    monkeypatch.setattr(kind, "enable_model_cpu_offload", offload)
+    return placed
+
+
+@pytest.mark.parametrize(
+    ("fits", "places"),
+    [(True, ["cuda:0"]), (False, ["cuda:0", "cpu", "in turns on cuda:0"])],
+)
+def test_networks_that_do_not_fit_when_they_are_loaded_take_turns(
+    svd: VideoDiffusion, monkeypatch: pytest.MonkeyPatch, fits: bool, places: list[str]
+) -> None:
+    """Another process took memory since it was measured."""
+    svd.load()
+    placed = _on_gpu(svd, monkeypatch, fits)
+    svd.load()
+    assert placed == places
+    svd.unload()
+
+
+def test_a_film_that_breaks_off_leaves_no_network_on_the_device(
+    svd: VideoDiffusion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freed: list[bool] = []
+    svd.load()
+    monkeypatch.setattr(type(svd._pipeline), "maybe_free_model_hooks", lambda _: freed.append(True))
+
+    def cancel(_step: int, _steps: int) -> None:
+        raise _Cancelled
+
+    with pytest.raises(_Cancelled):
+        svd.animate(_request(), cancel)
+    assert freed == [True]
 
 
 @pytest.mark.parametrize("family", ["wan", "ltx2"])

@@ -58,7 +58,7 @@ class VideoDiffusion(LoadedWhenUsed):
         self._pipeline = load_pipeline(self.entry, self._weights, dtype, kit=None, device="cpu")
         if self.entry.family == "wan-dmd":
             self._pipeline.scheduler = dmd_scheduler()
-        self._place(self._first_rung())
+        self._settle()
 
     def _drop(self) -> None:
         if self._pipeline is not None:
@@ -112,8 +112,31 @@ class VideoDiffusion(LoadedWhenUsed):
         }
         if self.entry.family == "wan-dmd":
             self._pipeline.scheduler.noise = noise
-        with torch.inference_mode():
-            return np.asarray(self._pipeline(**asked).frames[0], np.float32)
+        try:
+            with torch.inference_mode():
+                return np.asarray(self._pipeline(**asked).frames[0], np.float32)
+        except BaseException:
+            self._pipeline.maybe_free_model_hooks()  # which an interrupted call leaves undone
+            raise
+
+    def _settle(self) -> None:
+        """Put the networks on the first rung, or on the last one where that turns out to be too little memory."""
+        rung = self._first_rung()
+        while True:
+            try:
+                self._place(rung)
+                return
+            except Exception as error:
+                if rung == self._last_rung or not is_out_of_memory(error):
+                    raise
+            # Outside the `except`: the traceback holds on to the tensors that didn't fit.
+            release_cached_memory()
+            if not give_back_idle_models():
+                rung = self._last_rung
+
+    @property
+    def _last_rung(self) -> int:
+        return _DECODED_IN_PARTS if self._hardware.device == "cpu" else _OFFLOADED
 
     def _first_rung(self) -> int:
         """Return the rung on which free memory promises to suffice."""
@@ -125,8 +148,7 @@ class VideoDiffusion(LoadedWhenUsed):
         release_cached_memory()
         if give_back_idle_models():
             return
-        last = _DECODED_IN_PARTS if self._hardware.device == "cpu" else _OFFLOADED
-        if self._rung >= last:
+        if self._rung >= self._last_rung:
             raise ModelFailed(f"{self.entry.title} doesn't fit into the memory of {self._hardware.name}, even in parts")
         self._place(self._rung + 1)
 
