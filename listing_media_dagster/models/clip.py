@@ -121,7 +121,10 @@ def judge(score: float, threshold: float, identity: ClipIdentity) -> Verdict:
 
 
 class ClipScorer:
-    """A loaded encoder. Safe to use from several threads; the same images and captions give the same scores."""
+    """A loaded encoder. Safe to use from several threads.
+
+    An image's scores are the same whatever it is scored with, but for their last digit (a few of them on a GPU).
+    """
 
     def __init__(self, identity: ClipIdentity, model: Any, preprocess: Any, tokenizer: Any, device: str) -> None:
         self.identity = identity
@@ -178,7 +181,7 @@ class ClipScorer:
         scores = []
         for embedding, caption, others in zip(self._embed_images(images), captions, contrasts, strict=True):
             cosines = np.array([float(embedding @ texts[text]) for text in (caption, *others)])
-            # Rounded so that the batch an image happens to be in can't move its score.
+            # Beyond these digits stands the rounding of the arithmetic, which is another one in every batch.
             cosine = round(float(cosines[0]), 5)
             share = float(_softmax(cosines * self._logit_scale)[0])
             scores.append(ClipScore(cosine=cosine, score=round(2.5 * max(cosine, 0.0), 5), contrast=round(share, 4)))
