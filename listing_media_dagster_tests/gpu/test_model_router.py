@@ -21,12 +21,13 @@ from listing_media_dagster_tests.helpers.jobs import write_enhance_job
 
 
 class FarAway:
-    """A remote route that executes: it works jobs off in this process, and fails as often as it is told to."""
+    """A remote route that executes: works jobs off in this process, and fails at the calls (from 1) it is told to."""
 
     name, is_remote = "kaggle", True
 
-    def __init__(self, tmp_path, fails=0, later=True, spoils=False):
+    def __init__(self, tmp_path, fails=(), later=True, spoils=False, **remembered):
         self.bench, self.fails, self.later, self.spoils = bench(tmp_path), fails, later, spoils
+        self.remembered = remembered
         self.known, self.launches = [], 0
 
     def refusal(self, needs, job=None):
@@ -36,8 +37,8 @@ class FarAway:
         self.known.append(known)
         if known is None:
             self.launches += 1
-            listener.remember({"kernel": f"kernel-{self.launches}"})
-        if len(self.known) <= self.fails:
+            listener.remember({"kernel": f"kernel-{self.launches}", **self.remembered})
+        if len(self.known) in self.fails:
             raise RouteFailed("the poller lost its network", may_succeed_later=self.later)
         work_off([Assignment(folder, listener)], self.bench)
         if self.spoils:
@@ -47,27 +48,29 @@ class FarAway:
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Run an asset that sends a small job by `routes`; gives the result, what was taken, and the job's folder."""
+    """Run an asset that sends small jobs by `routes`; gives the result, what was taken, and the last job's folder."""
 
-    def go(far, routes="kaggle,cpu", instance=None, **execution):
+    def go(far, routes="kaggle,cpu", instance=None, names=("small-job",), **execution):
         here = {"kaggle": far, "cpu": open_route("cpu", Settings())}
         monkeypatch.setattr(model_router, "route_here", here.__getitem__)
         monkeypatch.setattr(model_router, "settings", lambda: Settings(work_dir=tmp_path / "work"))
-        source = write_enhance_job(tmp_path / f"job-{time.monotonic_ns()}", 2)
-        job = source.job
-        files = {file.path: source.read(file) for file in job.all_inputs()}
+        place = tmp_path / f"jobs-{time.monotonic_ns()}"
+        sources = [write_enhance_job(place / name, 2, job_id=name) for name in names]
         taken = []
 
         @dg.asset
         @trying_again
         def staged(context: dg.AssetExecutionContext, router: ModelRouter):
-            routed = router.run(
-                context,
-                job,
-                files,
-                take=lambda route, result, read: taken.append((route, result.item_id, len(read("enhanced.jpg")) > 99)),
-                is_last_attempt=context.retry_number >= 3,
-            )
+            for source in sources:
+                routed = router.run(
+                    context,
+                    source.job,
+                    {file.path: source.read(file) for file in source.job.all_inputs()},
+                    take=lambda route, result, read: taken.append(
+                        (route, result.item_id, len(read("enhanced.jpg")) > 99)
+                    ),
+                    is_last_attempt=context.retry_number >= 3,
+                )
             return dg.MaterializeResult(metadata=routing_metadata(routed))
 
         result = dg.materialize(
@@ -78,7 +81,7 @@ def run(tmp_path, monkeypatch):
             raise_on_error=False,
             **execution,
         )
-        return result, taken, JobFolder(tmp_path / "work" / job.id)
+        return result, taken, JobFolder(tmp_path / "work" / names[-1])
 
     monkeypatch.setattr("listing_media_dagster.assets.stage_asset.FIRST_PAUSE_SECONDS", 0.001)
     return go
@@ -108,11 +111,26 @@ def test_decision_device_times_and_quota_are_in_the_event_log_and_the_metadata(r
 
 
 def test_a_retried_step_finds_the_external_job_again_and_launches_no_second_one(run, tmp_path):
-    far = FarAway(tmp_path, fails=2)
+    far = FarAway(tmp_path, fails=(1, 2))
     result, _, _ = run(far)
     assert result.success
     assert far.launches == 1
     assert far.known == [None, {"kernel": "kernel-1"}, {"kernel": "kernel-1"}]
+
+
+def test_each_job_of_a_retried_step_finds_its_own_external_job_again(run, tmp_path):
+    far = FarAway(tmp_path, fails=(2,))
+    result, _, _ = run(far, names=("tidying", "staging"))
+    assert result.success
+    assert far.known == [None, None, {"kernel": "kernel-1"}, {"kernel": "kernel-2"}]
+
+
+def test_where_people_see_an_external_job_is_a_link_in_the_event_log(run, tmp_path):
+    instance = dg.DagsterInstance.ephemeral()
+    result, _, _ = run(FarAway(tmp_path, url="http://media.example/job.ipynb"), instance=instance)
+    told = instance.all_logs(result.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
+    links = [entry.dagster_event.engine_event_data.metadata.get("external run url") for entry in told]
+    assert [link.url for link in links if link] == ["http://media.example/job.ipynb"]
 
 
 def test_a_new_run_launches_its_own_external_job(run, tmp_path):
@@ -124,21 +142,21 @@ def test_a_new_run_launches_its_own_external_job(run, tmp_path):
 
 def test_a_route_that_fails_for_good_gives_way_to_the_next(run, tmp_path):
     instance = dg.DagsterInstance.ephemeral()
-    result, taken, _ = run(FarAway(tmp_path, fails=9, later=False), instance=instance)
+    result, taken, _ = run(FarAway(tmp_path, fails=range(1, 10), later=False), instance=instance)
     assert result.success
     assert {route for route, _, _ in taken} == {"cpu"}
     assert any("route cpu (kaggle: failed: the poller lost its network)" in line for line in logged(instance, result))
 
 
 def test_a_route_that_fails_to_the_last_attempt_gives_way_to_the_next(run, tmp_path):
-    far = FarAway(tmp_path, fails=9)
+    far = FarAway(tmp_path, fails=range(1, 10))
     result, taken, _ = run(far)
     assert result.success and len(far.known) == 4
     assert {route for route, _, _ in taken} == {"cpu"}
 
 
 def test_without_another_route_the_step_fails_with_every_reason(run, tmp_path):
-    result, _, folder = run(FarAway(tmp_path, fails=9, later=False), routes="kaggle")
+    result, _, folder = run(FarAway(tmp_path, fails=range(1, 10), later=False), routes="kaggle")
     (failure,) = [event for event in result.all_events if event.is_step_failure]
     said = failure.step_failure_data.user_failure_data.description
     assert said.startswith("nothing here can do job small-job: kaggle: failed: the poller lost its network")

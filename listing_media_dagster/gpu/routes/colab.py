@@ -13,7 +13,7 @@ from listing_media_dagster.gpu.colab.notebook import BUNDLE, RESULTS, Links, dra
 from listing_media_dagster.gpu.colab.tool import FREE_GPU, GPUS, ColabTool
 from listing_media_dagster.gpu.job import BadJob, JobFolder, ModelJob, Needs
 from listing_media_dagster.gpu.job_models import on_the_hub, out_of_reach, weights_wanted
-from listing_media_dagster.gpu.routes.route import JobCancelled, Listener, RouteFailed, RouteReport
+from listing_media_dagster.gpu.routes.route import URL, JobCancelled, Listener, RouteFailed, RouteReport
 from listing_media_dagster.gpu.transport import bring_back, bundle_job
 from listing_media_dagster.gpu.worker import ProgressLine
 from listing_media_dagster.models.hardware import Hardware
@@ -106,10 +106,10 @@ class ByHand:
         began = time.monotonic()
         at = f"exchange/colab/{job.id}"
         bundle, notebook, results = (f"{at}/{each}" for each in (BUNDLE, "job.ipynb", RESULTS))
+        link = media.link(notebook, self.media_url)
         if not (known and media.exists(notebook)):
             self._lay_out(folder, media, bundle, notebook, results)
-            listener.remember({"notebook": notebook})
-        link = media.link(notebook, self.media_url)
+            listener.remember({"notebook": notebook, URL: link})
         last = f"put {RESULTS} beside it" if media.is_local else "it hands its results over"
         listener.say(f"waiting for Colab: open {COLAB}, choose File → Upload notebook, take {link} and run it; {last}")
         try:

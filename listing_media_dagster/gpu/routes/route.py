@@ -8,6 +8,9 @@ from typing import Any, Protocol
 
 from listing_media_dagster.gpu.job import JobFolder, ModelJob, Needs
 
+URL = "url"
+"""In what a route remembers, the address where people see its job: shown as a link with the run's events."""
+
 
 class RouteFailed(Exception):
     """A job didn't come back; `str()` says why. `may_succeed_later` tells whether trying again makes sense."""

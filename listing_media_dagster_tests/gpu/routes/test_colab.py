@@ -109,7 +109,9 @@ def test_a_notebook_waits_beside_its_bundle_until_its_results_come(tmp_path):
     report = route.run(job, heard.listener)
     person.join()
     assert job.result().items[0].outcome == "ok"
-    assert any("job.ipynb" in line for line in heard.lines)
+    link = "http://127.0.0.1:3001/exchange/colab/small-job/job.ipynb"
+    assert any(link in line for line in heard.lines)
+    assert [handle["url"] for handle in heard.handles] == [link]
     assert any("isn't this job's results yet" in line for line in heard.lines)
     assert report.device == "cpu"
     assert not list(media.list("exchange/"))
