@@ -33,7 +33,7 @@ from listing_media_dagster.staging.seeds import Made
 from listing_media_dagster.staging.structure_measures import grown
 from listing_media_dagster.staging.surfaces import protected_regions
 
-VERSION = "1"
+VERSION = "2"
 
 STRENGTH = 0.65  # of the redrawing: below it renders stay renders, above it layouts drift
 AT_ONCE = 8  # rooms kept in memory at a time; the next ones are rendered while a model draws these

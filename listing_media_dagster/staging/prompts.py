@@ -8,7 +8,8 @@ from collections import Counter
 from listing_media_dagster.staging.arrangement import Arrangement, PlacedPiece
 from listing_media_dagster.staging.kits import RoomKit
 
-MOST_PIECES = 6  # named: encoders of SDXL and SD 1.5 cut text at 77 tokens
+MOST_PIECES = 5  # named, so that with the kit's words it stays under the 77 tokens that SDXL and SD 1.5 read
+# Comes last. It is for models that follow instructions and read all of it; those two are held by mask and controls.
 STAYS = "walls, windows, doors, ceiling and floor unchanged"
 NOT_WANTED = "new windows, new doors, extra furniture, wall panels, deformed perspective, blurry, drawing"
 _SURFACES = {"boucle", "linen", "velvet", "leather", "wool", "wood", "cane", "wicker", "metal", "marble", "travertine"}
@@ -36,8 +37,8 @@ def _in_words(arrangement: Arrangement) -> list[str]:
 
 
 def _plain(name: str) -> str:
-    """Return a piece's name without its number and place: "chair 3" and "art over sofa" are a chair and art."""
-    return re.sub(r"(\s+\d+|\s+(over|by|beside|at|left|right)\b.*)$", "", name).strip()
+    """Return what a piece is, without its number and place: "chair 3", "left nightstand", "art over sofa"."""
+    return re.sub(r"^(left|right)\s+|(\s+\d+|\s+(over|by|beside|at|left|right)\b.*)$", "", name).strip()
 
 
 def _surface(piece: PlacedPiece) -> str:

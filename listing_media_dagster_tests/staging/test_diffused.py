@@ -12,13 +12,15 @@ import pytest
 from numpy.typing import NDArray
 
 from listing_media_dagster.disclosure.operations import DigitalSourceType, digital_source_type, needs_disclosure
-from listing_media_dagster.listing import OperationName, Room
+from listing_media_dagster.listing import OperationName, Room, RoomType
 from listing_media_dagster.models.model import EditRequest, ImageEditor, ModelFailed
+from listing_media_dagster.staging.arrangement import Arrangement, Finish, PlacedPiece
 from listing_media_dagster.staging.back_ends import CannotStage, StagedRoom, StagingRequest
 from listing_media_dagster.staging.composite import StagedPixels
 from listing_media_dagster.staging.diffused import DiffusedStaging, DiffusibleRoom
 from listing_media_dagster.staging.furniture.designs import library
-from listing_media_dagster.staging.kits import load_kits
+from listing_media_dagster.staging.kits import Furnishing, load_kits
+from listing_media_dagster.staging.prompts import STAYS, staging_prompt
 from listing_media_dagster.staging.redraw import NotForDelivery
 from listing_media_dagster.staging.rendered import FurnishableRoom, RenderedStaging
 from listing_media_dagster.staging.structure_gate import judge_structure
@@ -183,6 +185,45 @@ def test_the_editor_gets_the_render_its_depth_its_lines_and_the_kits_words(
     assert 0.3 < asked.depth.min() < asked.depth.max() < 20
     assert "sofa" in asked.prompt.split(",")[1] and "japandi living room" in asked.prompt
     assert "new windows" in asked.negative_prompt
+
+
+def furnished_with(room_type: RoomType, *names: str) -> Arrangement:
+    """Return pieces as layouts name them, the largest first, each of a surface that the prompt tells of."""
+    linen = {"body": Finish(surface="linen", colour="#ffffff")}
+    pieces = [
+        PlacedPiece(name=name, design="any", size=(3 - 0.2 * rank, 1, 1), position=(0, 0, 0), finishes=linen)
+        for rank, name in enumerate(names)
+    ]
+    return Arrangement(kit="any", room_type=room_type, seed=0, pieces=tuple(pieces))
+
+
+FULL_ROOMS = {
+    Furnishing.LIVING_ROOM: ("rug", "sofa", "armchair 1", "armchair 2", "coffee table", "media unit", "floor lamp"),
+    Furnishing.BEDROOM: ("rug", "bed", "left nightstand", "right nightstand", "dresser", "bench", "floor lamp"),
+    Furnishing.DINING_ROOM: ("rug", "dining table", "chair 1", "chair 2", "sideboard", "floor lamp", "plant"),
+    Furnishing.HOME_OFFICE: ("rug", "desk", "office chair", "bookcase", "armchair", "floor lamp"),
+    Furnishing.CHILDRENS_ROOM: ("rug", "bed", "toy shelf", "teepee", "left nightstand", "dresser"),
+}
+
+
+@pytest.mark.parametrize("kit", sorted(load_kits()))
+def test_pieces_and_a_kits_words_fit_into_what_the_smaller_encoders_read(kit: str) -> None:
+    """SDXL and SD 1.5 read 77 tokens, both ends included; only the reminder of what stays may be cut."""
+    from open_clip.tokenizer import SimpleTokenizer
+
+    tokenizer = SimpleTokenizer()
+    for furnishing, words in RENDERED.kits[kit].rooms.items():
+        prompt, negative = staging_prompt(words, furnished_with(RoomType.UNKNOWN, *FULL_ROOMS[furnishing]))
+        assert prompt.endswith(f", {STAYS}")
+        for text in (prompt.removesuffix(f", {STAYS}"), negative):
+            assert len(tokenizer.encode(text)) + 2 <= 77, text
+
+
+def test_pieces_are_named_by_what_they_are_and_counted() -> None:
+    names = ("bed", "left nightstand", "right nightstand", "art over bed", "chair 1", "chair 2", "lamp on nightstand")
+    words = RENDERED.kits["modern"].rooms[Furnishing.BEDROOM]
+    prompt, _ = staging_prompt(words, furnished_with(RoomType.BEDROOM, *names))
+    assert prompt.startswith("linen bed, 2 linen nightstands, art, 2 linen chairs, modern bedroom")
 
 
 def test_only_the_part_round_the_furniture_is_shown_to_the_model(room: BoxedRoom, render: StagedPixels) -> None:
