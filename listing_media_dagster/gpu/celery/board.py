@@ -81,6 +81,7 @@ class WorkerCard:
 # Each runs as a whole within Redis, so that of two who try one succeeds. KEYS: job, lease, waiting, events.
 _OFFER = """
 local state = redis.call('HGET', KEYS[1], 'state')
+if state == 'cancelling' and redis.call('EXISTS', KEYS[2]) == 0 then state = 'cancelled' end
 if state and state ~= 'failed' and state ~= 'cancelled' then return state end
 redis.call('DEL', KEYS[1], KEYS[4])
 redis.call('HSET', KEYS[1], 'state', 'queued', 'sha256', ARGV[2], 'group', ARGV[3])
@@ -110,15 +111,21 @@ redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 local state = redis.call('HGET', KEYS[1], 'state')
 if state and state ~= 'queued' then return state end
 redis.call('HSET', KEYS[1], 'state', 'running', 'worker', ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
 return 'running'
 """
 _GIVE_UP = """
-if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
+local holder = redis.call('GET', KEYS[2])
+if holder and holder ~= ARGV[1] then return end
+redis.call('DEL', KEYS[2])
 if ARGV[2] == 'queued' then redis.call('HINCRBY', KEYS[1], 'tries', -1) end
 redis.call('HSET', KEYS[1], 'state', ARGV[2], 'reason', ARGV[3], 'again', ARGV[4])
 redis.call('EXPIRE', KEYS[1], ARGV[5])
 redis.call('XADD', KEYS[4], '*', 'line', '')
 redis.call('EXPIRE', KEYS[4], ARGV[5])
+"""
+_RELEASE = """
+if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
 """
 _CANCEL = """
 local state = redis.call('HGET', KEYS[1], 'state')
@@ -175,12 +182,14 @@ class Board:
 
     def status(self, name: str) -> Status | None:
         """Return how far a job is, None if nothing is known of it."""
+        both = self._redis.pipeline(transaction=True)
+        both.hgetall(f"{PREFIX}job:{name}").exists(f"{PREFIX}lease:{name}")
         with _answering():
-            said = self._redis.hgetall(f"{PREFIX}job:{name}")
-            held = bool(self._redis.exists(f"{PREFIX}lease:{name}"))
+            said, held = both.execute()
         if "state" not in said:
             return None
-        return Status(said["state"], held, said.get("worker", ""), said.get("reason", ""), said.get("again") == "1")
+        again = said.get("again") == "1"
+        return Status(said["state"], bool(held), said.get("worker", ""), said.get("reason", ""), again)
 
     def cancel(self, name: str) -> None:
         """Let a waiting job never start, and a running one stop when its worker next looks."""
@@ -227,13 +236,11 @@ class Board:
 
     def release(self, name: str, worker: str) -> None:
         """Drop the hold of a worker that is known to be dead."""
-        with _answering():
-            if self._redis.get(f"{PREFIX}lease:{name}") == worker:
-                self._redis.delete(f"{PREFIX}lease:{name}")
+        self._run(_RELEASE, Ticket(name, "", ""), worker)
 
     def renew(self, name: str, worker: str) -> str:
         """Keep hold of a job and return its state: "cancelling" if it is to be stopped, "lost" if another has it."""
-        return str(self._run(_RENEW, Ticket(name, "", ""), worker, self._lease_ms))
+        return str(self._run(_RENEW, Ticket(name, "", ""), worker, self._lease_ms, _KEPT_SECONDS))
 
     def tell(self, name: str, *, line: str = "", item: str = "") -> None:
         """Tell of a job: a line for people, or a finished item."""
@@ -244,7 +251,7 @@ class Board:
             self._redis.expire(key, _KEPT_SECONDS)
 
     def end(self, name: str, worker: str, state: State, reason: str = "", *, again: bool = False) -> None:
-        """Let go of a job in `state`; `again` tells whether it makes sense to try it again."""
+        """Let go of a job in `state`, unless another has it now; `again`: whether it makes sense to try it again."""
         self._run(_GIVE_UP, Ticket(name, "", ""), worker, state, reason, int(again), _KEPT_SECONDS)
 
     def waiting(self, group: str, at_most: int) -> list[Ticket]:

@@ -90,18 +90,20 @@ class Desk:
         if held is None:
             return []
         batch = [held, *self._companions(ticket.group)]
+        left_over: list[Ticket] = []
         try:
             left = self._work_off(batch)
             self._end_with_a_broken_device()
-            return [each.ticket for each in batch if self._conclude(each, left)]
+            for each in batch:
+                if self._conclude(each, left):
+                    left_over.append(each.ticket)  # noqa: PERF401 - those before one that fails count
         except Exception as error:
             # Whatever it was, those who wait have to hear of it: the ticket is gone when this returns.
             log.exception("jobs %s weren't finished", ", ".join(each.ticket.name for each in batch))
             for each in batch:
                 if each.ticket.name in self._in_hand:
-                    why = f"its worker failed: {type(error).__name__}: {error}"
-                    self._end(each.ticket.name, "failed", why, again=True)
-            return []
+                    self._end(each.ticket.name, "failed", _reason(self._card.name, error), again=True)
+        return left_over
 
     def _end_with_a_broken_device(self) -> None:
         """End this process if CUDA has failed in a way that only a new one gets over; what it held is done again."""
@@ -117,12 +119,14 @@ class Desk:
 
     def _companions(self, group: str) -> list[_Held]:
         """Take jobs that wait and go with the one in hand, but leave the other workers their share."""
-        try:
+        taken: list[_Held] = []
+        with contextlib.suppress(BrokerDown):
             share = ceil((1 + self._board.count_waiting(group)) / max(1, len(self._board.workers())))
             waiting = self._board.waiting(group, min(share, self._jobs_at_once) - 1)
-            return [held for ticket in waiting if (held := self._take(ticket))]
-        except BrokerDown:
-            return []
+            for ticket in waiting:
+                if held := self._take(ticket):
+                    taken.append(held)  # noqa: PERF401 - those before the broker went away count
+        return taken
 
     def _take(self, ticket: Ticket) -> _Held | None:
         """Take hold of a job and fetch it. None if there is nothing to do for it, or it can't be done."""
@@ -142,8 +146,9 @@ class Desk:
             needs = held.folder.job.needs
             if needs.vram_gb > self._card.vram_gb or (needs.gpu == "required" and not self._card.vram_gb):
                 raise StoreError(f"worker {worker} has {self._card.vram_gb:.1f} GB of GPU memory, too little for it")
-        except (BadJob, StoreError) as failed:
-            self._end(name, "failed", str(failed), again=isinstance(failed, StoreError))
+        except Exception as failed:
+            # Also what nobody thought of (the disk is full): it is held from here on, and somebody waits for it.
+            self._end(name, "failed", _reason(worker, failed), again=not isinstance(failed, BadJob))
             return None
         return held
 
@@ -230,6 +235,11 @@ class Desk:
             held.lost = True
         if state != "running":
             held.stop.set()
+
+
+def _reason(worker: str, error: Exception) -> str:
+    said = isinstance(error, BadJob | StoreError)
+    return str(error) if said else f"its worker {worker} failed: {type(error).__name__}: {error}"
 
 
 def _died_here(worker: str) -> bool:

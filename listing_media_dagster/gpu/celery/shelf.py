@@ -63,8 +63,8 @@ class Shelf:
     def put_item(self, folder: JobFolder, item_id: str) -> None:
         """Copy what an item gave to the store; item.json, which makes it done, comes last."""
         path = f"outputs/{item_id}/item.json"
-        result, there = folder.result_of(item_id), self.media.stat(self._key(path))
-        if result is None or (there is not None and there.size == (folder.path / path).stat().st_size):
+        result = folder.result_of(item_id)
+        if result is None or self._has(path, (folder.path / path).read_bytes()):
             return
         for file in result.outputs.values():
             self.media.write(self._key(file.path), folder.read(file))
@@ -108,6 +108,12 @@ class Shelf:
     def clear(self) -> None:
         for listed in list(self.media.list(f"{self._key('')}")):
             self.media.delete(listed.key)
+
+    def _has(self, path: str, data: bytes) -> bool:
+        try:
+            return self._read(path) == data
+        except ObjectMissing:
+            return False
 
     def _put(self, folder: JobFolder, path: str) -> None:
         self.media.write(self._key(path), folder.path / path)

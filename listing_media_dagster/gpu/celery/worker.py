@@ -57,8 +57,9 @@ class WarmWorker:
         from celery import signals
 
         app = make_app(self.broker)
-        stopping = multiprocessing.get_context("fork").Event()
-        process = _Process(self, app, stopping.is_set)
+        # Without a lock, which a process that is killed while it looks would keep for ever.
+        stopping = multiprocessing.get_context("fork").RawValue("b", 0)
+        process = _Process(self, app, lambda: bool(stopping.value))
 
         def take_ticket(task: Any, name: str, sha256: str, group: str) -> None:
             came_back = bool(task.request.delivery_info.get("redelivered"))
@@ -67,7 +68,7 @@ class WarmWorker:
         app.task(name=TASK, bind=True)(take_ticket)
         signals.worker_process_init.connect(process.begin, weak=False)
         signals.worker_process_shutdown.connect(process.end, weak=False)
-        signals.worker_shutting_down.connect(lambda **_: stopping.set(), weak=False)
+        signals.worker_shutting_down.connect(lambda **_: setattr(stopping, "value", 1), weak=False)
         # Said here so that those who are killed with this process, however it dies, know whom to look for.
         os.environ[PARENT] = str(os.getpid())
         queues = [QUEUE, sized_queue(self.vram_gb)] if self.vram_gb else [QUEUE]

@@ -154,8 +154,9 @@ class _Errand:
             if status is not None and status.state == "done":
                 return started or time.monotonic()
             if status is not None and status.state in ("failed", "cancelled"):
-                reason = status.reason or "it was cancelled by somebody else"
-                raise RouteFailed(reason, may_succeed_later=status.again)
+                by_others = status.state == "cancelled"
+                reason = "it was cancelled by somebody else" if by_others else status.reason
+                raise RouteFailed(reason, may_succeed_later=status.again or by_others)
             if status is not None and status.held:
                 started = started or time.monotonic()
                 missed_since = None
@@ -218,7 +219,8 @@ class _Errand:
             self._listen(0)
             if status is not None and status.state == "done":
                 self.board.forget(name)
-        self.shelf.clear()
+        with contextlib.suppress(StoreError):  # what stays there is in nobody's way
+            self.shelf.clear()
 
     @property
     def board(self) -> Board:

@@ -19,7 +19,7 @@ from listing_media_dagster.gpu.celery.board import PREFIX, Board, BrokerDown, Ti
 from listing_media_dagster.gpu.job import Needs
 from listing_media_dagster.gpu.routes.celery import HANDLE, CeleryRoute, ticket_for
 from listing_media_dagster.gpu.routes.route import JobCancelled, Listener, RouteFailed
-from listing_media_dagster.store.media_store import MediaStore
+from listing_media_dagster.store.media_store import MediaStore, StoreError
 from listing_media_dagster_tests.helpers.gpu_runs import is_gone, until
 from listing_media_dagster_tests.helpers.servers import free_port
 from listing_media_dagster_tests.helpers.warm_workers import HELD, LEASE_SECONDS, PASSWORD, waiting_job, workshop
@@ -171,6 +171,50 @@ def test_a_job_cancelled_while_its_pictures_are_sent_leaves_nothing_behind(shop,
         route.run(folder, Listener(is_cancelled=cancelled.is_set))
     assert not list(shop.store.list(f"jobs/{ticket_for(folder).name}/"))
     assert shop.board.status(ticket_for(folder).name).state == "cancelled"
+
+
+def test_a_job_cancelled_while_its_results_are_fetched_leaves_nothing_behind(shop, pool, tmp_path):
+    folder = waiting_job(tmp_path, "half-fetched", 2)
+    cancelled = threading.Event()
+
+    class SlowStore(MediaStore):
+        def read(self, key):
+            if key.endswith("manifest.json"):
+                cancelled.set()
+            return super().read(key)
+
+    route = CeleryRoute(shop.redis.url, lambda: SlowStore(str(shop.folder / "media")), lease_seconds=LEASE_SECONDS)
+    with pytest.raises(JobCancelled):
+        route.run(folder, Listener(is_cancelled=cancelled.is_set))
+    assert not list(shop.store.list(f"jobs/{ticket_for(folder).name}/"))
+    assert shop.board.status(ticket_for(folder).name) is None
+
+
+def test_a_job_cancelled_while_its_store_is_away_is_cancelled_all_the_same(shop, tmp_path):
+    folder = waiting_job(tmp_path, "cancelled-without-store", 2)
+    cancelled = threading.Event()
+
+    class Away(MediaStore):
+        def write(self, key, data):
+            cancelled.set()
+
+        def list(self, prefix):
+            raise StoreError("the store doesn't answer")
+
+    route = CeleryRoute(shop.redis.url, lambda: Away(str(shop.folder / "media")), lease_seconds=LEASE_SECONDS)
+    with pytest.raises(JobCancelled):
+        route.run(folder, Listener(is_cancelled=cancelled.is_set))
+
+
+def test_a_job_that_somebody_else_cancels_may_be_sent_again(shop, pool, tmp_path):
+    sent = Sent(pool, shop.route(), waiting_job(tmp_path, "wanted-by-two", 1, seconds=HELD))
+    worker_of(shop, sent)
+    shop.board.cancel(sent.name)
+    with pytest.raises(RouteFailed, match="cancelled by somebody else") as failed:
+        sent.report.result(timeout=60)
+    assert failed.value.may_succeed_later
+    shop.let_go("wanted-by-two")
+    assert_done_once(shop, Sent(pool, shop.route(), sent.folder, known={HANDLE: sent.name}))
 
 
 def test_a_job_that_kills_its_workers_is_given_up(shop, pool, tmp_path):
