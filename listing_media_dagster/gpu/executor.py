@@ -159,7 +159,6 @@ class _Steps:
         try:
             while not self._active.is_complete:
                 if self._active.check_for_interrupts():
-                    yield from self._stop_all()
                     raise DagsterExecutionInterruptedError
                 yield from self._begin_what_is_ready()
                 if self._here:
@@ -167,6 +166,9 @@ class _Steps:
                     yield from self._hear(wait=False)
                 else:
                     yield from self._hear(wait=True)
+        except DagsterExecutionInterruptedError:
+            yield from self._stop_all()
+            raise
         finally:
             # Whatever ended the run: nothing of it may go on, and no route is left before it has cleaned up.
             self._stop.set()
