@@ -76,7 +76,11 @@ def choose_route(
         if failed and name in failed:
             refusals[name] = failed[name]
             continue
-        route = open_route(name)
+        try:
+            route = open_route(name)
+        except ValueError as wrong:  # a setting of it that can't be
+            refusals[name] = str(wrong)
+            continue
         reason = route.refusal(needs, job)
         if reason is None:
             return Decision(route, refusals)

@@ -8,7 +8,7 @@ from listing_media_dagster.gpu.choice import NOT_ENABLED, choose_route, decide_p
 from listing_media_dagster.gpu.job import Needs
 from listing_media_dagster.gpu.routes.cpu import CpuRoute
 from listing_media_dagster.gpu.routes.cuda import refusal_of
-from listing_media_dagster.gpu.routes.table import UnknownRoute
+from listing_media_dagster.gpu.routes.table import UnknownRoute, open_route
 from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.settings import Settings
 
@@ -125,6 +125,15 @@ def test_a_tag_counts_before_the_listing_which_chooses_among_what_is_enabled(tag
 def test_a_route_that_only_a_listing_names_is_refused_and_not_opened():
     decision = choose_route(OPTIONAL, decide_policy("cpu", None, ("kaggle",)), {}.__getitem__)
     assert decision.route is None and decision.refusals == {"kaggle": NOT_ENABLED}
+
+
+def test_a_route_whose_settings_cannot_be_refuses_with_what_is_wrong_with_them(tmp_path):
+    at = Settings(_env_file=None, kaggle_dir=tmp_path, kaggle_datasets="weights", work_dir=tmp_path)
+    decision = choose_route(OPTIONAL, decide_policy("kaggle,cpu"), lambda name: open_route(name, at))
+    assert decision.route.name == "cpu"
+    assert decision.refusals == {
+        "kaggle": "LISTING_MEDIA_KAGGLE_DATASETS names 'weights', which isn't written as owner/dataset"
+    }
 
 
 @pytest.mark.parametrize(

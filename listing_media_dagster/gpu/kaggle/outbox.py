@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -236,7 +237,8 @@ def _read(noun: type[Any], path: Path) -> Any:
 
 
 def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # A name of its own: steps of one run drive sessions on threads of one process.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     with temporary.open("w") as file:
         file.write(text)
         file.flush()

@@ -8,6 +8,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -343,6 +344,16 @@ def test_what_nobody_came_back_for_is_thrown_away_in_the_end(sessions: SharedSes
     assert len(list((sessions.outbox.root / "tickets").iterdir())) == 1
     sessions.outbox.discard_abandoned(before=time.time() + 60)
     assert not list((sessions.outbox.root / "tickets").iterdir())
+
+
+def test_what_sessions_of_one_process_learn_at_the_same_time_is_kept_whole(sessions: SharedSessions) -> None:
+    sessions.outbox.keep_quota({})
+    pace = {"stage/m": 12.0}
+    with ThreadPoolExecutor(8) as threads:
+        kept = [threads.submit(sessions.outbox.keep_pace, pace) for _ in range(400)]
+    assert [each.exception() for each in kept] == [None] * 400
+    assert sessions.outbox.pace() == pace
+    assert sorted(path.name for path in sessions.outbox.root.iterdir()) == ["pace.json", "quota.json"]
 
 
 def test_an_outbox_is_made_where_it_is_wanted(tmp_path: Path) -> None:
