@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -33,11 +34,7 @@ class JobFolders:
         """
         self.root.mkdir(parents=True, exist_ok=True)
         self._forget_old_ones()
-        with (self.root / f"{job.id}.lock").open("w") as lock:
-            while not _locked(lock.fileno()):
-                if is_cancelled():
-                    raise JobCancelled
-                time.sleep(_SECONDS_BETWEEN_TRIES)
+        with _held(self.root / f"{job.id}.lock", is_cancelled):
             folder = self._found(job) or self._new(job, files)
             yield folder
             shutil.rmtree(folder.path, ignore_errors=True)
@@ -70,6 +67,27 @@ class JobFolders:
                         path.unlink()
             except OSError:
                 continue  # another process forgets it, too
+
+
+@contextmanager
+def _held(path: Path, is_cancelled: Callable[[], bool]) -> Iterator[None]:
+    """Hold the lock `path`, once nobody else does; raises `JobCancelled` if that is no longer wanted."""
+    while True:
+        with path.open("w") as lock:
+            if _locked(lock.fileno()) and _is_at(path, lock.fileno()):
+                yield
+                return
+        if is_cancelled():
+            raise JobCancelled
+        time.sleep(_SECONDS_BETWEEN_TRIES)
+
+
+def _is_at(path: Path, file: int) -> bool:
+    """Tell whether `file` still lies at `path`: one that was forgotten since it was opened locks nobody out."""
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _locked(file: int) -> bool:

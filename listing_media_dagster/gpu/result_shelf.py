@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 import shutil
 import time
 from collections.abc import Mapping
@@ -33,13 +33,17 @@ class ResultShelf:
         """Keep what an item of that key gave, all of it or nothing; what nobody wanted for a week is thrown away."""
         self.root.mkdir(parents=True, exist_ok=True)
         self._forget_old_ones()
-        coming = self.root / f".{key}.{os.getpid()}"
-        shutil.rmtree(coming, ignore_errors=True)
+        coming = self.root / f".{key}.{secrets.token_hex(8)}"
         coming.mkdir()
         JobFolder(coming).finish_item(result.model_copy(update={"item_id": _ITEM, "key": key}), outputs)
         (coming / _ROUTE).write_text(route)
         self.remove(key)
-        coming.rename(self.root / key)
+        try:
+            coming.rename(self.root / key)
+        except OSError:
+            shutil.rmtree(coming, ignore_errors=True)
+            if not self.holds(key):  # else another run was faster, with the same work
+                raise
 
     def holds(self, key: str) -> bool:
         return self._found(key) is not None

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from listing_media_dagster.gpu import job_folders
 from listing_media_dagster.gpu.job_folders import JobFolders
 from listing_media_dagster.gpu.routes.route import JobCancelled, Listener
 from listing_media_dagster.gpu.worker import Assignment, work_off
@@ -66,6 +67,19 @@ def test_two_processes_never_work_on_one_folder(folders, asked):
         other.kill()
         with folders.opened(*asked) as folder:
             assert folder.job == asked[0]
+
+
+def test_a_lock_that_another_process_forgot_before_it_was_held_is_no_lock(folders, asked, monkeypatch):
+    lock, held = folders.root / f"{asked[0].id}.lock", job_folders._locked
+
+    def held_too_late(file):
+        monkeypatch.setattr(job_folders, "_locked", held)
+        lock.unlink()
+        return held(file)
+
+    monkeypatch.setattr(job_folders, "_locked", held_too_late)
+    with folders.opened(*asked), lock.open("a") as there:
+        assert not held(there.fileno())
 
 
 A_FORTNIGHT_AGO = time.time() - 14 * 24 * 3600
