@@ -81,12 +81,14 @@ def _row(photo: Photo) -> dict[str, str]:
     return {
         "files": ", ".join(source.name for source in photo.sources),
         "room": f"{photo.room.type} ({photo.room.decided_by}, {photo.room.confidence:.2f})" if named else "",
-        "size": f"{photo.image.width} × {photo.image.height}",
-        "done to it": ", ".join(operation.name for operation in photo.operations),
+        # What a person acts on comes before what is long: the table is cut off at the right.
+        "look at": "; ".join(photo.notes),
         "staged as": _staged_as(photo),
         "not staged because": str(photo.facts.get("not_staged", "")),
+        "not altered because": "; ".join(f"{what}: {why}" for what, why in photo.facts.get("not_altered", {}).items()),
         "verdict": "; ".join(verdicts),
-        "look at": "; ".join(photo.notes),
+        "size": f"{photo.image.width} × {photo.image.height}",
+        "done to it": ", ".join(operation.name for operation in photo.operations),
         **{name.replace("_", " "): f"{photo.metrics[name]:.2f}" for name in SHOWN_METRICS if name in photo.metrics},
         "photo": photo.photo_id,
     }

@@ -28,6 +28,8 @@ class PhotoReport(Noun):
     scores: dict[str, float] = Field(description="gate -> score")
     metrics: dict[str, float]
     notes: tuple[str, ...]
+    not_staged: str = Field(description="why the room was not furnished; empty if it was, or before that stage")
+    not_altered: dict[str, str] = Field(description="what listing.yaml asked of models -> why it was not done")
     route: str
     device: str
 
@@ -148,6 +150,8 @@ def _photo(photo: Photo, images: dict[str, str]) -> PhotoReport:
         scores={verdict.gate: verdict.score for verdict in photo.verdicts if verdict.score is not None},
         metrics=photo.metrics,
         notes=photo.notes,
+        not_staged=photo.facts.get("not_staged", ""),
+        not_altered=photo.facts.get("not_altered", {}),
         route=photo.route or "local",
         device=photo.device or "cpu",
     )
