@@ -14,11 +14,11 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from listing_media_dagster import cli_gpu, cli_kaggle, cli_models, cli_present, cli_settings, cli_stage
 from listing_media_dagster.cli_progress import showing_progress
-from listing_media_dagster.listing import BadListing, check_listing_id
+from listing_media_dagster.listing import BadListing, OperationName, check_listing_id
 from listing_media_dagster.settings import Settings, settings
 
 
@@ -44,12 +44,6 @@ class _Commands(typer.core.TyperGroup):
 app = typer.Typer(
     cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__, add_completion=False
 )
-app.add_typer(cli_models.app, name="models")
-app.add_typer(cli_kaggle.app, name="kaggle")
-app.command()(cli_stage.stage)
-app.command("gpu-worker")(cli_gpu.gpu_worker)
-app.command()(cli_present.present)
-app.command("settings")(cli_settings.show_settings)
 say = Console(stderr=True)
 
 Photos = Annotated[Path, typer.Argument(help="folder with the photos of one home", exists=True, file_okay=False)]
@@ -97,21 +91,36 @@ def demo(
     _conclude(listing_id, as_json=False, succeeded=succeeded)
 
 
+app.command()(cli_stage.stage)
+
+
 @app.command()
 def submit(photos: Photos, listing: ListingId = "", store: Store = None) -> None:
     """Copy a folder into the inbox and mark it ready; the upload sensor takes it from there."""
     from listing_media_dagster.assets.drop import READY_MARKER, FolderDrop
-    from listing_media_dagster.listing_yaml import FILE_NAME
+    from listing_media_dagster.listing_yaml import FILE_NAME, parse_listing_yaml
 
     _use_store(store)
     media = _media()
-    inbox = f"inbox/{_listing_id(listing, photos)}"
+    listing_id = _listing_id(listing, photos)
+    inbox = f"inbox/{listing_id}"
     drop = FolderDrop(photos)
-    for file in drop.files():
+    files = drop.files()
+    try:
+        text = drop.listing_yaml()
+        if text is not None:
+            parse_listing_yaml(text, listing_id)
+    except BadListing as bad:
+        _complain(f"{photos}: {bad}")
+        raise typer.Exit(1) from None
+    if not files and text is None:
+        _complain(f"{photos} holds no photos: put JPEG, PNG, WebP, HEIC or AVIF files there")
+        raise typer.Exit(1)
+    for file in files:
         with drop.open_local(file.name) as path:
             media.write(f"{inbox}/{file.name}", path)
         say.print(f"  {file.name}", markup=False, highlight=False)
-    if (text := drop.listing_yaml()) is not None:
+    if text is not None:
         media.write(f"{inbox}/{FILE_NAME}", text)
     media.write(f"{inbox}/{READY_MARKER}", b"")
     say.print(f"[green]{inbox} is ready; the listing_uploads sensor takes it on its next tick")
@@ -150,7 +159,9 @@ def doctor(store: Store = None) -> None:
 
     _use_store(store)
     signs = {"ok": "[green]✓", "warn": "[yellow]!", "missing": "[red]✗"}
-    table = Table("", "what", "found", "to do", box=None)
+    table = Table(
+        "", Column("what", no_wrap=True), *(Column(name, overflow="fold") for name in ("found", "to do")), box=None
+    )
     findings = examine(settings())
     for finding in findings:
         table.add_row(signs[finding.level], finding.what, finding.detail, finding.fix or "")
@@ -171,6 +182,13 @@ def serve_media(
     _use_store(store)
     public = urlsplit(settings().media_url).hostname
     serve(_media(), host, port, allowed_hosts=(public,) if public else ())
+
+
+app.command("settings")(cli_settings.show_settings)
+app.add_typer(cli_models.app, name="models")
+app.command("gpu-worker")(cli_gpu.gpu_worker)
+app.add_typer(cli_kaggle.app, name="kaggle")
+app.command()(cli_present.present)
 
 
 @app.command("report-schema", hidden=True)
@@ -233,6 +251,12 @@ def _prepare_dagster_home() -> None:
 
 
 def _run_listing(photos: Path, listing_id: str, *, style: str | None = None, strength: float | None = None) -> bool:
+    from listing_media_dagster.unusable_settings import unusable_settings
+
+    if wrong := unusable_settings(settings()):
+        for sentence in wrong:
+            _complain(sentence)
+        raise typer.Exit(1)
     _prepare_dagster_home()
     _media().exists(f"listings/{listing_id}/report.json")  # a store that can't be reached is said before any work
     say.print(f"[bold]{listing_id}[/]  {escape(str(photos))}", highlight=False)
@@ -318,7 +342,8 @@ def _show_listing(report: dict[str, Any]) -> None:
             if file["status"] == status:
                 out.print(f"  [{colour}]{status}[/] {escape(file['file'])}: {escape(file['reason'])}", highlight=False)
     accepted = sum(file["status"] != "rejected" for file in files)
-    out.print(f"  {accepted} of {len(files)} files accepted, {len(report['photos'])} photos")
+    out.print(f"  {accepted} of {len(files)} files accepted, {_photos(len(report['photos']))}")
+    _show_staging(report, out)
     for check in report["checks"]:
         colour = {"passed": "green", "warned": "yellow", "failed": "red"}[check["outcome"]]
         out.print(f"  [{colour}]{check['outcome']}[/] {check['check']}: {escape(check['detail'])}", highlight=False)
@@ -332,6 +357,29 @@ def _show_listing(report: dict[str, Any]) -> None:
             out.print(
                 f"  [bold]{escape(words)}[/]: {escape(_where(deliverable['key']))}", highlight=False, soft_wrap=True
             )
+
+
+def _show_staging(report: dict[str, Any], out: Console) -> None:
+    """Print how many rooms are staged, and of the others, in a line a reason, why they aren't."""
+    if "staged_photos" not in report["stages"]:
+        return
+    photos = report["photos"]
+    staged = sum(any(done["name"] == OperationName.VIRTUAL_STAGING for done in photo["operations"]) for photo in photos)
+    out.print(f"  {staged} of {_photos(len(photos))} virtually staged")
+    others: dict[str, list[str]] = {}
+    for photo in photos:
+        files = ", ".join(photo["files"])
+        if why := photo.get("not_staged"):
+            measured = re.sub(r" \([a-z ]+ [\d.]+\)", "", why)
+            others.setdefault(f"not staged, {measured}", []).append(files)
+        for what, why in photo.get("not_altered", {}).items():
+            others.setdefault(f"{what} not done, {why}", []).append(files)
+    for why, names in others.items():
+        out.print(f"  [dim]{escape(why)}: {escape(', '.join(names))}[/]", highlight=False)
+
+
+def _photos(count: int) -> str:
+    return f"{count} photo{'' if count == 1 else 's'}"
 
 
 def _where(key: str) -> str:

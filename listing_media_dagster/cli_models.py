@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from listing_media_dagster.settings import settings
 
@@ -39,14 +39,14 @@ def list_models(
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
-    table = Table("stage", "model", "licence", "size", "weights", "on this machine")
+    # An id that is cut off can't be typed: on a narrow terminal the words around it give way.
+    table = Table(Column("stage", no_wrap=True), Column("model", no_wrap=True), "what it is", "on this machine")
     for row in rows:
         mark = "[green]" if row["chosen"] else "" if row["fits"] else "[dim]"
         here = "[green]here" if row["here"] else "[yellow]not here"
         size = "in the package" if row["packaged"] else _in_words(row["size_mb"] * 1_000_000)
-        table.add_row(
-            row["stage"], f"{row['id']}\n[dim]{row['title']}", row["licence"], size, here, mark + escape(row["reason"])
-        )
+        what = f"{escape(row['title'])}\n[dim]{escape(row['licence'])}"
+        table.add_row(row["stage"], f"{row['id']}\n[dim]{size}[/] {here}", what, mark + escape(row["reason"]))
     console = Console()
     console.print(escape(f"This machine: {hardware.describe()}"))
     if hardware.fault:
@@ -178,10 +178,11 @@ def _print_plan(entry: CatalogueEntry, plan: PullPlan) -> None:
 
 def _rows(stage: str | None) -> list[dict[str, Any]]:
     """Return one row for each stage and model: what it is, and whether and how it would be used here."""
-    from listing_media_dagster.models.choose import choose
     from listing_media_dagster.models.entry import Stage
     from listing_media_dagster.models.hardware import probe
+    from listing_media_dagster.models.shortlist import BadWishes
     from listing_media_dagster.models.weights import BadWeights, models_here
+    from listing_media_dagster.wished_models import wished_choice
 
     at = settings()
     try:
@@ -192,12 +193,12 @@ def _rows(stage: str | None) -> list[dict[str, Any]]:
     entries = _catalogue()
     try:
         here = models_here(entries, at.models_dir)
-    except BadWeights as unreadable:
-        say.print(f"[red]{escape(str(unreadable))}")
+        choices = {each: wished_choice(each, probe(), entries, at) for each in stages}
+    except (BadWeights, BadWishes) as unusable:
+        say.print(f"[red]{escape(str(unusable))}", highlight=False)
         raise typer.Exit(1) from None
     rows = []
-    for each in stages:
-        choice = choose(each, probe(), entries=entries, allowed_licences=at.allowed_licences)
+    for each, choice in choices.items():
         ways = {option.entry.id: f"{option.way}, {option.dtype}" for option in choice.options}
         for entry in (entry for entry in entries if each in entry.stages):
             chosen = choice.entry is not None and entry.id == choice.entry.id

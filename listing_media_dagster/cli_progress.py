@@ -1,8 +1,9 @@
-"""Progress bars for a run in this process: one line an asset, counted in photos."""
+"""Progress of a run in this process: a bar an asset on a terminal, else a line now and then, as a log wants it."""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,10 @@ LOGGER = "listing_media_dagster.progress"
 @contextmanager
 def showing_progress(console: Console) -> Iterator[None]:
     """Show what `StageRun.progress` and `say` report while the block runs."""
+    if not console.is_terminal:
+        with _listening(_Lines(console)):
+            yield
+        return
     columns = (
         TextColumn("{task.description:<20}"),
         BarColumn(bar_width=24),
@@ -23,17 +28,49 @@ def showing_progress(console: Console) -> Iterator[None]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[what]}", style="dim", markup=False),
     )
+    with Progress(*columns, console=console) as bars, _listening(_Bars(bars)):
+        yield
+
+
+@contextmanager
+def _listening(handler: logging.Handler) -> Iterator[None]:
     logger = logging.getLogger(LOGGER)
-    with Progress(*columns, console=console) as bars:
-        handler = _Bars(bars)
-        level = logger.level
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-        try:
-            yield
-        finally:
-            logger.removeHandler(handler)
-            logger.setLevel(level)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+class _Lines(logging.Handler):
+    """Bars can't be redrawn in a file or a pipe: a line when a stage is done, and in between one in half a minute."""
+
+    SECONDS_BETWEEN = 30.0
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self._console = console
+        self._told = time.monotonic()
+        self._last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields = record.__dict__
+        if "message_of" in fields:
+            self._print(record.getMessage())
+        elif "asset" in fields and (fields["done"] == fields["total"] or self._is_due):
+            self._print(f"{fields['asset']} {fields['done']}/{fields['total']}")
+
+    @property
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._told >= self.SECONDS_BETWEEN
+
+    def _print(self, line: str) -> None:
+        if line != self._last:  # a stage of which everything is reused is told to be done twice
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._told, self._last = time.monotonic(), line
 
 
 class _Bars(logging.Handler):

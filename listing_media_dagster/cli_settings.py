@@ -29,7 +29,7 @@ def show_settings(
         typer.echo(settings_page(), nl=False)
         return
     here = settings()
-    table = Table(Column("variable", no_wrap=True), "here", "meaning")
+    table = Table(Column("variable", no_wrap=True), *(Column(name, overflow="fold") for name in ("here", "meaning")))
     for name, field in Settings.model_fields.items():
         value = getattr(here, name)
         chosen = value != field.get_default()

@@ -202,6 +202,8 @@ def _results_folder(photo: Path, out: Path | None) -> Path:
 
 def _write_all(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write each file whole, in place of one of its name: a link is replaced, what it leads to is not."""
+    if not files:  # a refusal without a picture leaves no folder behind
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():

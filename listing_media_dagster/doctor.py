@@ -35,6 +35,7 @@ def examine(settings: Settings, *, environment: Mapping[str, str] | None = None)
     gpus = cache(probe_gpus)
     questions: tuple[tuple[str, Callable[[], Finding]], ...] = (
         ("Python", _python),
+        ("settings", lambda: _settings(settings, given)),
         ("Dagster home", lambda: _dagster_home(given)),
         ("run storage", lambda: _run_storage(given)),
         ("media store", lambda: _store(settings)),
@@ -65,11 +66,25 @@ def _python() -> Finding:
     return Finding("Python", "missing", version, "use Python 3.11, 3.12 or 3.13", required=True)
 
 
+def _settings(settings: Settings, environment: Mapping[str, str]) -> Finding:
+    """Look for what no run could work with, and for variables that nobody reads, such as one with a typing error."""
+    from listing_media_dagster.unusable_settings import unread_variables, unusable_settings
+
+    if wrong := unusable_settings(settings):
+        fix = "`listing-media settings` says what each may be"
+        return Finding("settings", "missing", "; ".join(wrong), fix, required=True)
+    if unread := unread_variables(environment):
+        return Finding("settings", "warn", "; ".join(unread), "correct the name, or take the variable away")
+    changed = sum(getattr(settings, name) != field.get_default() for name, field in Settings.model_fields.items())
+    return Finding("settings", "ok", f"{changed} of {len(Settings.model_fields)} differ from their defaults")
+
+
 def _dagster_home(environment: Mapping[str, str]) -> Finding:
     home = environment.get("DAGSTER_HOME")
     if not home:
-        fix = "set DAGSTER_HOME to a folder, or start with `make ui`, which does"
-        return Finding("Dagster home", "warn", "DAGSTER_HOME isn't set: runs are forgotten", fix)
+        here = Path(".dagster").absolute()
+        detail = f"DAGSTER_HOME isn't set: `listing-media` keeps run records in {here}, `make ui` in the project's"
+        return Finding("Dagster home", "warn", detail, "set it where both should show the same runs")
     path = Path(home)
     if not path.is_absolute():
         return Finding("Dagster home", "missing", f"{home} is relative", "give DAGSTER_HOME as an absolute path")

@@ -92,17 +92,21 @@ def clip_finding(settings: Settings) -> Finding:
 def models_finding(settings: Settings, hardware: Hardware) -> Finding:
     """Say which model each stage would run on `hardware`, and which were pulled; none of them is needed."""
     from listing_media_dagster.models.catalogue import BadCatalogue, catalogue
-    from listing_media_dagster.models.choose import choose
+    from listing_media_dagster.models.entry import Stage
+    from listing_media_dagster.models.shortlist import BadWishes
     from listing_media_dagster.models.weights import BadWeights, models_here
+    from listing_media_dagster.wished_models import wished_choice
 
     try:
         entries = catalogue(settings.model_catalogue).models
         here = models_here(entries, settings.models_dir)
+        chosen = {stage: wished_choice(Stage(stage), hardware, entries, settings).entry for stage in _CHOSEN_STAGES}
     except (BadCatalogue, BadWeights) as wrong:
         return Finding("models", "missing", str(wrong), "correct the file, or take it away")
+    except BadWishes as wrong:
+        return Finding("models", "missing", str(wrong), "correct LISTING_MEDIA_MODELS")
     fitting = []
-    for stage in _CHOSEN_STAGES:
-        entry = choose(stage, hardware, entries=entries, allowed_licences=settings.allowed_licences).entry
+    for stage, entry in chosen.items():
         if entry:
             fitting.append(f"{stage} {entry.id}{'' if entry.id in here else ' (not pulled)'}")
     detail = f"fit here: {', '.join(fitting) or 'none'}"

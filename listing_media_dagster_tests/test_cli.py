@@ -71,6 +71,46 @@ def test_submit_puts_a_drop_into_the_inbox_and_its_marker_last(listing_media, tm
     assert (inbox / "_READY").stat().st_mtime >= (inbox / "a.jpg").stat().st_mtime
 
 
+def test_a_folder_without_photos_is_not_submitted(listing_media, tmp_path):
+    (tmp_path / "drop").mkdir()
+    done = listing_media("submit", tmp_path / "drop", "--listing", "h1")
+    assert done.returncode == 1
+    assert "holds no photos" in done.stderr
+    assert not (tmp_path / "media/inbox/h1").exists()
+
+
+def test_a_mistake_in_listing_yaml_is_told_before_anything_is_submitted(listing_media, tmp_path):
+    drop = write_rooms(tmp_path / "drop", ["a.jpg"])
+    (drop / "listing.yaml").write_text("address: x\nstile: modern\n")
+    done = listing_media("submit", drop, "--listing", "h1")
+    assert done.returncode == 1
+    assert "listing.yaml line 2" in done.stderr and "style" in done.stderr
+    assert not (tmp_path / "media/inbox/h1").exists()
+
+
+def test_settings_that_no_run_can_use_are_told_before_any_work(listing_media, tmp_path):
+    drop = write_rooms(tmp_path / "drop", ["a.jpg"])
+    wrong = {"LISTING_MEDIA_ROUTES": "gpu", "LISTING_MEDIA_MODELS": "staging=dreams"}
+    done = listing_media("run", drop, "--listing", "h1", **wrong)
+    assert done.returncode == 1
+    assert "LISTING_MEDIA_ROUTES names the route 'gpu'; the routes are cuda, cpu" in done.stderr
+    assert "LISTING_MEDIA_MODELS: 'staging=dreams': for staging there is auto, none, " in done.stderr
+    assert not (tmp_path / "media").exists()
+
+
+def test_a_run_whose_output_goes_to_a_file_says_how_far_it_is_and_why_rooms_are_not_staged(listing_media, tmp_path):
+    drop = write_rooms(tmp_path / "drop", ["a.jpg", "b.jpg"])
+    (drop / "listing.yaml").write_text("stage: {exclude: [b.jpg]}\n")
+    done = listing_media("run", drop, "--listing", "h1")
+    assert done.returncode == 0, done.stderr
+    told = done.stderr.splitlines()
+    assert [line for line in told if line.startswith("enhanced_photos")] == ["enhanced_photos 2/2"]
+    assert "0 of 2 photos virtually staged" in done.stdout
+    assert "not staged, excluded by the listing: b.jpg" in done.stdout
+    report = json.loads((tmp_path / "media/listings/h1/report.json").read_text())
+    assert {photo["files"][0]: photo["not_staged"] for photo in report["photos"]}["b.jpg"] == "excluded by the listing"
+
+
 def test_status_of_an_unknown_listing_says_so(listing_media):
     done = listing_media("status", "nobody")
     assert done.returncode == 1
@@ -159,6 +199,7 @@ def test_a_photo_that_cannot_be_staged_says_why_and_exits_with_1(listing_media, 
         (("--style", "rococo"), "no design kit is called 'rococo'"),
         (("--layout", tmp_path / "layout.json"), "layout.json is no layout"),
     ]:
-        done = listing_media("stage", tmp_path / "grey.jpg", *arguments)
+        done = listing_media("stage", tmp_path / "grey.jpg", "--out", tmp_path / "out", *arguments)
         assert done.returncode == 1
         assert reason in " ".join(done.stderr.split())
+    assert not (tmp_path / "out").exists(), "a refusal without a picture leaves no folder"

@@ -65,6 +65,25 @@ def test_the_list_says_what_fits_and_why_the_rest_doesnt() -> None:
     assert [row["stage"] for row in json.loads(_run("list", "--json", "--stage", "depth").stdout)] == ["depth"]
 
 
+def test_on_a_narrow_terminal_every_id_can_still_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    listed = _run("list").stdout
+    assert [entry.id for entry in catalogue().models if entry.id not in listed] == []
+
+
+def test_the_list_goes_by_the_models_that_the_settings_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LISTING_MEDIA_MODELS", "staging=sd15-inpaint, declutter=none")
+    settings.cache_clear()
+    found = {(row["stage"], row["id"]): row for row in json.loads(_run("list", "--json").stdout)}
+    assert found["staging", "sd15-inpaint"]["chosen"]
+    assert found["staging", "sdxl-union"]["reason"] == "sd15-inpaint was named"
+    assert found["declutter", "sdxl-union"]["reason"] == "declutter=none is set, so no model does it"
+    monkeypatch.setenv("LISTING_MEDIA_MODELS", "painting=auto")
+    settings.cache_clear()
+    done = _run("list")
+    assert done.exit_code == 1 and "'painting=auto': write STAGE=MODEL" in done.stderr
+
+
 def test_an_unknown_stage_names_the_known_ones() -> None:
     done = _run("list", "--stage", "painting")
     assert done.exit_code == 1

@@ -52,6 +52,35 @@ def test_this_machine_can_make_listings(tmp_path: Path) -> None:
     assert "HEIC, AVIF, WEBP" in findings["phone photos"].detail
 
 
+def test_settings_that_no_run_can_use_are_missing_and_required(tmp_path: Path) -> None:
+    finding = _found("settings", tmp_path, routes="cuda,gpu", gpu_devices="first", furniture=tmp_path / "none")
+    assert (finding.level, finding.required) == ("missing", True)
+    for said in (
+        "LISTING_MEDIA_ROUTES names the route 'gpu'",
+        "GPU_DEVICES names 'first'",
+        "LISTING_MEDIA_FURNITURE: ",
+    ):
+        assert said in finding.detail
+
+
+@pytest.mark.parametrize("devices", ["auto", "none", "0,1", "GPU-0a1b", "MIG-0a1b/1/0"])
+def test_devices_named_as_cuda_names_them_are_right(tmp_path: Path, devices: str) -> None:
+    assert _found("settings", tmp_path, gpu_devices=devices).level == "ok"
+
+
+def test_a_variable_that_is_no_setting_is_told_with_what_was_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("LISTING_MEDIA_EXTRAS=production\nLISTING_MEDIA_WORKER=3\n")
+    finding = _found("settings", tmp_path, {"LISTING_MEDIA_STROE": "x", "LISTING_MEDIA_STAGE": "named"})
+    assert finding.level == "warn"
+    assert finding.detail == (
+        "LISTING_MEDIA_STROE in the environment is no setting: LISTING_MEDIA_STORE?; "
+        "LISTING_MEDIA_WORKER in .env is no setting: LISTING_MEDIA_WORKERS?"
+    )
+
+
 def test_the_store_is_left_as_it_was(tmp_path: Path) -> None:
     assert _found("media store", tmp_path).level == "ok"
     assert not any(path.is_file() for path in (tmp_path / "media").rglob("*"))

@@ -190,7 +190,7 @@ def _as_delivered(photo: Photo, take: Take) -> Photo:
 def _privacy_check(photo_set: PhotoSet, detectors: PrivacyDetectors) -> dg.AssetCheckResult:
     blurred = sum(operation.name == "privacy_blur" for photo in photo_set.photos for operation in photo.operations)
     missing = ", ".join(detectors.missing)
-    description = f"{blurred} photos have blurred regions"
+    description = f"{blurred} photo{' has' if blurred == 1 else 's have'} blurred regions"
     if missing:
         description += f"; no detector for {missing} is installed: look for them yourself before publishing"
     return dg.AssetCheckResult(
