@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Any
 
 import cv2
 import numpy as np
 
 from listing_media_dagster.models.loaded_when_used import LoadedWhenUsed
-from listing_media_dagster.models.memory import in_batches
+from listing_media_dagster.models.memory import in_batches_of_one_shape
 from listing_media_dagster.models.model import Field, ModelFailed, Rgb
 from listing_media_dagster.models.networks import read_image_processor
 
@@ -40,18 +39,9 @@ class DepthAnything(LoadedWhenUsed):
         """
         with self._at_work():
             inputs = [self._prepared(image) for image in images]
-            # Pictures of one shape travel together; what is returned keeps the order of `images`.
-            order = sorted(range(len(images)), key=lambda index: inputs[index].shape)
-            found: dict[int, Field] = {}
-            for _, group in groupby(order, key=lambda index: inputs[index].shape):
-                indices = list(group)
-                maps = in_batches([inputs[i] for i in indices], self._predict, self._batch, self.entry.title)
-                found.update(zip(indices, maps, strict=True))
-        return [_at_size(found[index], image) for index, image in enumerate(images)]
-
-    @property
-    def _batch(self) -> int:
-        return _BATCH[self._hardware.device]
+            batch = _BATCH[self._hardware.device]
+            maps = in_batches_of_one_shape(inputs, self._predict, batch, self.entry.title)
+        return [_at_size(found, image) for found, image in zip(maps, images, strict=True)]
 
     def _prepared(self, image: Rgb) -> Any:
         """Return the picture as the network wants it, (3, h, w); shrunk beforehand, which is where the time goes."""

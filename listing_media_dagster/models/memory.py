@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from listing_media_dagster.models.model import ModelFailed
 from listing_media_dagster.models.warm import give_back_idle_models
@@ -59,3 +59,16 @@ def in_batches(
         else:
             asked_others = True
     return done
+
+
+def in_batches_of_one_shape(
+    inputs: Sequence[Any], run: Callable[[Sequence[Any]], Sequence[Result]], batch: int, what: str
+) -> list[Result]:
+    """Return what `in_batches` gives, in the order of `inputs`, where only arrays of one `shape` can go together."""
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for place, each in enumerate(inputs):
+        alike.setdefault(tuple(each.shape), []).append(place)
+    done: dict[int, Result] = {}
+    for places in alike.values():
+        done.update(zip(places, in_batches([inputs[place] for place in places], run, batch, what), strict=True))
+    return [done[place] for place in range(len(inputs))]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listing_media_dagster.models.loaded_when_used import LoadedWhenUsed
-from listing_media_dagster.models.memory import in_batches
+from listing_media_dagster.models.memory import in_batches_of_one_shape
 from listing_media_dagster.models.model import Field, ModelFailed, Rgb
 from listing_media_dagster.models.networks import read_image_processor
 from listing_media_dagster.models.weights_folder import BadWeights
@@ -40,18 +40,24 @@ class AdeSegmenter(LoadedWhenUsed):
     def classes(self, images: Sequence[Rgb]) -> list[NDArray[np.uint8]]:
         """Return each pixel's ADE20K class (H, W), at each picture's size. Raises `ModelFailed`."""
         with self._at_work():
-            scores = in_batches(list(images), self._score, _BATCH[self._hardware.device], self.entry.title)
+            inputs = [self._prepared(image) for image in images]
+            batch = _BATCH[self._hardware.device]
+            scores = in_batches_of_one_shape(inputs, self._score, batch, self.entry.title)
         return [_winners(each, image.shape[:2]) for each, image in zip(scores, images, strict=True)]
 
-    def _score(self, images: Sequence[Rgb]) -> list[Field]:
-        """Return how much each class (150, h, w) is seen where, on the network's own grid."""
-        import torch
+    def _prepared(self, image: Rgb) -> Any:
+        """Return the picture as the network wants it, (3, h, w); by itself, or it would be padded to its neighbours."""
         from PIL import Image
 
-        pictures = [Image.fromarray(_reduced(image)) for image in images]
-        pixels = self._processor(pictures, return_tensors="pt")["pixel_values"]
+        return self._processor(Image.fromarray(_reduced(image)), return_tensors="pt")["pixel_values"][0]
+
+    def _score(self, inputs: Sequence[Any]) -> list[Field]:
+        """Return how much each class (150, h, w) is seen where, on the network's own grid."""
+        import torch
+
         with torch.inference_mode():
-            answer = self._model(pixels.to(self._hardware.torch_device, self._model.dtype))
+            pixels: Any = torch.stack(list(inputs)).to(self._hardware.torch_device, self._model.dtype)
+            answer = self._model(pixels)
             seen = answer.logits if "logits" in answer else _weigh_masks(answer, pixels.shape[-2:])
             scores: Field = seen.float().cpu().numpy()
         if not np.isfinite(scores).all():

@@ -93,7 +93,9 @@ def save_tiny_mask2former(folder: Path) -> Path:
         num_queries=5,
     )  # fmt: skip
     _seeded(lambda: Mask2FormerForUniversalSegmentation(config)).save_pretrained(folder)
-    Mask2FormerImageProcessor(size={"height": 64, "width": 64}).save_pretrained(folder)
+    # As the real one's: a picture keeps its proportions, and several are padded to the largest.
+    sizes = {"shortest_edge": 64, "longest_edge": 256}
+    Mask2FormerImageProcessor(size=sizes, size_divisor=32).save_pretrained(folder)
     return folder
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from listing_media_dagster.models import memory, upscale
+from listing_media_dagster.models import depth as depth_model
+from listing_media_dagster.models import memory, segment, upscale
 from listing_media_dagster.models.depth import DepthAnything
 from listing_media_dagster.models.model import ModelFailed
 from listing_media_dagster.models.segment import AdeSegmenter
@@ -91,7 +92,10 @@ def test_a_picture_without_depth_is_far_all_over(depth: DepthAnything, monkeypat
     assert not flat.any()
 
 
-def test_classes_are_ades_in_each_pictures_size_whatever_its_batch(segmenter: AdeSegmenter) -> None:
+def test_classes_are_ades_in_each_pictures_size_whatever_its_batch(
+    segmenter: AdeSegmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(segment._BATCH, "cpu", 4)
     found = segmenter.classes(PICTURES)
     for picture, classes in zip(PICTURES, found, strict=True):
         assert classes.shape == picture.shape[:2] and classes.dtype == np.uint8 and classes.max() < 150
@@ -150,7 +154,7 @@ def test_the_batch_shrinks_until_it_fits(depth: DepthAnything, monkeypatch: pyte
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return predict(self, inputs)
 
-    monkeypatch.setattr(DepthAnything, "_batch", 4)
+    monkeypatch.setitem(depth_model._BATCH, "cpu", 4)
     monkeypatch.setattr(DepthAnything, "_predict", short_of_memory)
     for found, wanted in zip(depth.nearness([PICTURES[0]] * 5), expected, strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-4)
