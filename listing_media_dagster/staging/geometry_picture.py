@@ -27,7 +27,15 @@ OPENING: dict[str, Colour] = {
     "passage": (200, 40, 200),
     "niche": (240, 220, 60),
 }
-LEGEND: dict[str, Colour] = {"floor": (60, 200, 120), "metres": GRID, "walls": WALL, "horizon": HORIZON, **OPENING}
+EDGE: Colour = (150, 90, 40)
+LEGEND: dict[str, Colour] = {
+    "floor": (60, 200, 120),
+    "metres": GRID,
+    "walls": WALL,
+    "horizon": HORIZON,
+    **OPENING,
+    "other edge": EDGE,
+}
 BAR, WRITING = (25, 25, 28), (255, 255, 255)
 REACH = 12.0  # m
 
@@ -44,6 +52,9 @@ def draw_geometry(rgb: Image, geometry: RoomGeometry) -> Image:
         _draw_wall(picture, camera, wall, geometry.ceiling or 2.5, thick)
         for opening in wall.openings:
             _draw_opening(picture, opening, thick)
+        for upright in wall.uprights:
+            foot, top = (wall.points((upright.at,), level) for level in (upright.bottom, upright.top))
+            _draw_path(picture, camera.project(np.concatenate([foot, top])), EDGE, thick + 1)
     ends = [(x, round(camera.horizon(x))) for x in (0, camera.size[0])]
     cv2.line(picture, ends[0], ends[1], HORIZON, thick, cv2.LINE_AA)
     return _with_caption(picture, geometry)

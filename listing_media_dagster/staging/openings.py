@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from listing_media_dagster.staging.doorframes import Gradient, faint_doors, framed_sides, gradient_of
-from listing_media_dagster.staging.flat_wall import Flat, flatten_wall, opening_in, slopes
+from listing_media_dagster.staging.doorframes import Gradient, faint_doors, framed_sides
+from listing_media_dagster.staging.flat_wall import Flat, opening_in, slopes
 from listing_media_dagster.staging.glazing import Framed, joined_panes
 from listing_media_dagster.staging.room import Opening, PhotoCamera, Wall
 
@@ -37,19 +37,13 @@ GLARING = 0.35  # share of a passage that shows nothing but light: next door's r
 BLOWN_OUT, ABOVE_THE_WALL = 99.0, 5.0  # L* of a pane that shows nothing but light, and how far the wall stays under it
 
 
-def find_openings(
-    lab: NDArray[np.float32], scale: float, wall: Wall, camera: PhotoCamera, ceiling: float | None
-) -> tuple[Opening, ...]:
+def find_openings(flat: Flat, gradient: Gradient, wall: Wall, camera: PhotoCamera) -> tuple[Opening, ...]:
     """Return what is framed on the wall, left to right along it, with the passages that the wall is known to have.
 
-    lab (h, w, 3): the photo reduced by `scale`.
+    `flat` is the wall as seen from the front, `gradient` how its colour changes.
     """
     height = camera.height
-    flat = flatten_wall(lab, scale, wall, camera, ceiling or 2.0 * height)
-    if flat is None:
-        return wall.openings
     across, down = slopes(flat)
-    gradient = gradient_of(flat)
     known = [passage.span for passage in wall.openings]
     for span in known:
         _forget(flat, span, across, down)
@@ -187,10 +181,10 @@ def _sill(flat: Flat, down: NDArray[np.float32], left: int, right: int, height: 
     unit, rows = height / flat.metres, len(down)
     first, last = rows - int(SILL[1] * unit), rows - int(SILL[0] * unit)
     strong = cv2.dilate((down > SILL_EDGE).astype(np.uint8), np.ones((3, 1), np.uint8))[first:last, left:right]
-    across = strong.mean(axis=1)
-    if len(across) == 0 or across.max() < 0.88:
+    whole = np.flatnonzero(strong.mean(axis=1) > 0.88)
+    if len(whole) == 0:
         return None
-    sill = first + int(np.flatnonzero(across > 0.88)[-1])
+    sill = first + int(whole[-1])
     apron = slice(sill + 2, rows - int(SKIRTING * unit))
     margin = int(0.35 * unit)
     beside = np.r_[max(0, left - margin) : left, right : right + margin]

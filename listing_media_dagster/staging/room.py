@@ -90,10 +90,24 @@ class Opening:
 
 
 @dataclass(frozen=True)
+class Upright:
+    """An upright edge on a wall, `at` m along it, seen from `bottom` to `top` m over the floor."""
+
+    at: float
+    bottom: float
+    top: float
+
+    def scaled(self, factor: float) -> Upright:
+        """Return the same edge where a metre is `factor` as long."""
+        return Upright(self.at * factor, self.bottom * factor, self.top * factor)
+
+
+@dataclass(frozen=True)
 class Wall:
     """The plane `axis` = `offset` m as far as it is seen; `facing` is the sign of its normal, which points inward.
 
-    `span` is what is seen of it, along the other horizontal axis, in m.
+    `span` is what is seen of it, along the other horizontal axis, in m. `uprights` are edges on it that belong to none
+    of its `openings`.
     """
 
     axis: Literal["x", "z"]
@@ -101,17 +115,23 @@ class Wall:
     facing: Literal[-1, 1]
     span: tuple[float, float]
     openings: tuple[Opening, ...] = ()
+    uprights: tuple[Upright, ...] = ()
 
     def points(self, along: Sequence[float], height: float) -> Floats:
         """Return the points (N, 3) m of the wall at the places `along` it, all at `height`."""
         placed = [(self.offset, height, at) if self.axis == "x" else (at, height, self.offset) for at in along]
         return np.array(placed, float).reshape(-1, 3)
 
+    def has_edge_within(self, left: float, right: float, low: float, high: float) -> bool:
+        """Say whether an upright edge crosses the part from `left` to `right` m along and `low` to `high` m up."""
+        return any(left < edge.at < right and edge.bottom < high and edge.top > low for edge in self.uprights)
+
     def scaled(self, factor: float) -> Wall:
         """Return the same wall where a metre is `factor` as long."""
         span = (self.span[0] * factor, self.span[1] * factor)
         openings = tuple(opening.scaled(factor) for opening in self.openings)
-        return replace(self, offset=self.offset * factor, span=span, openings=openings)
+        uprights = tuple(upright.scaled(factor) for upright in self.uprights)
+        return replace(self, offset=self.offset * factor, span=span, openings=openings, uprights=uprights)
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listing_media_dagster.photo.line_segments import Segments, find_segments
+from listing_media_dagster.staging.doorframes import gradient_of
+from listing_media_dagster.staging.flat_wall import flatten_wall
 from listing_media_dagster.staging.floor import ALONG_AXIS, Boundary, find_boundary, reduced
 from listing_media_dagster.staging.manhattan import Frame, angles_off, edge_weights, fit_frames, refine_frame
 from listing_media_dagster.staging.openings import find_openings
 from listing_media_dagster.staging.passages import with_passages
 from listing_media_dagster.staging.room import NotARoom, PhotoCamera, RoomGeometry, Wall
 from listing_media_dagster.staging.standing import without_standing_things
+from listing_media_dagster.staging.uprights import find_uprights
 from listing_media_dagster.staging.walls import ceiling_height, walls_behind
 
-VERSION = "5"
+VERSION = "6"
 
 CAMERA_HEIGHT, CAMERA_SPREAD = 1.38, 0.10
 """m, and its spread (log): tripods stand at chest height, a little over the middle of the room's height."""
@@ -56,7 +59,7 @@ def estimate_room_geometry(rgb: NDArray[np.uint8], focal_length_35mm: float | No
         raise NotARoom("no wall is seen to meet the floor along a straight line")
     ceiling = ceiling_height(walls, segments, fit.frame, camera, lab, scale)
     walls = with_passages(walls, fit.boundary, camera, lab, scale, ceiling)
-    walls = tuple(replace(wall, openings=find_openings(lab, scale, wall, camera, ceiling)) for wall in walls)
+    walls = tuple(_with_what_is_on_it(wall, camera, lab, scale, ceiling) for wall in walls)
     factor, height_from = _scale(_door_heads(walls, camera), ceiling)
     camera, walls = replace(camera, height=CAMERA_HEIGHT * factor), tuple(wall.scaled(factor) for wall in walls)
     ceiling = ceiling * factor if ceiling else None
@@ -100,6 +103,18 @@ def _trust(segments: Segments, fit: Fit) -> NDArray[np.float64]:
     along = np.abs(angles_off(segments, fit.frame)).min(axis=1) < ALONG_AXIS
     foot = (np.abs(under) < 2.5) & on_line & along
     return np.where(foot, 3.0, np.where(under > 2.5, 0.25, 1.0))
+
+
+def _with_what_is_on_it(
+    wall: Wall, camera: PhotoCamera, lab: NDArray[np.float32], scale: float, ceiling: float | None
+) -> Wall:
+    """Return the wall with its openings and with the upright edges that belong to none of them."""
+    flat = flatten_wall(lab, scale, wall, camera, ceiling or 2.0 * camera.height)
+    if flat is None:
+        return wall
+    gradient = gradient_of(flat)
+    openings = find_openings(flat, gradient, wall, camera)
+    return replace(wall, openings=openings, uprights=find_uprights(flat, gradient, openings, camera.height))
 
 
 def _door_heads(walls: tuple[Wall, ...], camera: PhotoCamera) -> list[float]:

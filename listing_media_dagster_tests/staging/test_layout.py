@@ -19,11 +19,12 @@ from listing_media_dagster.staging.kits import BadKit, load_kits
 from listing_media_dagster.staging.layout import NoSpace, arrange
 from listing_media_dagster.staging.layouts.setting import distance, hull, outline, share_in_frame, span_at
 from listing_media_dagster.staging.layouts.walls import faces_viewer
-from listing_media_dagster.staging.room import RoomGeometry
+from listing_media_dagster.staging.room import RoomGeometry, Upright, Wall
 from listing_media_dagster_tests.helpers.box_rooms import box_room, camera_at, sample_bedroom, sample_living_room
 
 FLAT = 0.06  # m: rugs
 PILE = 0.03  # m: the highest rug
+STORAGE = ("sideboard", "media unit", "bookcase")
 KITS = load_kits()
 ROOMS = (
     RoomType.LIVING_ROOM,
@@ -100,6 +101,13 @@ def assert_sensible(geometry: RoomGeometry, arrangement: Arrangement) -> None:
                 beside = left > opening.span[1] or right < opening.span[0]
                 over = each.position[1] > opening.top or each.position[1] + each.size[1] < opening.bottom
                 assert beside or over, f"{each.name} hangs across an opening"
+            low, high = each.position[1], each.position[1] + each.size[1]
+            assert far > 0.2 or not wall.has_edge_within(left, right, low, high), f"{each.name} hangs across an edge"
+    for each in standing(arrangement):
+        for wall in geometry.walls if each.name in STORAGE else ():
+            near, _, left, right = span_at(wall, outline(each))
+            crosses = near < 0.2 and wall.has_edge_within(left + 0.06, right - 0.06, 0.0, each.size[1])
+            assert not crosses, f"{each.name} stands across an edge"
 
 
 @st.composite
@@ -121,7 +129,16 @@ def rooms(draw: st.DrawFn) -> RoomGeometry:
         bottom = draw(st.sampled_from((0.0, 0.5, 0.9))) if kind == "window" else 0.0
         if draw(st.booleans()):
             holes[side] = [(kind, first, first + draw(st.floats(0.8, 1.4)), bottom, 2.1)]
-    return box_room(width, depth, stand, camera, holes, draw(st.floats(2.4, 3.2)))
+    room = box_room(width, depth, stand, camera, holes, draw(st.floats(2.4, 3.2)))
+    at = draw(st.floats(0.2, 0.8))
+    return replace(room, walls=tuple(with_edge(wall, at) for wall in room.walls) if draw(st.booleans()) else room.walls)
+
+
+def with_edge(wall: Wall, share: float, top: float = 2.0) -> Wall:
+    """Return the wall with an upright edge at that share of its span, as of a door that wasn't made out."""
+    at = wall.span[0] + share * (wall.span[1] - wall.span[0])
+    known = any(opening.span[0] - 0.1 < at < opening.span[1] + 0.1 for opening in wall.openings)
+    return wall if known else replace(wall, uprights=(Upright(at, 0.2, top),))
 
 
 @settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
@@ -220,6 +237,19 @@ def test_what_stands_wholly_on_the_rug_stands_on_its_pile() -> None:
     rug, sofa, table = (piece(arrangement, name) for name in ("rug", "sofa", "coffee table"))
     assert table.position[1] == rug.size[1] > 0
     assert sofa.position[1] == 0, "its back legs stand on the floor"
+
+
+@pytest.mark.parametrize("bottom", [0.2, 1.2])
+def test_nothing_hangs_or_stands_across_an_edge_that_nobody_explains(bottom: float) -> None:
+    """A mirror and a sideboard before an entrance door that the room's geometry had missed are what this is for."""
+    plain = wide_room()
+    assert "mirror" in {each.name for each in furnish(plain).pieces}
+    (storage,) = (each for each in furnish(plain).pieces if each.name in STORAGE)
+    wall = min(plain.walls, key=lambda wall: abs(span_at(wall, outline(storage))[0]))
+    _, _, left, right = span_at(wall, outline(storage))
+    jamb = replace(wall, uprights=(Upright((left + right) / 2, bottom, 1.8),))
+    broken = replace(plain, walls=tuple(jamb if each is wall else each for each in plain.walls))
+    assert_sensible(broken, furnish(broken))
 
 
 def test_doors_stay_in_sight() -> None:

@@ -11,6 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from listing_media_dagster.staging.doorframes import gradient_of
+from listing_media_dagster.staging.flat_wall import flatten_wall
 from listing_media_dagster.staging.openings import find_openings
 from listing_media_dagster.staging.room import Opening, PhotoCamera, Wall
 from listing_media_dagster.staging.room_geometry import estimate_room_geometry
@@ -35,8 +37,14 @@ def photo_of(
 
 
 def found_on(*boxes: tuple[float, float, float, float, tuple[int, int, int]]) -> tuple[Opening, ...]:
-    lab, camera = photo_of(*boxes)
-    return find_openings(lab, 1.0, WALL, camera, CEILING)
+    return found_in(photo_of(*boxes)[0])
+
+
+def found_in(lab: NDArray[np.float32]) -> tuple[Opening, ...]:
+    camera = photo_of()[1]
+    flat = flatten_wall(lab, 1.0, WALL, camera, CEILING)
+    assert flat is not None
+    return find_openings(flat, gradient_of(flat), WALL, camera)
 
 
 def test_a_door_reaches_the_floor_and_not_the_ceiling() -> None:
@@ -75,14 +83,14 @@ def test_sample_rooms_have_the_openings_that_were_built(name: str, doors: int, w
 
 def test_a_pane_that_shows_nothing_but_light_is_a_window() -> None:
     soft = cv2.GaussianBlur(photo_of((-0.6, 0.6, 0.9, 2.1, (255, 255, 255)))[0], (0, 0), 9)
-    (window,) = find_openings(soft, 1.0, WALL, photo_of()[1], CEILING)
+    (window,) = found_in(soft)
     assert window.kind == "window"
     assert window.span == pytest.approx((-0.6, 0.6), abs=0.12)
 
 
 def test_a_wall_that_is_white_all_over_has_no_window() -> None:
     lab = photo_of((*WALL.span, 0.0, CEILING, (255, 255, 255)))[0]
-    assert find_openings(lab, 1.0, WALL, photo_of()[1], CEILING) == ()
+    assert found_in(lab) == ()
 
 
 def test_a_wide_doorway_as_bright_as_the_day_is_glass() -> None:

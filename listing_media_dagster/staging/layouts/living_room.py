@@ -22,6 +22,8 @@ OVER_SILL = (0.28, 0.55)  # m of a sofa's back over a window's sill: more only w
 FRONT_LEGS = 0.4  # m of the sofa that stand on the rug
 # Width of the sofa, then width and depth of the rug, in m: the largest that the room takes is used.
 SIZES = ((2.3, 3.0, 2.2), (2.05, 2.7, 1.9), (1.8, 2.3, 1.7), (1.6, 2.0, 1.5))
+# How much of its size a rug has and how much of it is in the picture: whole and a little smaller before cut off.
+RUGS = ((1.0, 0.98), (0.9, 0.98), (0.8, 0.98), (1.0, 0.8), (0.9, 0.8), (0.8, 0.8), (0.7, 0.8))
 CHAIR_TURN = 82  # degrees: a chair beside the table turns a little toward whoever looks at the sofa
 OFF_AXIS = 0.6  # m that a screen may stand aside of the sofa's middle
 SCREEN_SEEN = 0.4  # cosine to the viewer below which a screen is only an edge
@@ -93,11 +95,11 @@ def _with_rug(setting: Setting, selection: Selection, seat: Place) -> Setting | 
     rug = selection.look(Slot.RUG)
     if rug is None:
         return None
-    for scale in (1.0, 0.9, 0.8, 0.7):
-        _, width, depth = _sizes(setting)[seat.size]
+    _, width, depth = _sizes(setting)[seat.size]
+    for scale, in_frame in RUGS:
         look = sized(rug, width=width * scale, depth=depth * scale)
         start = seat.look.size[2] - FRONT_LEGS
-        laid = setting.lay(place("rug", look, seat.pose.at(0, start + look.size[2] / 2)))
+        laid = setting.lay(place("rug", look, seat.pose.at(0, start + look.size[2] / 2)), in_frame)
         if laid is not None:
             return laid
     return None

@@ -30,6 +30,7 @@ MOST_BY_ONE = 0.24
 # Share of an opening that all pieces together may hide; boxes hide more than the furniture in them.
 MOST_HIDDEN = {"window": 0.3, "door": 0.12, "passage": 0.12, "niche": 0.12}
 BESIDE_A_DOOR = 0.22  # m that pictures keep from a door, whose casing its span leaves out
+BESIDE_AN_EDGE = 0.06  # m that they keep from any other edge on the wall
 MOST_BEHIND = 0.03  # of a piece behind something that stands nearer
 OVER_THE_SILL = 0.12  # m that a low back may rise above a window's sill
 CEILING_UNKNOWN = 2.4
@@ -196,6 +197,8 @@ class Setting:
         along = piece.position[2] if wall.axis == "x" else piece.position[0]
         left, right = along - piece.size[0] / 2, along + piece.size[0] / 2
         if left < wall.span[0] + 0.1 or right > wall.span[1] - 0.1 or high > self.ceiling - 0.12:
+            return None
+        if wall.has_edge_within(left - BESIDE_AN_EDGE, right + BESIDE_AN_EDGE, low, high):
             return None
         for opening in wall.openings:
             casing = 0.1 if opening.kind == "window" else BESIDE_A_DOOR

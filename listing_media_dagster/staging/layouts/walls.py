@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from math import cos, hypot, radians, sin
 
 import numpy as np
@@ -20,6 +21,10 @@ GRAZING = 0.2  # a picture seen flatter than that shows nothing
 EYE_LEVEL = 1.48  # m to the middle of a picture
 OVER = (0.15, 0.25)  # m of wall between a piece and what hangs over it
 LOWEST_MIDDLE = 1.4  # m, for small pictures
+OVER_AN_EDGE = 0.05  # m by which a piece may cover an upright edge of the wall: it is found that well
+LOW = 0.6  # m: what is lower doesn't hide what reaches higher
+HEAD_HIGH = 1.5  # m: edges that reach so high from the floor may be a door's jambs
+AS_WIDE_AS_A_DOOR = 1.15  # m
 
 
 def against(wall: Wall, along: float, gap: float = GAPS[0]) -> Pose:
@@ -58,12 +63,24 @@ def best_along_walls(
             if facing_viewer(pose) < 0.05 or pose.z > -1:
                 continue
             piece = place(name, look, pose)
+            if not is_before_plain_wall(wall, piece):
+                continue
             if setting.has_floor_for(piece, elbow) and (value := score(setting, piece, wall)) > 0:
                 places.append((round(value, 6), piece, wall))
     for _, piece, wall in sorted(places, key=lambda found: -found[0])[:40]:
         if (furnished := setting.stand(piece, elbow)) is not None:
             return furnished, piece, wall
     return None
+
+
+def is_before_plain_wall(wall: Wall, piece: PlacedPiece) -> bool:
+    """Say whether the wall goes on plainly behind `piece`: no edge that it would cover, no strip like a door's."""
+    _, _, left, right = span_at(wall, outline(piece))
+    if wall.has_edge_within(left + OVER_AN_EDGE, right - OVER_AN_EDGE, 0.0, max(piece.size[1], LOW)):
+        return False
+    edges = sorted([*wall.span, *(edge.at for edge in wall.uprights if edge.bottom < LOW and edge.top > HEAD_HIGH)])
+    strips = [strip for strip in pairwise(edges) if strip != wall.span and strip[1] - strip[0] < AS_WIDE_AS_A_DOOR]
+    return not any(left < strip[1] and right > strip[0] for strip in strips)
 
 
 def _every_pose(wall: Wall, width: float) -> list[Pose]:
