@@ -153,7 +153,6 @@ class Sampling(Record):
     megapixels: float = Field(gt=0, description="that the model draws best; larger pictures are worked on reduced")
     multiple_of: int = Field(default=8, gt=0, description="px; both edges")
     control_scale: float = Field(default=1.0, ge=0, le=2, description="weight of the controls")
-    strength: float = Field(default=1.0, gt=0, le=1, description="share of the steps that is really taken")
 
 
 class Film(Record):
