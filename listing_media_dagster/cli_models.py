@@ -18,6 +18,7 @@ from listing_media_dagster.settings import settings
 
 if TYPE_CHECKING:
     from listing_media_dagster.models.entry import CatalogueEntry
+    from listing_media_dagster.models.weights_folder import WeightsFolder
     from listing_media_dagster.models.weights_pull import PullPlan, PullProgress
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
@@ -71,15 +72,13 @@ def check(
     models: Annotated[list[str] | None, typer.Argument(help="default: every model that was pulled")] = None,
 ) -> None:
     """Hash the pulled files anew and compare them with what was first pulled, without the network."""
-    from listing_media_dagster.models.weights import BadWeights, ModelMissing, is_here
+    from listing_media_dagster.models.weights import BadWeights, ModelMissing
     from listing_media_dagster.models.weights import check as verify
 
     at = settings()
-    entries = [_entry(model) for model in models or ()]
-    if not models:
-        entries = [entry for entry in _catalogue() if entry.size_mb and is_here(entry, at.models_dir)]
-        if not entries:
-            say.print(f"No models were pulled into {at.models_dir}", highlight=False)
+    entries = [_entry(model) for model in models] if models else _pulled()
+    if not entries:
+        say.print(f"No models were pulled into {at.models_dir}", highlight=False)
     sound = True
     for entry in entries:
         try:
@@ -124,19 +123,34 @@ def unpack(bundle: Annotated[Path, typer.Argument(exists=True, help="zip or fold
     say.print(f"{', '.join(manifest.models)} in {settings().models_dir}", highlight=False)
 
 
+def _pulled() -> list[CatalogueEntry]:
+    """Return what `models.lock` says was pulled, however much of it still lies there."""
+    from listing_media_dagster.models.weights import BadWeights
+    from listing_media_dagster.models.weights_lock import read_lock
+
+    try:
+        locked = read_lock(settings().models_dir.expanduser()).models
+    except BadWeights as unreadable:
+        say.print(f"[red]{escape(str(unreadable))}", highlight=False)
+        raise typer.Exit(1) from None
+    return [entry for entry in _catalogue() if entry.id in locked]
+
+
 def pull_or_say_why_not(model: str, console: Console) -> bool:
     """Fetch `model` with a progress bar; a hub that can't be reached costs one line, not the run."""
     from listing_media_dagster.models import weights, weights_pull
 
     at = settings()
     entry = _entry(model)
+    damage = ""
     try:
-        weights.find_weights(entry, None, at.models_dir)
+        _say_it_is_here(weights.find_weights(entry, None, at.models_dir), console)
         return True
     except weights.ModelMissing:
         console.print(f"{entry.title}: about {_in_words(entry.size_mb * 1_000_000)}, once. {entry.licence}")
     except weights.BadWeights as damaged:
-        console.print(f"[yellow]{escape(str(damaged))}")
+        damage = str(damaged)
+        console.print(f"[yellow]{escape(damage)}", highlight=False)
     try:
         with _download_bar(console, entry) as report:
             folder = weights_pull.pull(entry, at.models_dir, progress=report, allowed_licences=at.allowed_licences)
@@ -147,10 +161,15 @@ def pull_or_say_why_not(model: str, console: Console) -> bool:
         weights.ModelMissing,
         OSError,
     ) as refused:
-        console.print(f"[yellow]{escape(str(refused))}", highlight=False)
+        if str(refused) != damage:  # a lock that can't be read
+            console.print(f"[yellow]{escape(str(refused))}", highlight=False)
         return False
-    console.print(f"{entry.id} is here: sha256 {folder.weights_sha256}", highlight=False)
+    _say_it_is_here(folder, console)
     return True
+
+
+def _say_it_is_here(folder: WeightsFolder, console: Console) -> None:
+    console.print(f"{folder.model_id} is here: sha256 {folder.weights_sha256}", highlight=False)
 
 
 def _plan_or_say_why_not(model: str) -> bool:

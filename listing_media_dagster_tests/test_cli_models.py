@@ -112,6 +112,33 @@ def test_check_without_a_name_checks_whatever_was_pulled(tmp_path: Path) -> None
     assert done.exit_code == 1 and "model.safetensors isn't the file that was pulled" in done.stderr
 
 
+def test_check_without_a_name_finds_what_is_gone_of_what_was_pulled(tmp_path: Path) -> None:
+    _run("pull", ENTRY.id)
+    next((tmp_path / "m").rglob("model.safetensors")).unlink()
+    done = _run("check")
+    assert done.exit_code == 1 and f"is gone: `listing-media models pull {ENTRY.id}` fetches it again" in done.stderr
+    assert "No models were pulled" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [("list",), ("pull", ENTRY.id), ("check",), ("check", ENTRY.id)])
+def test_a_lock_that_cant_be_read_is_said_once_and_nothing_is_done(words: tuple[str, ...], tmp_path: Path) -> None:
+    _run("pull", ENTRY.id)
+    lock = tmp_path / "m" / "models.lock"
+    lock.write_text("{broken")
+    done = _run(*words)
+    assert done.exit_code == 1 and "Traceback" not in done.stderr + done.stdout
+    assert done.stderr.count("can't be read (the file: Invalid JSON") == 1
+    assert "restore it, or remove it and pull the models again" in done.stderr
+    assert lock.read_text() == "{broken"
+
+
+def test_a_pull_of_what_is_here_says_so_and_asks_nobody(hub: FakeHub) -> None:
+    _run("pull", ENTRY.id)
+    asked = len(hub.requests)
+    again = _run("pull", ENTRY.id)
+    assert again.exit_code == 0 and "is here: sha256" in again.stderr and len(hub.requests) == asked
+
+
 def test_a_bundle_goes_to_another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _run("pull", ENTRY.id)
     done = _run("pack", ENTRY.id, "--to", str(tmp_path / "weights.zip"))

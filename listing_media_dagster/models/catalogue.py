@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError, model_validator
 
 from listing_media_dagster.models.entry import CatalogueEntry, Lora, ModelId, Record
+from listing_media_dagster.models.first_fault import first_fault
 
 
 class AddedLora(Lora):
@@ -45,9 +46,7 @@ def read_catalogue(text: str, source: str = "catalogue") -> Catalogue:
     except (yaml.YAMLError, RecursionError) as wrong:
         raise BadCatalogue(f"{source} isn't YAML: {str(wrong).splitlines()[0]}") from wrong
     except ValidationError as wrong:
-        first = wrong.errors()[0]
-        where = ".".join(str(step) for step in first["loc"]) or "the file"
-        raise BadCatalogue(f"{source}: {where}: {first['msg'].removeprefix('Value error, ')}") from wrong
+        raise BadCatalogue(f"{source}: {first_fault(wrong)}") from wrong
 
 
 @lru_cache
@@ -94,7 +93,7 @@ def _with_own(shipped: Catalogue, own: Path) -> Catalogue:
             try:
                 models[lora.to] = _rooted(CatalogueEntry.model_validate(grown), path.parent)
             except ValidationError as wrong:
-                raise BadCatalogue(f"{path}: LoRA {lora.role}: {wrong.errors()[0]['msg']}") from wrong
+                raise BadCatalogue(f"{path}: LoRA {lora.role}: {first_fault(wrong)}") from wrong
     return Catalogue(models=tuple(models.values()))
 
 

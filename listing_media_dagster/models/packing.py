@@ -24,6 +24,7 @@ from typing import IO, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from listing_media_dagster.models.entry import CatalogueEntry, FileDigest, FilePattern, ModelId
+from listing_media_dagster.models.first_fault import first_fault
 from listing_media_dagster.models.pinned import OWN, own_place
 from listing_media_dagster.models.weights import check
 from listing_media_dagster.models.weights_folder import BadWeights, refuse_custom_code, sha256_of
@@ -199,8 +200,7 @@ def _read_manifest(bundle: Path, read: Callable[[str], IO[bytes]]) -> BundleMani
     except (KeyError, OSError) as absent:
         raise BadWeights(f"{bundle} is no bundle of weights: it has no {MANIFEST_NAME}") from absent
     except ValidationError as wrong:
-        first = wrong.errors()[0]
-        raise BadWeights(f"{bundle}: {MANIFEST_NAME}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from wrong
+        raise BadWeights(f"{bundle}: {MANIFEST_NAME}: {first_fault(wrong)}") from wrong
     if any("*" in name for name in manifest.files) or manifest.files != {**_files_of(manifest.lock), **manifest.own}:
         raise BadWeights(f"{bundle}: {MANIFEST_NAME} and the lock in it name other files")
     if any(not name.startswith(f"{OWN}/") for name in manifest.own):

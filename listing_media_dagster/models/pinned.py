@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from listing_media_dagster.models.entry import CatalogueEntry, FileDigest, Part
+from listing_media_dagster.models.first_fault import first_fault
 from listing_media_dagster.models.weights_folder import (
     BadWeights,
     look_at_part,
@@ -47,9 +48,7 @@ def pinned(entry: CatalogueEntry, models_dir: Path) -> CatalogueEntry:
     try:
         return CatalogueEntry.model_validate({**entry.model_dump(mode="json"), **told})
     except ValidationError as wrong:
-        first = wrong.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BadWeights(f"{entry.id} can't be described to another machine: {where}: {first['msg']}") from wrong
+        raise BadWeights(f"{entry.id} can't be described to another machine: {first_fault(wrong)}") from wrong
 
 
 def pinned_digest(entry: CatalogueEntry) -> str | None:

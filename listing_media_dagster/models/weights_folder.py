@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from listing_media_dagster.listing import Sha256
 from listing_media_dagster.models.entry import CatalogueEntry, FileDigest, Part
+from listing_media_dagster.models.first_fault import first_fault
 
 CARD_NAME = "listing_media.json"
 WEIGHT_SUFFIXES = (".safetensors", ".onnx")
@@ -312,6 +313,4 @@ def _read_card(folder: Path) -> WeightsCard:
     except FileNotFoundError:
         return WeightsCard()
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BadWeights(f"{path}: {where}: {first['msg']}") from error
+        raise BadWeights(f"{path}: {first_fault(error)}") from error

@@ -18,6 +18,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from listing_media_dagster.models.entry import CatalogueEntry, FileDigest, FilePattern, Part, Repository, Revision
+from listing_media_dagster.models.first_fault import first_fault
 from listing_media_dagster.models.weights_folder import BadWeights, digests_of, write_whole
 
 LOCK_NAME = "models.lock"
@@ -80,9 +81,9 @@ def read_lock(models_dir: Path) -> ModelsLock:
     except FileNotFoundError:
         return ModelsLock()
     except (OSError, ValidationError) as error:
-        faults = f"{error.error_count()} faults" if isinstance(error, ValidationError) else error.strerror
+        fault = first_fault(error) if isinstance(error, ValidationError) else error.strerror
         raise BadWeights(
-            f"{path} can't be read ({faults}): restore it, or remove it and pull the models again"
+            f"{path} can't be read ({fault}): restore it, or remove it and pull the models again"
         ) from error
 
 
