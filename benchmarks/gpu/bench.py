@@ -13,6 +13,7 @@ from benchmarks.gpu.busy import watch_gpu
 from listing_media_dagster.models.hardware import Hardware, probe
 
 JOB = 25  # photos of a listing
+OURS, PLAIN = 0.3, 0.1  # of the time left: most that a job of ours, and one of plain diffusers, may take
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,10 @@ class Bench:
         finally:
             torch.set_default_dtype(torch.float32)
 
-    def measure(self, name: str, first: Callable[[], Any], job: Callable[[int], Any], per_call: int = 1) -> None:
-        """Time the first call, then a job of up to `JOB` items that fits the time left; say it as `name`.
+    def measure(
+        self, name: str, first: Callable[[], Any], job: Callable[[int], Any], per_call: int = 1, share: float = OURS
+    ) -> None:
+        """Time the first call, then a job of up to `JOB` items within `share` of the time left; say it as `name`.
 
         `first` makes `per_call` items and `job(n)` n of them; both return when the device is done.
         """
@@ -86,7 +89,7 @@ class Bench:
             first()
             warm = time.perf_counter() - began
         warm /= per_call
-        count = per_call if self.tiny else max(per_call, min(JOB, int(0.3 * self.left / warm)))
+        count = per_call if self.tiny else max(per_call, min(JOB, int(share * self.left / warm)))
         count -= count % per_call  # whole batches: one of another size would be compiled in the midst of it
         with watch_gpu(self.hardware.index) as busy:
             began = time.perf_counter()

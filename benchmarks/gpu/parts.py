@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.gpu import architectures
-from benchmarks.gpu.bench import JOB, Bench
+from benchmarks.gpu.bench import JOB, OURS, PLAIN, Bench
 from listing_media_dagster.models.catalogue import catalogue_entry
 from listing_media_dagster.models.diffusion import DiffusionEditor, Speedups, speedups_for
 from listing_media_dagster.models.diffusion import editor as editor_module
@@ -83,7 +83,9 @@ def klein(bench: Bench) -> None:
             strength=request.strength, generator=_generator(bench, request.seed),
         ).images  # fmt: skip
 
-    bench.measure("steps4 plain", lambda: plain(requests[0]), lambda n: [plain(each) for each in requests[:n]])
+    bench.measure(
+        "steps4 plain", lambda: plain(requests[0]), lambda n: [plain(each) for each in requests[:n]], share=PLAIN
+    )
     fast = speedups_for(bench.hardware)
     _time_editor(bench, "steps4 ours", pipeline, entry, requests, fast, batch=8)
     if not bench.tiny and bench.left > 40:
@@ -229,7 +231,9 @@ def _time_plain_sdxl(
             controlnet_conditioning_scale=sampling.control_scale, generator=_generator(bench, request.seed),
         ).images  # fmt: skip
 
-    bench.measure(f"{name} plain", lambda: plain(requests[0]), lambda n: [plain(request) for request in requests[:n]])
+    bench.measure(
+        f"{name} plain", lambda: plain(requests[0]), lambda n: [plain(each) for each in requests[:n]], share=PLAIN
+    )
 
 
 def _time_text(bench: Bench, name: str, pipeline: Any, fast: Speedups, batch: int) -> None:
@@ -253,7 +257,8 @@ def _time_text(bench: Bench, name: str, pipeline: Any, fast: Speedups, batch: in
         for _ in range(-(-count // batch)):
             draw(batch)
 
-    bench.measure(name, lambda: draw(batch), lambda n: job(n - n % batch or batch), per_call=batch)
+    share = PLAIN if batch == 1 else OURS
+    bench.measure(name, lambda: draw(batch), lambda n: job(n - n % batch or batch), per_call=batch, share=share)
 
 
 def _time_films(bench: Bench, pipeline: Any, film: Callable[[], Any]) -> None:
