@@ -17,9 +17,9 @@ from listing_media_dagster.gpu.routes.celery import CeleryRoute
 from listing_media_dagster.gpu.routes.route import Listener
 from listing_media_dagster.settings import settings
 from listing_media_dagster.store.media_store import MediaStore
-from listing_media_dagster_tests.helpers.gpu_runs import until
+from listing_media_dagster_tests.helpers.gpu_runs import end_with_children, until
 from listing_media_dagster_tests.helpers.jobs import write_enhance_job
-from listing_media_dagster_tests.helpers.warm_workers import PASSWORD, kill_with_children, running_redis
+from listing_media_dagster_tests.helpers.warm_workers import PASSWORD, running_redis
 
 
 @pytest.fixture
@@ -48,11 +48,11 @@ def test_a_worker_works_off_a_real_job_and_stops_when_told_to(broker, tmp_path):
         assert {item.outcome for item in folder.result().items} == {"ok"}
 
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(timeout=60) == 0
+        assert worker.wait(timeout=120) == 0
         until(lambda: not Board(broker.url).workers(), "it has said that it leaves")
         assert PASSWORD not in (tmp_path / "log").read_text()
     finally:
-        kill_with_children(worker)
+        end_with_children(worker)
 
 
 def test_without_a_worker_the_check_fails(broker):

@@ -143,17 +143,20 @@ def test_a_bad_job_is_one_clear_line(tmp_path, what):
 
 
 def test_sigterm_stops_a_worker_after_the_item_in_hand(tmp_path):
-    folder = write_enhance_job(tmp_path / "job", 40)
+    folder = write_enhance_job(tmp_path / "job", 3)
+    picture = folder.path / "inputs" / "room-1.jpg"
+    data = picture.read_bytes()
+    picture.unlink()
+    os.mkfifo(picture)
     with subprocess.Popen(command(folder.path), stdout=subprocess.PIPE, text=True) as working:
+        with picture.open("wb") as handed_over:  # opens when the worker reads it: then the item is in hand
+            os.kill(working.pid, signal.SIGTERM)
+            handed_over.write(data)
         assert working.stdout
-        for line in working.stdout:
-            if '"item"' in line:
-                os.kill(working.pid, signal.SIGTERM)
-                break
-        rest = working.stdout.read().splitlines()
+        last = ProgressLine.read(working.stdout.read().splitlines()[-1])
     assert working.returncode == 3
-    last = ProgressLine.read(rest[-1])
-    assert last and last.event == "stopped" and last.done == len(folder.done()) < 40
+    assert last and (last.event, last.done) == ("stopped", 2)
+    assert set(folder.done()) == {"room-0", "room-1"}
 
 
 def test_the_worker_needs_neither_dagster_nor_torch(tmp_path):

@@ -69,6 +69,7 @@ class Session:
     failure: str | None = None
     log: list[dict[str, Any]] = field(default_factory=list)
     process: subprocess.Popen[str] | None = None
+    runs: threading.Thread | None = None
 
     @property
     def has_gpu(self) -> bool:
@@ -98,13 +99,21 @@ class FakeKaggle:
         self.port = self.server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.lock = threading.RLock()
-        self.reset()
+        self._forget()
 
     def reset(self) -> None:
-        """Forget everything; sessions that still run are killed."""
-        for session in getattr(self, "sessions", []):
-            if session.process is not None and session.process.poll() is None:
-                session.process.kill()
+        """Kill the sessions that still run, let what is under way come to its end, and forget everything."""
+        self.held = set()
+        for session in self.sessions:
+            self._end(session)
+        self.may_start.set()
+        for session in self.sessions:
+            if session.runs is not None:
+                session.runs.join(30)
+        self.server.wait_until_nobody_talks(10)
+        self._forget()
+
+    def _forget(self) -> None:
         self.faults = Faults()
         self.blobs: dict[str, dict[str, Any]] = {}
         self.datasets: dict[str, Dataset] = {}
@@ -221,7 +230,8 @@ class FakeKaggle:
             self.sessions.append(session)
             versions = self.kernels.setdefault(session.ref, [])
             versions.append(session)
-        threading.Thread(target=self._run, args=(session,), daemon=True).start()
+            session.runs = threading.Thread(target=self._run, args=(session,), daemon=True)
+            session.runs.start()
         answer = {"ref": f"/code/{session.ref}", "url": f"{self.url}/code/{session.ref}", "kernelId": session.id}
         return answer | {"versionNumber": len(versions), "invalidDatasetSources": invalid}
 
@@ -246,15 +256,20 @@ class FakeKaggle:
     def call_DeleteKernel(self, asked: dict[str, Any]) -> dict[str, Any]:
         session = self._session(asked)
         del self.kernels[session.ref]
-        session.status = "CANCEL_REQUESTED" if session.status in LIVE else session.status
-        if session.process is not None and session.process.poll() is None:
-            session.process.kill()
+        self._end(session)
         return {}
 
     def call_GetAcceleratorQuotaStatistics(self, asked: dict[str, Any]) -> dict[str, Any]:
         gpu = {"timeUsed": f"{int(self.gpu_seconds_used)}s", "totalTimeAllowed": f"{int(self.gpu_seconds_allowed)}s"}
         tpu = {"timeUsed": "0s", "totalTimeAllowed": "72000s"}
         return {"quotaRefreshTime": "2026-11-28T00:00:00.000Z", "gpuQuota": gpu, "tpuQuota": tpu}
+
+    def _end(self, session: Session) -> None:
+        """Have a session end, with all that its kernel started, or never begin."""
+        with self.lock:
+            session.status = "CANCEL_REQUESTED" if session.status in LIVE else session.status
+            if session.process is not None and session.process.poll() is None:
+                _kill_group(session.process)
 
     # --- what the calls stand on ------------------------------------------------------------------------------------
 
@@ -303,21 +318,22 @@ class FakeKaggle:
         environment |= {"PIP_TARGET": installed, "PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
         environment["PYTHONPATH"] = os.pathsep.join([str(self._make_believe_torch(session)), installed])
         environment |= {"KAGGLE_KERNEL_RUN_TYPE": "Batch", "PYTHONUNBUFFERED": "1", "TMPDIR": str(session.folder)}
-        self.may_start.wait(60)
-        if session.status != "QUEUED":
-            session.status = "CANCEL_ACKNOWLEDGED"
-            return
-        started = time.monotonic()
-        session.status = "RUNNING"
-        session.process = subprocess.Popen(
-            [sys.executable, script],
-            cwd=working,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        self.may_start.wait()
+        with self.lock:
+            if session.status != "QUEUED":
+                session.status = "CANCEL_ACKNOWLEDGED"
+                return
+            started = time.monotonic()
+            session.status = "RUNNING"
+            session.process = subprocess.Popen(
+                [sys.executable, script],
+                cwd=working,
+                env=environment,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         limit = self.faults.session_seconds or session.request.get("sessionTimeoutSeconds")
         timer = threading.Timer(limit, _kill_group, (session.process,)) if limit else None
         if timer:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 TOKEN, USER, KEY = "KGAT_0123456789abcdef-secret", "alice", "k3y-0123456789-secret"
 LIVE = ("QUEUED", "RUNNING")
+_LAST = {"Connection": "close"}
+"""Nobody asks for more on a connection that a file came by."""
 
 
 class Refused(Exception):
@@ -31,8 +33,29 @@ class KaggleServer(ThreadingHTTPServer):
 
     def __init__(self, kaggle: FakeKaggle) -> None:
         self.kaggle = kaggle
+        self._talks, self._talks_change = 0, threading.Condition()
         super().__init__(("127.0.0.1", 0), _Handler)
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._count_talk(1)
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._count_talk(-1)
+
+    def wait_until_nobody_talks(self, seconds: float) -> None:
+        """Wait until what clients asked before they went away is over, lest it meddle with what comes next."""
+        with self._talks_change:
+            self._talks_change.wait_for(lambda: self._talks == 0, seconds)
+
+    def _count_talk(self, change: int) -> None:
+        with self._talks_change:
+            self._talks += change
+            self._talks_change.notify_all()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Keep quiet: clients that are killed hang up in the middle."""
@@ -121,11 +144,11 @@ class _Handler(BaseHTTPRequestHandler):
         faults = self.kaggle.faults
         self.kaggle.take_note("GET", path.name)
         if not path.is_file():
-            return self._answer(404)
+            return self._answer(404, headers=_LAST)
         data = path.read_bytes()
         if faults.error_page_downloads > 0:
             faults.error_page_downloads -= 1
-            return self._answer(503, b"<html>Service Unavailable</html>", content_type="text/html")
+            return self._answer(503, b"<html>Service Unavailable</html>", content_type="text/html", headers=_LAST)
         if path.suffix == ".zip" and faults.truncated_downloads > 0:
             faults.truncated_downloads -= 1
             self.send_response(200)
@@ -137,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path.suffix == ".zip" and faults.tampered_downloads > 0:
             faults.tampered_downloads -= 1
             data = data[:-1] + bytes([data[-1] ^ 1])
-        return self._answer(200, data, content_type="application/octet-stream")
+        return self._answer(200, data, content_type="application/octet-stream", headers=_LAST)
 
     def _stream_log(self, session: Session) -> None:
         if session.status not in LIVE:

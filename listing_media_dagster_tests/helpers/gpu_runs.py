@@ -84,7 +84,7 @@ def holding_cpu_job() -> None:
 defs = dg.Definitions(jobs=[gpu_job, cpu_job, holding_cpu_job])
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
+def until(condition: Callable[[], Any], what: str, seconds: float = 120.0) -> Any:
     """Return what `condition` gives once it is true; the machine may be busy, so wait long and look often."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -99,6 +99,15 @@ def is_gone(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def command_lines_of_children() -> list[list[str]]:
+    """Return the command lines of what this process started, and of what that did, as far as they are still there."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may end at any moment
+            found.append(process.cmdline())
+    return found
 
 
 @dataclass
@@ -224,10 +233,12 @@ def installation(folder: Path) -> Iterator[Installation]:
 
 
 def end_with_children(process: subprocess.Popen[bytes] | None) -> None:
+    """Kill a process and what it started: itself first, lest it mourn a child or start another."""
     if process is None or process.poll() is not None:
         return
-    for child in psutil.Process(process.pid).children(recursive=True):
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    for child in children:
         with contextlib.suppress(psutil.NoSuchProcess):
             child.kill()
-    process.kill()
     process.wait()

@@ -16,8 +16,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
 from listing_media_dagster.gpu.celery.board import Board, BrokerDown
 from listing_media_dagster.gpu.celery.worker import WarmWorker
 from listing_media_dagster.gpu.devices import DeviceSlots
@@ -26,7 +24,7 @@ from listing_media_dagster.gpu.routes.celery import CeleryRoute
 from listing_media_dagster.gpu.work.bench import Bench, Made, Task
 from listing_media_dagster.gpu.work.table import Work
 from listing_media_dagster.store.media_store import MediaStore
-from listing_media_dagster_tests.helpers.gpu_runs import until
+from listing_media_dagster_tests.helpers.gpu_runs import end_with_children, until
 from listing_media_dagster_tests.helpers.servers import free_port, not_here
 
 LEASE_SECONDS = 5.0
@@ -135,15 +133,7 @@ class Workshop:
 
     def close(self) -> None:
         for worker in self.workers:
-            kill_with_children(worker)
-
-
-def kill_with_children(worker: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        for process in [*psutil.Process(worker.pid).children(recursive=True), psutil.Process(worker.pid)]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGKILL)
-    worker.wait()
+            end_with_children(worker)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,8 @@ from listing_media_dagster.gpu.routes.route import Listener
 from listing_media_dagster_tests.helpers.fake_kaggle import FakeKaggle, running_kaggle
 from listing_media_dagster_tests.helpers.jobs import write_enhance_job
 
-IMPATIENT = Patience(tick=0.05, poll=0.2, poll_dataset=0.1, dataset_ready=20, lost_push=0.5, queue=60, unseen=30)
+IMPATIENT = Patience(tick=0.05, poll=0.2, poll_dataset=0.1, lost_push=0.5)
+"""With short pauses. Its limits are a person's: a busy machine never comes near them."""
 AT_ONCE = BackOff(tries=5, first=0.02, longest=0.1)
 
 

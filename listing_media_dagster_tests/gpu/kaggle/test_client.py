@@ -13,6 +13,7 @@ from listing_media_dagster.gpu.kaggle.cargo import write_dataset_metadata
 from listing_media_dagster.gpu.kaggle.client import BackOff, KaggleClient, KaggleError
 from listing_media_dagster_tests.gpu.kaggle.conftest import AT_ONCE
 from listing_media_dagster_tests.helpers.fake_kaggle import KEY, TOKEN, FakeKaggle
+from listing_media_dagster_tests.helpers.gpu_runs import command_lines_of_children
 
 DATASET = "alice/some-dataset"
 KERNEL = "alice/some-kernel"
@@ -143,12 +144,11 @@ def test_a_log_is_followed_while_the_session_runs(
 
 
 def test_nothing_secret_is_in_a_message_or_in_arguments(kaggle: FakeKaggle, tmp_path: Path) -> None:
-    import psutil
-
     environment = kaggle.client_environment(tmp_path) | {"KAGGLE_KEY": KEY}
     client = KaggleClient(environment, back_off=BackOff(tries=1))
     client.who_am_i()
-    arguments = [word for child in psutil.Process().children() for word in child.cmdline()]
+    arguments = [word for words in command_lines_of_children() for word in words]
+    assert any("client_process" in word for word in arguments)
     assert not any(TOKEN in word or KEY in word for word in arguments)
     kaggle.faults.save_error = f"bad token {TOKEN} at https://storage.example/x?signature=abc123"
     (tmp_path / "kernel.py").write_text("")

@@ -29,7 +29,7 @@ def start_poller(kaggle: FakeKaggle, folder: JobFolder, place: Path) -> subproce
 
 def kill_once(happened: Callable[[], Any], poller: subprocess.Popen[str]) -> None:
     """Kill the poller as soon as something `happened`; its client's process must end with it."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while not happened():
         assert poller.poll() is None, poller.stdout and poller.stdout.read()
         assert time.monotonic() < until, "it never happened"
@@ -67,7 +67,7 @@ def test_killed_while_uploading_waiting_pushing_queued_running_and_downloading(
 
     kaggle.held = set()
     last = start_poller(kaggle, folder, tmp_path)
-    said, _ = last.communicate(timeout=90)
+    said, _ = last.communicate(timeout=120)
     assert last.returncode == 0, said
     assert [item.outcome for item in folder.result().items] == ["ok", "ok"]
     assert (len(kaggle.sessions), kaggle.count("SaveKernel")) == (1, 1)

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from listing_media_dagster.gpu.job import JobFolder
@@ -24,15 +23,9 @@ from listing_media_dagster.gpu.kaggle.shipment import Limits
 from listing_media_dagster.gpu.routes.route import JobCancelled, RouteFailed
 from listing_media_dagster_tests.gpu.kaggle.conftest import IMPATIENT, Died, Hearing, collect_until_all_wait
 from listing_media_dagster_tests.helpers.fake_kaggle import KEY, TOKEN, Dataset, FakeKaggle
+from listing_media_dagster_tests.helpers.gpu_runs import command_lines_of_children, until
 
 MakeJob = Callable[..., JobFolder]
-
-
-def wait_until(happened: Callable[[], Any], seconds: float = 60.0) -> None:
-    until = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < until, "it never happened"
-        time.sleep(0.02)
 
 
 def in_background(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
@@ -62,9 +55,7 @@ def test_a_backfill_of_ten_listings_travels_as_one_kernel_and_leaves_no_secret_a
     ]
     arguments: set[str] = set()
     while any(thread.is_alive() for thread, _ in threads):
-        for process in psutil.Process().children(recursive=True):
-            with_arguments = process.as_dict(["cmdline"], ad_value=[])["cmdline"]
-            arguments.update(with_arguments or ())
+        arguments.update(word for words in command_lines_of_children() for word in words)
         time.sleep(0.2)
     reports = [ended[0] for _, ended in threads]
 
@@ -105,10 +96,10 @@ def test_jobs_that_do_not_fit_one_session_go_with_two_at_the_same_time(
     kaggle.may_start.clear()
     folders = [make_job(f"home-{number}", items=1) for number in range(2)]
     running = [in_background(lambda folder=folder: sessions.run(folder, Hearing().listener)) for folder in folders]
-    wait_until(lambda: kaggle.live_gpu_sessions == 2)
+    until(lambda: kaggle.live_gpu_sessions == 2, "two sessions are there")
     kaggle.may_start.set()
     for thread, _ in running:
-        thread.join(60)
+        thread.join(120)
     assert [item.outcome for folder in folders for item in folder.result().items] == ["ok", "ok"]
     assert sessions.outbox.pace()["enhance/embedded"] < 500, "what the sessions showed counts"
 
@@ -198,6 +189,24 @@ def test_a_session_that_runs_into_its_limit_may_be_tried_again(
     assert failed.value.may_succeed_later
 
 
+def test_a_session_that_never_begins_or_never_ends_is_given_up(
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
+) -> None:
+    kaggle.may_start.clear()
+    sessions.patience = replace(IMPATIENT, queue=0.3)
+    with pytest.raises(RouteFailed, match="was still queued after") as queued:
+        sessions.run(make_job("queued"), Hearing().listener)
+    assert queued.value.may_succeed_later and not kaggle.kernels
+
+    kaggle.reset()
+    kaggle.image["sitecustomize.py"] = "import time; time.sleep(600)"
+    sessions.patience, hearing = IMPATIENT, Hearing()
+    sessions.now = lambda: time.time() + (86400 if "session running" in hearing.text else 0)
+    with pytest.raises(RouteFailed, match="outlasted its time limit") as endless:
+        sessions.run(make_job("endless"), hearing.listener)
+    assert endless.value.may_succeed_later and not kaggle.kernels and not kaggle.datasets
+
+
 @pytest.mark.parametrize(
     ("fault", "value", "reason"),
     [
@@ -245,9 +254,9 @@ def test_a_job_cancelled_in_the_middle_of_its_upload_stops_it(
     kaggle.held.add("PUT")
     hearing = Hearing()
     thread, ended = in_background(lambda: sessions.run(make_job(), hearing.listener))
-    wait_until(lambda: kaggle.count("PUT"))
+    until(lambda: kaggle.count("PUT"), "the upload is begun")
     hearing.is_cancelled = True
-    thread.join(60)
+    thread.join(120)
     kaggle.held.clear()
     assert isinstance(ended[0], JobCancelled)
     assert not kaggle.datasets and not kaggle.sessions and not sessions.outbox.shipments()
@@ -260,7 +269,7 @@ def test_a_job_cancelled_while_running_or_downloading_clears_its_session_away(
     with pytest.raises(JobCancelled):
         sessions.run(make_job(items=1), Hearing(cancel_at=moment).listener)
     assert not kaggle.kernels and not kaggle.datasets and not sessions.outbox.shipments()
-    wait_until(lambda: kaggle.sessions[0].process is not None and kaggle.sessions[0].process.poll() is not None)
+    until(lambda: kaggle.sessions[0].process and kaggle.sessions[0].process.poll() is not None, "its kernel has ended")
 
 
 def test_the_last_one_to_cancel_ends_the_session_and_the_others_are_told_what_that_means(
@@ -272,14 +281,14 @@ def test_the_last_one_to_cancel_ends_the_session_and_the_others_are_told_what_th
     running = [
         in_background(lambda n=n: sessions.run(make_job(f"home-{n}", items=1), heard[n].listener)) for n in range(2)
     ]
-    wait_until(lambda: all("kernel pushed" in hearing.text for hearing in heard))
+    until(lambda: all("kernel pushed" in hearing.text for hearing in heard), "both know of their session")
     heard[0].is_cancelled = True
-    running[0][0].join(60)
+    running[0][0].join(120)
     assert isinstance(running[0][1][0], JobCancelled)
     assert "other jobs share the session" in heard[0].text
     assert kaggle.kernels, "the other one still wants its results"
     heard[1].is_cancelled = True
-    running[1][0].join(60)
+    running[1][0].join(120)
     assert isinstance(running[1][1][0], JobCancelled)
     assert "Kaggle has no call that stops a session" in heard[1].text
     assert not kaggle.kernels and not kaggle.datasets and not sessions.outbox.shipments()
