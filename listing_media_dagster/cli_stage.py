@@ -176,7 +176,8 @@ def _read_layout(path: Path) -> Arrangement:
     except ValidationError as broken:
         first = broken.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        value = f"{where} is {reprlib.repr(first['input'])[:60]}: " if where else ""
+        given = "" if first["type"] == "missing" else f" is {reprlib.repr(first['input'])[:60]}"
+        value = f"{where}{given}: " if where else ""
         raise BadLayout(
             f"{path.name} is no layout: {value}{first['msg']}; correct it, or stage the photo anew"
         ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Any
 
 import yaml
@@ -114,6 +115,11 @@ def _explain(error: Any, root: yaml.MappingNode) -> str:
     if error["type"] == "extra_forbidden":
         return f"{FILE_NAME} line {line}: unknown key {name!r}{_did_you_mean(path)}"
     given = "" if isinstance(error["input"], (dict, list)) else f" (given: {error['input']!r})"
+    if error["type"] in ("enum", "literal_error"):
+        known = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+        near = difflib.get_close_matches(re.sub(r"[\s-]+", "_", str(error["input"]).strip().lower()), known, n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else f"; there is {', '.join(known)}"
+        return f"{FILE_NAME} line {line}: {name}: {error['input']!r} is unknown{meant}"
     return f"{FILE_NAME} line {line}: {name}: {error['msg']}{given}"
 
 

@@ -51,6 +51,7 @@ def test_a_photo_is_never_replaced_by_its_staging(room: Path) -> None:
         (b" " * 2_000_000, "is no layout: over 1 MB"),
         (b"[]", "is no layout: Input should be an object"),
         (b'{"kit": 7}', "is no layout: kit is 7"),
+        (b'{"kit": "modern"}', "is no layout: room_type: Field required"),
     ],
 )
 def test_a_file_that_holds_no_layout_is_named(room: Path, content: bytes, said: str) -> None:

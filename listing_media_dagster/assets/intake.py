@@ -1,7 +1,8 @@
 """From a drop's files to photos and rejections: every file is looked at once, in a process of its own."""
 
+import difflib
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -249,7 +250,18 @@ def unmatched_names(listing: Listing, photos: Iterable[Photo], others: Iterable[
         "agent.logo": filter(None, [listing.agent.logo]),
         "music": filter(None, [listing.music]),
     }
-    return [f"{key}: {name}" for key, names in said.items() for name in names if name not in there]
+    return [
+        f"{key}: {name}{_did_you_mean(name, there)}"
+        for key, names in said.items()
+        for name in names
+        if name not in there
+    ]
+
+
+def _did_you_mean(name: str, there: Collection[str]) -> str:
+    by_small_letters = {known.lower(): known for known in there}
+    near = difflib.get_close_matches(name.lower(), by_small_letters, n=1, cutoff=0.8)
+    return f", did you mean {by_small_letters[near[0]]}?" if near else ""
 
 
 def _fingerprint(digest: str, stage: StageRun) -> str:

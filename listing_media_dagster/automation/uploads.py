@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Set
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -67,7 +68,7 @@ def listing_uploads(context: dg.SensorEvaluationContext, media: MediaStoreResour
     requests = [_run_request(context, store, drop) for drop in plan.requests]
     return dg.SensorResult(
         run_requests=requests,
-        skip_reason=None if requests else dg.SkipReason(_summary(plan)),
+        skip_reason=None if requests else dg.SkipReason(_summary(plan, {*gone, *moving})),
         dynamic_partitions_requests=[listings.build_add_request([drop.listing_id for drop in plan.requests])]
         if requests
         else [],
@@ -215,12 +216,14 @@ def archive_record_key(listing_id: str) -> str:
     return f"listings/{listing_id}/archived.json"
 
 
-def _summary(plan: TickPlan) -> str:
-    if not plan.waiting and not plan.settle:
+UNTAKEN = "its run failed or was cancelled: run it again in the UI, or put a corrected drop there"
+
+
+def _summary(plan: TickPlan, put_away: Set[str]) -> str:
+    untaken = {drop.listing_id: UNTAKEN for drop in plan.settle if drop.listing_id not in put_away}
+    staying = {**plan.waiting, **untaken}
+    if not staying:
         return "nothing new in the inbox"
-    parts: list[str] = [f"{listing}: {reason}" for listing, reason in list(plan.waiting.items())[:10]]
-    unfinished = len(plan.settle)
-    if unfinished:
-        parts.append(f"{unfinished} drops were taken in or failed already")
-    more = len(plan.waiting) - 10
-    return "; ".join(parts) + (f"; and {more} more wait" if more > 0 else "")
+    parts = [f"{listing}: {reason}" for listing, reason in list(staying.items())[:10]]
+    more = len(staying) - 10
+    return "; ".join(parts) + (f"; and {more} more stay" if more > 0 else "")

@@ -171,6 +171,26 @@ def test_a_name_in_listing_yaml_that_no_file_has_is_said(pipeline, tmp_path):
     assert "kitchen.jpg)" not in check.description.replace("kitchn", "")
 
 
+def test_a_name_in_other_letters_is_answered_with_the_one_that_is_there(pipeline, tmp_path):
+    drop = write_rooms(tmp_path / "drop", ["kitchen.jpg"])
+    (drop / "listing.yaml").write_text("rooms: {KITCHEN.JPG: kitchen}\nexclude: [attic.png]\n")
+    assert pipeline.run("raw_photos", source=drop).success
+    told = "listing.yaml names a file that isn't there"
+    assert pipeline.photo_set("raw_photos").stage.messages == (
+        f"{told} (rooms: KITCHEN.JPG, did you mean kitchen.jpg?)",
+        f"{told} (exclude: attic.png)",
+    )
+
+
+def test_a_key_of_listing_yaml_that_nothing_reads_yet_is_told(pipeline, tmp_path):
+    drop = write_rooms(tmp_path / "drop", ["kitchen.jpg"])
+    (drop / "listing.yaml").write_text("callback_url: https://example.org/done\n")
+    assert pipeline.run("raw_photos", source=drop).success
+    assert pipeline.photo_set("raw_photos").stage.messages == (
+        "callback_url in listing.yaml is kept, but nothing reads it yet",
+    )
+
+
 def test_a_name_from_a_mac_is_the_name_people_type(pipeline, tmp_path):
     drop = write_rooms(tmp_path / "drop", ["a.jpg", "b.jpg", "c.jpg"])
     for old, new in (("a.jpg", "Küche.jpg"), ("b.jpg", "Büro.jpg"), ("c.jpg", "Schlüssel.jpg")):

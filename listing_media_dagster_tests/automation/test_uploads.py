@@ -53,12 +53,14 @@ def test_a_drop_stays_until_its_run_succeeded(studio: Studio) -> None:
     studio.tick()
     assert studio.keys("inbox/") == inbox, "not run yet"
     assert not studio.run("house-1").success
-    studio.tick()
+    result = studio.tick()
     assert studio.keys("inbox/") == inbox, "raw_photos has everything, but the run failed"
+    assert "house-1: its run failed or was cancelled" in str(result.skip_reason)  # type: ignore[union-attr]
     studio.failing = set()
     assert studio.run("house-1").success
-    studio.tick()
+    result = studio.tick()
     assert studio.keys("inbox/") == []
+    assert "nothing new in the inbox" in str(result.skip_reason)  # type: ignore[union-attr]
 
 
 def test_a_run_started_by_hand_counts_if_it_began_after_the_drop_was_complete(local_studio: Studio) -> None:
