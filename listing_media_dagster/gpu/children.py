@@ -1,6 +1,8 @@
 """Processes that work for a run: they carry its id, die with whoever started them, and can be found by that id.
 
-Dagster-free: workers import it.
+    python -m listing_media_dagster.gpu.children PROGRAM [WORD …]
+
+becomes a program that isn't ours and dies with us all the same. Dagster-free: workers import it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 
 import psutil
 
@@ -25,8 +28,7 @@ def child_environment(run_id: str, device: str | None = None) -> dict[str, str]:
 
     Without a `device` it sees no GPU at all.
     """
-    own = {RUN_ID: run_id, PARENT: str(os.getpid())}
-    return {**os.environ, **own, **visible_to_cuda(device)}
+    return {**parent_environment(), RUN_ID: run_id, **visible_to_cuda(device)}
 
 
 def visible_to_cuda(device: str | None) -> dict[str, str]:
@@ -48,6 +50,19 @@ def die_with_parent() -> None:
         threading.Thread(target=_die_once_adopted, args=(parent,), daemon=True).start()
     if os.getppid() != parent:  # it died before we could ask
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def dying_with_us(command: Sequence[str]) -> list[str]:
+    """Return the command that has a program which isn't ours die with the thread that starts it.
+
+    Its environment is to be `parent_environment`. Without Linux it lives on.
+    """
+    return [sys.executable, "-m", __name__, *command]
+
+
+def parent_environment() -> dict[str, str]:
+    """Return the environment for a process that is to die with this one."""
+    return {**os.environ, PARENT: str(os.getpid())}
 
 
 def _die_once_adopted(parent: int) -> None:
@@ -83,3 +98,8 @@ def kill_descendants() -> None:
             process.kill()
         except psutil.Error:
             continue
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - what we were told to become

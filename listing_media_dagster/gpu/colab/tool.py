@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from listing_media_dagster.gpu.children import dying_with_us, parent_environment
 from listing_media_dagster.gpu.routes.route import Listener, RouteFailed
 from listing_media_dagster.models.hardware import Hardware
 
@@ -96,13 +97,13 @@ class ColabTool:
             raise RouteFailed(str(self.refusal()), may_succeed_later=False)
         # a process group of its own: what it starts ends with it
         process = subprocess.Popen(  # noqa: S603 - the program is the setting's, the arguments are checked names and our own paths
-            [program, *arguments],
+            dying_with_us([program, *arguments]),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            env={**os.environ, "NO_COLOR": "1"},
+            env={**parent_environment(), "NO_COLOR": "1"},
         )
         printed: list[str] = []
         lines = _lines_of(process)

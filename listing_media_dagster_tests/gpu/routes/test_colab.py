@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 
 from listing_media_dagster.gpu.colab.notebook import draw_notebook
@@ -18,7 +19,7 @@ from listing_media_dagster.gpu.transport import pack_results
 from listing_media_dagster.store.media_store import MediaStore
 from listing_media_dagster_tests.gpu.routes.test_kaggle import OURS
 from listing_media_dagster_tests.helpers.fake_colab import calls_of, execute, install_fake_colab
-from listing_media_dagster_tests.helpers.gpu_runs import until
+from listing_media_dagster_tests.helpers.gpu_runs import is_gone, until
 from listing_media_dagster_tests.helpers.jobs import write_enhance_job
 
 
@@ -88,6 +89,27 @@ def test_cancelling_ends_the_program_and_gives_the_session_back(colab, tmp_path)
     with pytest.raises(JobCancelled):
         route_of(colab).run(write_enhance_job(tmp_path / "job", items=1), heard.listener)
     assert calls_of(colab)[-1] == "stop"
+
+
+def test_a_poller_that_is_killed_leaves_no_program_behind(colab, tmp_path):
+    (colab / "hold").touch()
+    job = write_enhance_job(tmp_path / "job", items=1)
+    code = f"""
+from pathlib import Path
+from listing_media_dagster.gpu.colab.tool import ColabTool
+from listing_media_dagster.gpu.job import JobFolder
+from listing_media_dagster.gpu.routes.colab import ByTool
+from listing_media_dagster.gpu.routes.route import Listener
+ByTool(ColabTool({str(colab / "colab")!r}, "T4"), seconds=120).run(JobFolder(Path({str(job.path)!r})), Listener())
+"""
+    with subprocess.Popen([sys.executable, "-c", code]) as poller:
+        until(lambda: "exec" in calls_of(colab), "the notebook is at work")
+        [program] = psutil.Process(poller.pid).children(recursive=True)
+        poller.kill()
+    try:
+        until(lambda: is_gone(program.pid), "the program has ended", seconds=60)
+    finally:
+        (colab / "hold").unlink()
 
 
 def test_a_notebook_waits_beside_its_bundle_until_its_results_come(tmp_path):
