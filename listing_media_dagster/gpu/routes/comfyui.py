@@ -49,14 +49,21 @@ class ComfyRoute:
         return server.refusal()
 
     def run(self, folder: JobFolder, listener: Listener, known: dict[str, Any] | None = None) -> RouteReport:
-        """Do the job. What an earlier attempt had the server draw is fetched, not drawn again."""
+        """Do the job. What an earlier attempt had the server draw is fetched, not drawn again.
+
+        Where items failed and the server has gone, it is the route that failed: the items are done by a later attempt.
+        """
+        server = server_of(self._at)
         served = {model.entry.id: model for model in served_models(self._at).values()}
         bench = replace(bench_here("cpu", self._at), served=served)
         try:
-            device = f"ComfyUI: {server_of(self._at).device()}"
+            device = f"ComfyUI: {server.device()}"
         except ComfyFailed as gone:
             raise RouteFailed(str(gone), may_succeed_later=gone.may_succeed_later) from gone
-        return replace(work_at(bench, folder, listener), device=device)
+        report = work_at(bench, folder, listener)
+        if any(item.outcome == "failed" for item in folder.result().items) and (refusal := server.refusal()):
+            raise RouteFailed(f"items failed, and now {refusal}", may_succeed_later=True)
+        return replace(report, device=device)
 
 
 def _alternatives(job: ModelJob) -> set[str]:

@@ -10,7 +10,7 @@ from listing_media_dagster.assets.chosen_models import choose_models
 from listing_media_dagster.gpu.job import Item, JobFolder, ModelJob, Needs, WorkKind, job_file
 from listing_media_dagster.gpu.routes import comfyui
 from listing_media_dagster.gpu.routes.comfyui import ComfyRoute, served_models
-from listing_media_dagster.gpu.routes.route import JobCancelled, Listener
+from listing_media_dagster.gpu.routes.route import JobCancelled, Listener, RouteFailed
 from listing_media_dagster.gpu.work.animate import CLIP, PICTURE, ROOM
 from listing_media_dagster.models.comfyui.pictures import ComfyAnimator
 from listing_media_dagster.models.entry import Stage
@@ -77,6 +77,21 @@ def test_cancelling_the_run_cancels_the_servers_prompt(comfy, tmp_path):
     with pytest.raises(JobCancelled):
         ComfyRoute(at).run(job, Listener(is_cancelled=lambda: bool(comfy.submitted)))
     assert comfy.cancelled and not comfy.queue
+
+
+def test_a_server_that_goes_away_in_the_middle_fails_the_route_and_not_the_photo(comfy, tmp_path):
+    def goes_away() -> bool:
+        comfy.busy_answers = 10**6 if comfy.submitted else 0
+        return False
+
+    at = settings_for(comfy)
+    job = polish_job(tmp_path, at)
+    with pytest.raises(RouteFailed, match="answered 503") as failed:
+        ComfyRoute(at).run(job, Listener(is_cancelled=goes_away))
+    assert failed.value.may_succeed_later
+    comfy.busy_answers = 0
+    ComfyRoute(at).run(job, Listener())
+    assert job.result().items[0].outcome in ("ok", "refused")
 
 
 def test_a_failing_workflow_fails_the_item_with_the_nodes_words(comfy, tmp_path):
