@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from listing_media_dagster.photo.look import estimate_look
 from listing_media_dagster.staging.emptiness import find_bare_surfaces, measure_bareness, measure_variety
 
-VERSION = "2"
+VERSION = "3"
 
 _LONG_EDGE, _SHORT_EDGE = 800, 100  # px
 
@@ -71,7 +71,7 @@ CUES = (
 _DOUBT = 3.2  # what the votes must add up to before empty is as likely as not
 _ACCEPTED_FROM = 0.6
 _EXTERIOR_FROM = 0.5
-_DARK_BELOW, _ONE_TONE_BELOW = 45.0, 50.0  # of 255
+_DARK_BELOW, _ONE_TONE_BELOW = 45.0, 30.0  # of 255; white rooms at high key have 40 to 100 of contrast
 _OUTLINE_FROM = 1.5  # CIELAB units a pixel at the floor line: 2 from pale boards to white, 0.5 in a gradient
 _FLOOR_FROM, _BREADTH_FROM = 0.10, 2.3  # share of the frame, m
 _AT_EYE_LEVEL_UP_TO = 0.25  # share of the columns

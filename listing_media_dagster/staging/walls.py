@@ -21,7 +21,7 @@ SHORTEST_WALL = 0.25  # camera heights
 SAME_WALL = 0.09
 """Camera heights between two parallel lines that are one wall: its skirting's foot and top, a radiator's shadow."""
 SAME_SHARE = 0.045  # of the distance: a sill shifts the foot of a far wall by as much
-LOWEST_CEILING, HIGHEST_CEILING = 1.42, 2.75  # camera heights
+LOWEST_CEILING, HIGHEST_CEILING = 1.42, 3.3  # camera heights: old town houses have rooms of 3.5 m and more
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ CHAIR_TURN = 82  # degrees: a chair beside the table turns a little toward whoev
 OFF_AXIS = 0.6  # m that a screen may stand aside of the sofa's middle
 SCREEN_SEEN = 0.4  # cosine to the viewer below which a screen is only an edge
 SCREEN = 0.5  # what a screen opposite the sofa is worth, as much as an armchair
-OFF_THE_RUG = 0.3  # what an armchair costs that doesn't touch the rug
+OFF_THE_RUG, WELL_OFF = 0.3, 0.3  # what an armchair costs that doesn't touch the rug by far, and how far that is in m
 ROOMY = (14.0, 8.0)  # m² of free floor that the largest sizes ask for
 
 
@@ -143,9 +143,9 @@ def _composition(setting: Setting) -> float:
     without_rug = 0.0 if setting.named("rug") else 0.6
     rug = setting.named("rug")
     apart = sum(
-        OFF_THE_RUG
+        OFF_THE_RUG * min(gap_between(piece, rug) / WELL_OFF, 1.0)
         for piece in setting.pieces
-        if rug is not None and piece.name.startswith("armchair") and gap_between(piece, rug) > 0
+        if rug is not None and piece.name.startswith("armchair")
     )
     return size - backs - apart - without_rug - 1.2 * _hidden_share(setting, "sofa")
 

@@ -24,7 +24,7 @@ LOWEST_MIDDLE = 1.4  # m, for small pictures
 OVER_AN_EDGE = 0.05  # m by which a piece may cover an upright edge of the wall: it is found that well
 LOW = 0.6  # m: what is lower doesn't hide what reaches higher
 HEAD_HIGH = 1.5  # m: edges that reach so high from the floor may be a door's jambs
-AS_WIDE_AS_A_DOOR = 1.15  # m
+AS_WIDE_AS_A_DOOR, AS_WIDE_AS_TWO_LEAVES = 1.15, 1.9  # m
 
 
 def against(wall: Wall, along: float, gap: float = GAPS[0]) -> Pose:
@@ -78,8 +78,10 @@ def is_before_plain_wall(wall: Wall, piece: PlacedPiece) -> bool:
     _, _, left, right = span_at(wall, outline(piece))
     if wall.has_edge_within(left + OVER_AN_EDGE, right - OVER_AN_EDGE, 0.0, max(piece.size[1], LOW)):
         return False
-    edges = sorted([*wall.span, *(edge.at for edge in wall.uprights if edge.bottom < LOW and edge.top > HEAD_HIGH)])
-    strips = [strip for strip in pairwise(edges) if strip != wall.span and strip[1] - strip[0] < AS_WIDE_AS_A_DOOR]
+    jambs = sorted(edge.at for edge in wall.uprights if edge.bottom < LOW and edge.top > HEAD_HIGH)
+    between = [strip for strip in pairwise(jambs) if strip[1] - strip[0] < AS_WIDE_AS_TWO_LEAVES]
+    ends = [(wall.span[0], jambs[0]), (jambs[-1], wall.span[1])] if jambs else []
+    strips = between + [strip for strip in ends if strip[1] - strip[0] < AS_WIDE_AS_A_DOOR]
     return not any(left < strip[1] and right > strip[0] for strip in strips)
 
 
