@@ -263,6 +263,8 @@ def _run_listing(photos: Path, listing_id: str, *, style: str | None = None, str
     with showing_progress(say):
         import dagster as dg
 
+        from listing_media_dagster.automation.run_history import listings_in_flight
+        from listing_media_dagster.automation.terminal_runs import end_lost_runs, held_by_this_process
         from listing_media_dagster.definitions import defs
         from listing_media_dagster.partitions import listings
 
@@ -271,11 +273,15 @@ def _run_listing(photos: Path, listing_id: str, *, style: str | None = None, str
             operations["staged_photos"] = {"config": {"style": style}}
         if strength is not None:
             operations["enhanced_photos"] = {"config": {"strength": strength}}
-        with dg.DagsterInstance.get() as instance:
+        with dg.DagsterInstance.get() as instance, held_by_this_process(instance) as tags:
+            end_lost_runs(instance)
+            if listing_id in listings_in_flight(instance):
+                say.print(f"[yellow]Another run of {listing_id} is in flight: what both make is made twice.[/]")
             instance.add_dynamic_partitions(str(listings.name), [listing_id])
             result = defs.resolve_job_def("listing_media").execute_in_process(
                 instance=instance,
                 partition_key=listing_id,
+                tags=tags,
                 run_config={"ops": operations, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 raise_on_error=False,
             )

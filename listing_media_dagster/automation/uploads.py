@@ -23,6 +23,7 @@ from listing_media_dagster.automation.run_history import (
     successful_runs,
     successful_runs_for,
 )
+from listing_media_dagster.automation.terminal_runs import end_lost_runs
 from listing_media_dagster.listing import BadListing
 from listing_media_dagster.listing_yaml import FILE_NAME, parse_listing_yaml
 from listing_media_dagster.partitions import listings
@@ -50,6 +51,8 @@ def listing_uploads(context: dg.SensorEvaluationContext, media: MediaStoreResour
     except StoreError as error:
         # Never taken for "the inbox is empty": that would forget every drop.
         return dg.SkipReason(f"the inbox can't be read: {error}")
+    for lost in end_lost_runs(context.instance):
+        context.log.warning(f"{lost}: its run by `listing-media run` was killed; it is marked as failed")
     in_flight = listings_in_flight(context.instance)
     deadline = time.monotonic() + MOVE_SECONDS
     objects, cursor, problems = _finish_moves(store, objects, cursor, deadline)
