@@ -23,7 +23,7 @@ from listing_media_dagster.gpu.job import Item, JobFolder, ModelJob, Needs, Work
 from listing_media_dagster.gpu.routes.celery import CeleryRoute
 from listing_media_dagster.gpu.work.bench import Bench, Made, Task
 from listing_media_dagster.gpu.work.table import Work
-from listing_media_dagster.store.media_store import MediaStore
+from listing_media_dagster.store.media_store import MediaStore, StoreError
 from listing_media_dagster_tests.helpers.gpu_runs import end_with_children, until
 from listing_media_dagster_tests.helpers.servers import free_port, not_here
 
@@ -103,16 +103,23 @@ class Workshop:
     def start_worker(self, *devices: str) -> subprocess.Popen[bytes]:
         """Start a worker with a process for each of `devices`, and wait until all are there."""
         there = set(self.board.workers())
+        worker = self.launch_worker(*devices)
+        until(
+            lambda: len(set(self.board.workers()) - there) == len(devices), f"the worker is there: {self.log()[-2000:]}"
+        )
+        return worker
+
+    def launch_worker(self, *devices: str) -> subprocess.Popen[bytes]:
         told = {WHERE: str(self.folder), BROKER: self.redis.url, DEVICES: ",".join(devices)}
         with (self.folder / "worker.log").open("ab") as log:
             worker = subprocess.Popen(
                 [sys.executable, "-m", __name__], stdout=log, stderr=log, env={**os.environ, **told}
             )
         self.workers.append(worker)
-        until(
-            lambda: len(set(self.board.workers()) - there) == len(devices), f"the worker is there: {self.log()[-2000:]}"
-        )
         return worker
+
+    def slots(self, *devices: str) -> DeviceSlots:
+        return slots_in(self.folder, devices)
 
     def log(self) -> str:
         path = self.folder / "worker.log"
@@ -193,18 +200,35 @@ def _write_down(what: str, name: str) -> None:
         journal.write(f"{what} {name} {os.getpid()} {time.time():.3f}\n")
 
 
+def slots_in(folder: Path, devices: Sequence[str]) -> DeviceSlots:
+    """Return devices of which one is broken for as long as there is a file DEVICE.broken."""
+
+    def problem_of(device: str) -> str | None:
+        return "no kernel image" if (folder / f"{device}.broken").exists() else None
+
+    return DeviceSlots(tuple(devices), folder / "locks", problem_of)
+
+
+def store_in(folder: Path) -> MediaStore:
+    """Return the store, which is away for as long as there is a file no-store."""
+    if (folder / "no-store").exists():
+        raise StoreError("the store is away")
+    return MediaStore(str(folder / "media"))
+
+
 def main() -> int:
     Work.load = lambda self: wait_as_for_a_gpu  # type: ignore[method-assign]
     folder = Path(os.environ[WHERE])
     devices = tuple(os.environ[DEVICES].split(","))
     return WarmWorker(
         broker=os.environ[BROKER],
-        store=lambda: MediaStore(str(folder / "media")),
-        slots=DeviceSlots(devices, folder / "locks", problem_of=lambda device: None),
+        store=lambda: store_in(folder),
+        slots=slots_in(folder, devices),
         work_dir=folder / "work",
         models_dir=folder / "models",
         on_cpu=True,
         lease_seconds=LEASE_SECONDS,
+        looks_again_seconds=0.2,
     ).serve()
 
 

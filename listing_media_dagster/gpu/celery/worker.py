@@ -9,6 +9,7 @@ import logging
 import multiprocessing
 import os
 import socket
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +22,7 @@ from listing_media_dagster.gpu.celery.app import QUEUE, TASK, make_app, send_tic
 from listing_media_dagster.gpu.celery.board import Board, Ticket, WorkerCard, keep_trying
 from listing_media_dagster.gpu.celery.desk import Desk
 from listing_media_dagster.gpu.children import PARENT, die_with_parent, visible_to_cuda
-from listing_media_dagster.gpu.devices import DeviceSlots
+from listing_media_dagster.gpu.devices import Claim, DeviceSlots, NoDevice
 from listing_media_dagster.gpu.work.bench import Bench
 from listing_media_dagster.store.media_store import MediaStore
 
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _SECONDS_TO_FIND_THE_BROKER = 300
+_SECONDS_BETWEEN_LOOKS = 0.2
+
+
+class _ToldToStop(Exception):
+    """The worker ends before this process had a device."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,7 @@ class WarmWorker:
     warm_seconds: float = 1800.0
     jobs_at_once: int = 8
     lease_seconds: float = 30.0
+    looks_again_seconds: float = 60.0
 
     def serve(self) -> int:
         """Work until SIGTERM or SIGINT: what is in hand is finished to the end of its item, the rest goes back."""
@@ -96,20 +103,51 @@ class _Process:
         self._desk: Desk | None = None
 
     def begin(self, **_: Any) -> None:
+        """Take a device and a desk, however long that takes: until then Celery gives this process no ticket."""
         die_with_parent()
+        try:
+            while self._desk is None:
+                self._desk = self._opened_desk()
+        except _ToldToStop:
+            os._exit(0)
+
+    def _opened_desk(self) -> Desk | None:
+        """Wait for a device and open a desk with it; None, after a pause, where that can't be done yet."""
+        claim: Claim | None = None
+        try:
+            owner = f"gpu-worker on {socket.gethostname()}"
+            claim = self._worker.slots.claim(owner, say=log.info, stop_if_cancelled=self._stop_if_told)
+            return self._desk_with(claim.device)
+        except _ToldToStop:
+            raise
+        except Exception as not_yet:
+            log.warning("no work can be done here yet: %s", not_yet, exc_info=not isinstance(not_yet, NoDevice))
+            if claim is not None:
+                claim.release()
+        looks_again = time.monotonic() + self._worker.looks_again_seconds
+        while time.monotonic() < looks_again:
+            self._stop_if_told()
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        return None
+
+    def _desk_with(self, device: str) -> Desk:
         worker = self._worker
-        claim = worker.slots.claim(f"gpu-worker on {socket.gethostname()}", say=log.info)
-        os.environ.update(visible_to_cuda(None if worker.on_cpu else claim.device))
+        os.environ.update(visible_to_cuda(None if worker.on_cpu else device))
         from listing_media_dagster.models.warm import WarmModels
 
         models = WarmModels(keep_seconds=worker.warm_seconds, free_gb=None if worker.on_cpu else _free_vram_gb)
-        device = "cpu" if worker.on_cpu else "cuda:0"
-        bench = Bench(device, models, worker.models_dir, worker.own_weights, worker.catalogue)
+        used = "cpu" if worker.on_cpu else "cuda:0"
+        bench = Bench(used, models, worker.models_dir, worker.own_weights, worker.catalogue)
         board = Board(worker.broker, worker.lease_seconds)
-        card = WorkerCard(_name(), claim.device, worker.vram_gb)
-        self._desk = Desk(board, worker.store(), bench, card, worker.work_dir, worker.jobs_at_once, self._is_stopping)
-        keep_trying(self._desk.open, _SECONDS_TO_FIND_THE_BROKER)
+        card = WorkerCard(_name(), device, worker.vram_gb)
+        desk = Desk(board, worker.store(), bench, card, worker.work_dir, worker.jobs_at_once, self._is_stopping)
+        keep_trying(desk.open, _SECONDS_TO_FIND_THE_BROKER)
         log.info("%s is ready on %s", card.name, card.device)
+        return desk
+
+    def _stop_if_told(self) -> None:
+        if self._is_stopping():
+            raise _ToldToStop
 
     def end(self, **_: Any) -> None:
         if self._desk is not None:
