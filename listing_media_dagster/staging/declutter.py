@@ -27,7 +27,7 @@ from listing_media_dagster.staging.structure_gate import KNOWN_LIMITS
 from listing_media_dagster.staging.structure_measures import components, grown
 from listing_media_dagster.staging.surfaces import CEILING, FLOOR, LOOSE, OPENINGS, RUG, WALL, of_classes
 
-VERSION = "1"
+VERSION = "2"
 Progress = Callable[[str], None]
 
 SMALLEST = 2e-4  # share of the picture: what is smaller is a speck of the segmentation

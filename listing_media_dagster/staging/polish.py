@@ -24,7 +24,7 @@ from listing_media_dagster.staging.render import Window
 from listing_media_dagster.staging.seeds import Attempt
 from listing_media_dagster.staging.structure_gate import KNOWN_LIMITS
 
-VERSION = "1"
+VERSION = "2"
 Progress = Callable[[str], None]
 
 STRENGTH = 0.2  # of the redrawing: share of the noise that is put in and taken out again

@@ -15,8 +15,8 @@ from listing_media_dagster.staging.arrays import Floats, Image, Mask, Rgb
 from listing_media_dagster.staging.structure_measures import DARKEST
 
 FARTHEST, ZOOM_MOST, TURN_MOST = 0.05, 0.08, 3.0  # of the long side; of the scale; degrees
-STILL_PX, STILL_ZOOM = 0.15, 0.0003  # below, the picture is left as it is: resampling would only soften it
-LEFT_PX, LEFT_ZOOM = 0.75, 0.002  # that may be left after the shift is undone
+STILL_PX = 0.15  # in the corners; below, the picture is left as it is: resampling would only soften it
+LEFT_PX, LEFT_CORNERS_PX = 0.75, 1.25  # that may be left in the middle, and by zoom in the corners, after it is undone
 FEWEST = 12  # points
 ALIKE = 10.0  # levels by which pictures without corners may differ at most and still lie alike
 TONE_MOST = 0.7  # natural log: a drift beyond it is no drift
@@ -53,16 +53,24 @@ def laid_over(drawn: Rgb, given: Rgb, where: Mask) -> tuple[Rgb, Mask, Shift]:
     px, zoom, turn = shift.at(size)
     if px > FARTHEST * max(size) or abs(zoom - 1) > ZOOM_MOST or abs(turn) > TURN_MOST:
         raise Misregistered(f"the model moved the view by {px:.0f} px, zoom {zoom:.3f}, turn {turn:.1f}°")
-    corners_px = px + abs(zoom - 1) * max(size) / 2
     valid = np.ones(given.shape[:2], bool)
-    if corners_px > STILL_PX or abs(zoom - 1) > STILL_ZOOM:
+    if px + _corners_px(zoom, size) > STILL_PX:
         drawn, valid = _undone(drawn, shift.matrix)
         left = _similarity(drawn, given, where & valid)
         if left is not None:
             px_left, zoom_left, _ = left.at(size)
-            if px_left > LEFT_PX or abs(zoom_left - 1) > LEFT_ZOOM:
-                raise Misregistered(f"the model bent the view: {px_left:.1f} px are left after {px:.1f} were undone")
+            corners_left = _corners_px(zoom_left, size)
+            if px_left > LEFT_PX or corners_left > LEFT_CORNERS_PX:
+                raise Misregistered(
+                    f"the model bent the view: {px_left:.1f} px in the middle and {corners_left:.1f} px in the corners "
+                    f"are left after {px:.1f} px and a zoom of {zoom:.3f} were undone"
+                )
     return _toned(drawn, given, where & valid), valid, shift
+
+
+def _corners_px(zoom: float, size: tuple[int, int]) -> float:
+    """Return by how many px a zoom moves the corners: what it is in a small picture isn't even seen."""
+    return abs(zoom - 1) * max(size) / 2
 
 
 def _found_shift(drawn: Rgb, given: Rgb, where: Mask) -> Shift:

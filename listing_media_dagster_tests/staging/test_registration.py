@@ -59,6 +59,22 @@ def test_what_may_differ_takes_no_part_in_the_search() -> None:
     assert shift.at(GIVEN.shape[1::-1])[0] == pytest.approx(5.0, abs=0.2)
 
 
+def test_a_zoom_that_moves_nothing_by_a_pixel_is_no_bent_view() -> None:
+    """In a small picture the furniture's surroundings are few, and what is found by them is off by a little."""
+    base = cv2.imread(str(Path(__file__).parent / "rendered_rooms" / "sunless.jpg"), cv2.IMREAD_COLOR_RGB)
+    assert base is not None
+    small = np.asarray(cv2.resize(base, (128, 96), interpolation=cv2.INTER_AREA), np.uint8)
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        where = np.ones((96, 128), bool)
+        x, y = int(rng.integers(5, 42)), int(rng.integers(24, 48))
+        where[y : y + 48, x : x + 64] = False
+        noise = (rng.integers(0, 255, small.shape) // 2 + small // 2).astype(np.uint8)
+        alike = cv2.erode(where.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+        laid, _, _ = laid_over(np.where(where[..., None], small, noise), small, alike)
+        assert np.abs(laid.astype(int) - small)[alike].mean() < 1
+
+
 @pytest.mark.parametrize(
     ("px", "zoom", "reason"), [((32.0, 0.0), 1.0, "moved the view by 3"), ((0.0, 0.0), 1.15, "zoom 1.1")]
 )
