@@ -261,4 +261,4 @@ def _locked(path: Path, *, wait: bool = False) -> Iterator[bool]:
 
 def _is_locked(path: Path) -> bool:
     with _locked(path) as free:
-        return not free
+        return not free and path.exists()

@@ -222,11 +222,15 @@ class _Errand:
 
         Other runs may do the same for their jobs in it.
         """
-        with self.sessions.client() as client:
-            state = client.kernel_state(shipment.ref)
-            if state is None:
-                client.delete_dataset(shipment.ref)
-                return None
+        try:
+            with self.sessions.client(say=self.listener.say, while_waiting=self.listener.stop_if_cancelled) as client:
+                state = client.kernel_state(shipment.ref)
+                if state is None:
+                    client.delete_dataset(shipment.ref)
+                    return None
+        except KaggleError as error:
+            # Not begun anew: it may well be running, and be paid for twice then.
+            raise RouteFailed(f"Kaggle: {error}", may_succeed_later=error.is_passing) from error
         self._outbox.submit(ticket, self.folder)
         if self._outbox.shipment(shipment.id) is None:
             pushed_at = shipment.pushed_at or self.sessions.now()
@@ -240,6 +244,8 @@ class _Errand:
         with self.sessions.client(say=self._say_client, while_waiting=self._tick) as client:
             while (outcome := self._outbox.outcome(self._ticket)) is None:
                 self._tick()
+                if self._outbox.ticket(self._ticket) is None:
+                    raise RouteFailed(f"Kaggle: what waited in {self._outbox.root} is gone", may_succeed_later=True)
                 shipment = self._outbox.shipment_of(self._ticket) or self._ship(client)
                 if shipment is not None:
                     self._tell(shipment)

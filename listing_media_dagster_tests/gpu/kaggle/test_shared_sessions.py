@@ -21,7 +21,7 @@ from listing_media_dagster.gpu.kaggle.outbox import Outbox
 from listing_media_dagster.gpu.kaggle.shared_sessions import SharedSessions
 from listing_media_dagster.gpu.kaggle.shipment import Limits
 from listing_media_dagster.gpu.routes.route import JobCancelled, RouteFailed
-from listing_media_dagster_tests.gpu.kaggle.conftest import IMPATIENT, Died, Hearing, collect_until_all_wait
+from listing_media_dagster_tests.gpu.kaggle.conftest import AT_ONCE, IMPATIENT, Died, Hearing, collect_until_all_wait
 from listing_media_dagster_tests.helpers.fake_kaggle import KEY, TOKEN, Dataset, FakeKaggle
 from listing_media_dagster_tests.helpers.gpu_runs import command_lines_of_children, until
 
@@ -309,6 +309,33 @@ def test_a_session_is_found_again_without_the_outbox_from_what_the_run_remembere
     sessions.run(folder, again.listener, known)
     assert folder.result().items[0].outcome == "ok"
     assert len(kaggle.sessions) == 1 and "which an earlier attempt started" in again.text
+
+
+def test_a_session_that_cannot_be_asked_for_is_looked_for_again_and_not_begun_anew(
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
+) -> None:
+    folder, first = make_job(items=1), Hearing(die_at="kernel pushed")
+    with pytest.raises(Died):
+        sessions.run(folder, first.listener)
+    shutil.rmtree(sessions.outbox.root)
+    kaggle.faults.answer_503["GetKernelSessionStatus"] = AT_ONCE.tries
+    with pytest.raises(RouteFailed, match="503") as unasked:
+        sessions.run(folder, Hearing().listener, first.remembered[-1])
+    assert unasked.value.may_succeed_later
+    sessions.run(folder, Hearing().listener, first.remembered[-1])
+    assert folder.result().items[0].outcome == "ok" and len(kaggle.sessions) == 1
+
+
+def test_a_job_whose_outbox_was_cleared_does_not_wait_for_ever(
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
+) -> None:
+    sessions.limits, hearing = Limits(collect_seconds=600), Hearing()
+    thread, ended = in_background(lambda: sessions.run(make_job(), hearing.listener))
+    until(lambda: "wait for a session" in hearing.text, "it waits")
+    shutil.rmtree(sessions.outbox.root / "tickets", ignore_errors=True)  # it may be writing there
+    thread.join(120)
+    assert isinstance(ended[0], RouteFailed) and ended[0].may_succeed_later
+    assert "is gone" in str(ended[0])
 
 
 def test_a_place_held_by_the_dead_is_freed_by_those_who_wait(
