@@ -18,7 +18,8 @@ from rich.table import Column, Table
 
 from listing_media_dagster import cli_gpu, cli_kaggle, cli_models, cli_present, cli_settings, cli_stage
 from listing_media_dagster.cli_progress import showing_progress
-from listing_media_dagster.listing import BadListing, OperationName, check_listing_id
+from listing_media_dagster.cli_report import show_listing
+from listing_media_dagster.listing import BadListing, check_listing_id
 from listing_media_dagster.settings import Settings, settings
 
 
@@ -80,12 +81,12 @@ def demo(
     from listing_media_dagster.sample_listing import sample_folder
 
     _use_store(store)
-    if not no_pull:
-        cli_models.pull_or_say_why_not("clip-vit-b32", say)
     folder = photos or sample_folder()
     if not folder.is_dir():
         _complain(f"{folder} is no folder; give the folder that holds the photos of one home")
         raise typer.Exit(1)
+    if not no_pull:
+        cli_models.pull_or_say_why_not("clip-vit-b32", say)
     listing_id = "sample-home" if photos is None else _listing_id("", folder)
     succeeded = _run_listing(folder, listing_id)
     _conclude(listing_id, as_json=False, succeeded=succeeded)
@@ -97,7 +98,7 @@ app.command()(cli_stage.stage)
 @app.command()
 def submit(photos: Photos, listing: ListingId = "", store: Store = None) -> None:
     """Copy a folder into the inbox and mark it ready; the upload sensor takes it from there."""
-    from listing_media_dagster.assets.drop import READY_MARKER, FolderDrop
+    from listing_media_dagster.assets.drop import READY_MARKER, FolderDrop, links_in_words
     from listing_media_dagster.listing_yaml import FILE_NAME, parse_listing_yaml
 
     _use_store(store)
@@ -106,6 +107,8 @@ def submit(photos: Photos, listing: ListingId = "", store: Store = None) -> None
     inbox = f"inbox/{listing_id}"
     drop = FolderDrop(photos)
     files = drop.files()
+    if links := drop.links():
+        say.print(f"[yellow]{escape(links_in_words(links))}[/]", highlight=False)
     try:
         text = drop.listing_yaml()
         if text is not None:
@@ -132,7 +135,7 @@ def status(listing: Annotated[str, typer.Argument(help="one listing; default: al
     _use_store(store)
     media = _media()
     if listing:
-        _show_listing(_report(check_id(listing)))
+        show_listing(_report(check_id(listing)))
         return
     table = Table("listing", "last stage", "photos", "rejected", "deliverables")
     for listing_id in media.list_folders("listings/"):
@@ -174,7 +177,7 @@ def doctor(store: Store = None) -> None:
 def serve_media(
     store: Store = None,
     host: Annotated[str, typer.Option(help="address to listen on; beyond 127.0.0.1 only behind a proxy")] = "127.0.0.1",
-    port: int = 3001,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 3001,
 ) -> None:
     """Serve the media store's finished files to browsers; `make ui` runs it beside Dagster."""
     from listing_media_dagster.store.media_server import serve
@@ -251,9 +254,12 @@ def _prepare_dagster_home() -> None:
 
 
 def _run_listing(photos: Path, listing_id: str, *, style: str | None = None, strength: float | None = None) -> bool:
-    from listing_media_dagster.unusable_settings import unusable_settings
+    from listing_media_dagster.unusable_settings import unknown_kit, unusable_settings
 
-    if wrong := unusable_settings(settings()):
+    wrong = unusable_settings(settings())
+    if style is not None and not wrong:
+        wrong += unknown_kit(style)
+    if wrong:
         for sentence in wrong:
             _complain(sentence)
         raise typer.Exit(1)
@@ -335,62 +341,9 @@ def _conclude(listing_id: str, *, as_json: bool, succeeded: bool) -> None:
         if as_json:
             sys.stdout.write(json.dumps(report, indent=1) + "\n")
         else:
-            _show_listing(report)
+            show_listing(report)
     if not succeeded:
         raise typer.Exit(1)
-
-
-def _show_listing(report: dict[str, Any]) -> None:
-    out = Console()
-    files = report["files"]
-    for status, colour in (("rejected", "red"), ("flagged", "yellow")):
-        for file in files:
-            if file["status"] == status:
-                out.print(f"  [{colour}]{status}[/] {escape(file['file'])}: {escape(file['reason'])}", highlight=False)
-    accepted = sum(file["status"] != "rejected" for file in files)
-    out.print(f"  {accepted} of {len(files)} files accepted, {_photos(len(report['photos']))}")
-    _show_staging(report, out)
-    for check in report["checks"]:
-        colour = {"passed": "green", "warned": "yellow", "failed": "red"}[check["outcome"]]
-        out.print(f"  [{colour}]{check['outcome']}[/] {check['check']}: {escape(check['detail'])}", highlight=False)
-    seconds = ", ".join(f"{asset} {stage['seconds']:.1f} s" for asset, stage in report["stages"].items())
-    out.print(f"  {seconds}", highlight=False)
-    package = f"listings/{report['listing_id']}/listing_package/"
-    for deliverable in report["deliverables"]:
-        opened = deliverable["media_type"] in ("text/html", "video/mp4", "application/zip")
-        if opened and deliverable["key"].startswith(package):
-            words = deliverable["description"] or deliverable["name"]
-            out.print(
-                f"  [bold]{escape(words)}[/]: {escape(_where(deliverable['key']))}", highlight=False, soft_wrap=True
-            )
-
-
-def _show_staging(report: dict[str, Any], out: Console) -> None:
-    """Print how many rooms are staged, and of the others, in a line a reason, why they aren't."""
-    if "staged_photos" not in report["stages"]:
-        return
-    photos = report["photos"]
-    staged = sum(any(done["name"] == OperationName.VIRTUAL_STAGING for done in photo["operations"]) for photo in photos)
-    out.print(f"  {staged} of {_photos(len(photos))} virtually staged")
-    others: dict[str, list[str]] = {}
-    for photo in photos:
-        files = ", ".join(photo["files"])
-        if why := photo.get("not_staged"):
-            measured = re.sub(r" \([a-z ]+ [\d.]+\)", "", why)
-            others.setdefault(f"not staged, {measured}", []).append(files)
-        for what, why in photo.get("not_altered", {}).items():
-            others.setdefault(f"{what} not done, {why}", []).append(files)
-    for why, names in others.items():
-        out.print(f"  [dim]{escape(why)}: {escape(', '.join(names))}[/]", highlight=False)
-
-
-def _photos(count: int) -> str:
-    return f"{count} photo{'' if count == 1 else 's'}"
-
-
-def _where(key: str) -> str:
-    store = settings().store
-    return f"{store.rstrip('/')}/{key}" if "://" in store else str(Path(store, key))
 
 
 if __name__ == "__main__":

@@ -56,6 +56,18 @@ def _unusable(at: Settings) -> Iterator[str]:
             yield f"{PREFIX}DESIGN_KITS: {bad}"
 
 
+def unknown_kit(style: str) -> list[str]:
+    """Return a sentence if `style` names no kit that is installed here."""
+    from listing_media_dagster.assets.furnishing import installed_kits
+    from listing_media_dagster.staging.kits import BadKit, find_kit
+
+    try:
+        find_kit(style, installed_kits())
+    except BadKit as unknown:
+        return [str(unknown)]
+    return []
+
+
 def unread_variables(environment: Mapping[str, str], dotenv: Path = Path(".env")) -> list[str]:
     """Return a sentence for each variable of the environment or `dotenv` that looks like a setting and is none."""
     known = {name.upper() for name in Settings.model_fields} | _OF_OTHERS

@@ -98,6 +98,29 @@ def test_settings_that_no_run_can_use_are_told_before_any_work(listing_media, tm
     assert not (tmp_path / "media").exists()
 
 
+def test_a_style_that_no_kit_has_is_told_before_any_work(listing_media, tmp_path):
+    drop = write_rooms(tmp_path / "drop", ["a.jpg"])
+    done = listing_media("run", drop, "--listing", "h1", "--style", "rococo")
+    assert done.returncode == 1
+    assert "no design kit is called 'rococo'; there are coastal" in done.stderr
+    assert not (tmp_path / "media").exists()
+
+
+def test_links_in_a_folder_are_told_since_they_are_not_followed(listing_media, tmp_path):
+    drop = write_rooms(tmp_path / "drop", ["a.jpg"])
+    (drop / "b.jpg").symlink_to(drop / "a.jpg")
+    done = listing_media("submit", drop, "--listing", "h1")
+    assert done.returncode == 0
+    assert "links aren't followed, give the files themselves: b.jpg" in done.stderr
+    assert not (tmp_path / "media/inbox/h1/b.jpg").exists()
+
+
+def test_a_port_that_no_machine_has_is_refused_in_a_sentence(listing_media):
+    done = listing_media("serve-media", "--port", "99999")
+    assert done.returncode == 2
+    assert "65535" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_a_run_whose_output_goes_to_a_file_says_how_far_it_is_and_why_rooms_are_not_staged(listing_media, tmp_path):
     drop = write_rooms(tmp_path / "drop", ["a.jpg", "b.jpg"])
     (drop / "listing.yaml").write_text("stage: {exclude: [b.jpg]}\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -69,6 +69,11 @@ class FolderDrop:
     def files(self) -> list[DropFile]:
         return sorted(self._walk(), key=lambda file: file.name)
 
+    def links(self) -> list[str]:
+        """Return what is left out for being a link, so that somebody can be told."""
+        found = (path.relative_to(self._root).as_posix() for path in self._root.rglob("*") if path.is_symlink())
+        return sorted(name for name in found if _is_photo_or_companion(name))
+
     def _walk(self) -> Iterator[DropFile]:
         for path in self._root.rglob("*"):
             name = path.relative_to(self._root).as_posix()
@@ -85,6 +90,11 @@ class FolderDrop:
             return None
         check_size(path.stat().st_size)
         return path.read_bytes()
+
+
+def links_in_words(links: Sequence[str]) -> str:
+    more = f" and {len(links) - 5} more" if len(links) > 5 else ""
+    return f"links aren't followed, give the files themselves: {', '.join(links[:5])}{more}"
 
 
 def is_left_by_computer(name: str) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from listing_media_dagster.assets.drop import Drop, FolderDrop, InboxDrop
+from listing_media_dagster.assets.drop import Drop, FolderDrop, InboxDrop, links_in_words
 from listing_media_dagster.assets.furnishing import with_known_kits
 from listing_media_dagster.assets.intake import (
     Delivery,
@@ -89,6 +89,8 @@ def raw_photos(
     unmatched = unmatched_names(listing, photo_set.photos, [*companions, *(file.name for file in refused)])
     for name in unmatched:
         stage.say(f"listing.yaml names a file that isn't there ({name})")
+    if isinstance(drop, FolderDrop) and (links := drop.links()):
+        stage.say(links_in_words(links))
     for key in NOT_READ_YET:
         if getattr(listing, key) is not None:
             stage.say(f"{key} in listing.yaml is kept, but nothing reads it yet")
@@ -163,7 +165,7 @@ def _check(photo_set: PhotoSet, unmatched: Sequence[str]) -> dg.AssetCheckResult
         text += f"; listing.yaml names files that aren't there ({', '.join(unmatched)})"
     return dg.AssetCheckResult(
         check_name="every_file_is_a_photo",
-        passed=not (photo_set.rejected or flagged or unmatched),
+        passed=bool(photo_set.photos) and not (photo_set.rejected or flagged or unmatched),
         severity=dg.AssetCheckSeverity.WARN,
         description=text,
         metadata={"accepted": len(photo_set.photos), "flagged": len(flagged), "rejected": len(photo_set.rejected)},

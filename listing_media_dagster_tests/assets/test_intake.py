@@ -182,6 +182,15 @@ def test_a_name_in_other_letters_is_answered_with_the_one_that_is_there(pipeline
     )
 
 
+def test_a_link_is_told_since_it_is_not_followed(pipeline, tmp_path):
+    drop = write_rooms(tmp_path / "drop", ["kitchen.jpg"])
+    (drop / "hall.jpg").symlink_to(drop / "kitchen.jpg")
+    assert pipeline.run("raw_photos", source=drop).success
+    assert pipeline.photo_set("raw_photos").stage.messages == (
+        "links aren't followed, give the files themselves: hall.jpg",
+    )
+
+
 def test_a_key_of_listing_yaml_that_nothing_reads_yet_is_told(pipeline, tmp_path):
     drop = write_rooms(tmp_path / "drop", ["kitchen.jpg"])
     (drop / "listing.yaml").write_text("callback_url: https://example.org/done\n")
