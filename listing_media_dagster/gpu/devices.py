@@ -6,7 +6,6 @@ timeout is asked whether it did. Runs and warm workers take from the same folder
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -21,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from listing_media_dagster.gpu.children import reap, visible_to_cuda
+from listing_media_dagster.gpu.file_lock import lock_if_free
 from listing_media_dagster.settings import Settings
 
 _NVIDIA_SMI_SECONDS = 20
@@ -169,7 +169,7 @@ class DeviceSlots:
         found = []
         for device in self.devices:
             lock = self._open(device)
-            if not _locked(lock):
+            if not lock_if_free(lock):
                 found.append(f"{device} by {_owner(lock) or 'somebody'}")
             os.close(lock)
         return found
@@ -179,7 +179,7 @@ class DeviceSlots:
             if device in problems:
                 continue
             lock = self._open(device)
-            if not _locked(lock):
+            if not lock_if_free(lock):
                 os.close(lock)
                 continue
             before = _owner(lock)
@@ -216,14 +216,6 @@ def _require_ours(folder: Path) -> None:
             f"the folder of GPU locks {folder} belongs to another user or can be written by others: "
             "remove it, or name one of your own in LISTING_MEDIA_GPU_LOCKS"
         )
-
-
-def _locked(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _owner(lock: int) -> str:

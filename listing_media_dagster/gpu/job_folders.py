@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import time
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from listing_media_dagster.gpu.file_lock import lock_if_free
 from listing_media_dagster.gpu.job import BadJob, JobFolder, ModelJob
 from listing_media_dagster.gpu.routes.route import JobCancelled
 from listing_media_dagster.gpu.transport import RETURNED_PREFIX
@@ -62,7 +62,7 @@ class JobFolders:
                     shutil.rmtree(path)
                     continue
                 with path.open("a") as lock:
-                    if _locked(lock.fileno()):
+                    if lock_if_free(lock.fileno()):
                         shutil.rmtree(path.with_suffix(""), ignore_errors=True)
                         path.unlink()
             except OSError:
@@ -74,7 +74,7 @@ def _held(path: Path, is_cancelled: Callable[[], bool]) -> Iterator[None]:
     """Hold the lock `path`, once nobody else does; raises `JobCancelled` if that is no longer wanted."""
     while True:
         with path.open("w") as lock:
-            if _locked(lock.fileno()) and _is_at(path, lock.fileno()):
+            if lock_if_free(lock.fileno()) and _is_at(path, lock.fileno()):
                 yield
                 return
         if is_cancelled():
@@ -88,11 +88,3 @@ def _is_at(path: Path, file: int) -> bool:
         return os.path.samestat(os.fstat(file), path.stat())
     except FileNotFoundError:
         return False
-
-
-def _locked(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

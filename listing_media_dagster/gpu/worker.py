@@ -335,10 +335,14 @@ def _stopped_by_sigterm() -> Callable[[], bool]:
     return lambda: bool(asked)
 
 
-if __name__ == "__main__":
-    # Libraries chatter on standard output; only this worker's own lines belong there.
+def keep_standard_output() -> None:
+    """Keep standard output for our own lines: what libraries chatter there goes to standard error, as logs do."""
     own = os.dup(1)
     os.dup2(2, 1)
     sys.stdout = os.fdopen(own, "w", buffering=1)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+
+
+if __name__ == "__main__":
+    keep_standard_output()
     sys.exit(main())

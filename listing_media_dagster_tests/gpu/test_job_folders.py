@@ -70,14 +70,14 @@ def test_two_processes_never_work_on_one_folder(folders, asked):
 
 
 def test_a_lock_that_another_process_forgot_before_it_was_held_is_no_lock(folders, asked, monkeypatch):
-    lock, held = folders.root / f"{asked[0].id}.lock", job_folders._locked
+    lock, held = folders.root / f"{asked[0].id}.lock", job_folders.lock_if_free
 
     def held_too_late(file):
-        monkeypatch.setattr(job_folders, "_locked", held)
+        monkeypatch.setattr(job_folders, "lock_if_free", held)
         lock.unlink()
         return held(file)
 
-    monkeypatch.setattr(job_folders, "_locked", held_too_late)
+    monkeypatch.setattr(job_folders, "lock_if_free", held_too_late)
     with folders.opened(*asked), lock.open("a") as there:
         assert not held(there.fileno())
 

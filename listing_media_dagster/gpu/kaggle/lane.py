@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
-import os
 import signal
 import sys
 import time
@@ -18,7 +16,7 @@ from listing_media_dagster.gpu.job import BadJob, JobFolder
 from listing_media_dagster.gpu.kaggle.shipment import KAGGLES_LONGEST_SESSION, T4_MEMORY_GB
 from listing_media_dagster.gpu.routes.route import Listener
 from listing_media_dagster.gpu.work.bench import Bench
-from listing_media_dagster.gpu.worker import Assignment, check_job, work_off
+from listing_media_dagster.gpu.worker import Assignment, check_job, keep_standard_output, work_off
 from listing_media_dagster.models.warm import WarmModels
 
 
@@ -60,9 +58,5 @@ def _write(ticket: str, **what: str) -> None:
 
 
 if __name__ == "__main__":
-    # Libraries chatter on standard output; only these lines belong there.
-    own = os.dup(1)
-    os.dup2(2, 1)
-    sys.stdout = os.fdopen(own, "w", buffering=1)
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    keep_standard_output()
     sys.exit(main())

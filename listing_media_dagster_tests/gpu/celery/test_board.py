@@ -6,13 +6,6 @@ import pytest
 import redis
 
 from listing_media_dagster.gpu.celery.board import PREFIX, Board, Ticket
-from listing_media_dagster_tests.helpers.warm_workers import running_redis
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with running_redis(tmp_path_factory.mktemp("redis")) as running:
-        yield running
 
 
 @pytest.fixture

@@ -13,13 +13,6 @@ from listing_media_dagster.gpu.work.bench import Bench
 from listing_media_dagster.models.warm import WarmModels
 from listing_media_dagster.store.media_store import MediaStore
 from listing_media_dagster_tests.helpers.jobs import write_enhance_job
-from listing_media_dagster_tests.helpers.warm_workers import running_redis
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with running_redis(tmp_path_factory.mktemp("redis")) as running:
-        yield running
 
 
 @pytest.fixture
