@@ -218,6 +218,13 @@ def _finished(begun: Begun, drawn: Redrawn, progress: Progress) -> StagedRoom | 
     return replace(staged, verdicts=(verdict,))
 
 
+def _controls(editor: ImageEditor) -> list[str]:
+    """Return what steered a model: all that is offered, but for what the catalogue says that it doesn't take."""
+    offered = ("mask", "depth", "lines")
+    takes = getattr(editor.entry, "controls", offered)
+    return ["render", *(kind for kind in offered if kind in takes)]
+
+
 def _record(
     begun: Begun, drawn: Redrawn, cutting: Cutting, off: tuple[float, float, float], points: int
 ) -> dict[str, Any]:
@@ -227,7 +234,7 @@ def _record(
         "prompt": drawn.request.prompt,
         "negative_prompt": drawn.request.negative_prompt,
         "strength": STRENGTH,
-        "controls": ["render", "mask", "depth", "lines"],
+        "controls": _controls(drawn.editor),
         "drawn_at": list(cutting.size),
         "drawn_window": [window.left, window.top, *window.size],
         "undone": {"px": round(off[0], 2), "zoom": round(off[1], 5), "turn_deg": round(off[2], 3), "points": points},

@@ -60,15 +60,18 @@ class Polishing:
         architecture = Architecture.of(base)
 
         def make(seed: int) -> AlteredPicture:
-            rgb, drawn = self._redrawn(base, room, seed, progress)
+            rgb, drawn, passed_over = self._redrawn(base, room, seed, progress)
             progress("checking the structure")
             verdict = _judged(architecture, base, rgb, POLISH_LIMITS)
-            return AlteredPicture(rgb, (_entry(drawn, seed),), (verdict,))
+            return AlteredPicture(rgb, (_entry(drawn, seed, passed_over),), (verdict,))
 
         return alter_until_accepted(make, first_seed)
 
-    def _redrawn(self, base: Rgb, room: str, seed: int, progress: Progress) -> tuple[Rgb, list[Redrawn]]:
-        """Return the photo and its tiles, all from one editor: two would not look alike where they meet."""
+    def _redrawn(self, base: Rgb, room: str, seed: int, progress: Progress) -> tuple[Rgb, list[Redrawn], list[str]]:
+        """Return the photo, its tiles and why editors were passed over.
+
+        All tiles are from one editor: two would not look alike where they meet.
+        """
         tiles = tiles_of((base.shape[1], base.shape[0]))
         asked = [_ask(base[tile.rows_columns], room, tile_seed(seed, number)) for number, tile in enumerate(tiles)]
         reasons: list[str] = []
@@ -76,7 +79,7 @@ class Polishing:
             answers = redraw([editor], asked, progress)
             drawn = [answer for answer in answers if isinstance(answer, Redrawn)]
             if len(drawn) == len(tiles):
-                return _joined(base, tiles, drawn), drawn
+                return _joined(base, tiles, drawn), drawn, reasons
             reasons += [str(next(answer for answer in answers if isinstance(answer, ModelFailed)))]
         raise ModelFailed("; ".join(reasons) or "no image editor is installed")
 
@@ -141,17 +144,26 @@ def _judged(architecture: Architecture, base: Rgb, altered: Rgb, limits: dict[st
     return architecture.judge(base, altered, everywhere, ~everywhere, limits)
 
 
-def _entry(drawn: Sequence[Redrawn], seed: int) -> Operation:
+def _entry(drawn: Sequence[Redrawn], seed: int, passed_over: Sequence[str]) -> Operation:
     first = drawn[0]
     return Operation(
         name=OperationName.DIFFUSION_ENHANCEMENT,
-        parameters={"prompt": first.request.prompt, "strength": STRENGTH, "tiles": len(drawn)},
+        parameters={
+            "prompt": first.request.prompt,
+            "strength": STRENGTH,
+            "tiles": len(drawn),
+            **_passed_over(passed_over),
+        },
         tool=first.editor.entry.id,
         version=VERSION,
         weights_sha256=first.editor.weights_sha256,
         seed=seed,
         generative=True,
     )
+
+
+def _passed_over(reasons: Sequence[str]) -> dict[str, list[str]]:
+    return {"passed_over": list(reasons)} if reasons else {}
 
 
 @dataclass(frozen=True)
@@ -174,7 +186,7 @@ class Enlarging:
         for upscaler in self.upscalers:
             try:
                 (rgb,) = upscaler.enlarge([base])
-                return _enlarged(base, rgb, upscaler)
+                return _enlarged(base, rgb, upscaler, reasons)
             except (ModelFailed, ModelMissing, BadWeights) as failed:
                 reasons.append(f"{upscaler.entry.id}: {failed}")
             except ValueError as refused:
@@ -182,14 +194,14 @@ class Enlarging:
         raise ModelFailed("; ".join(reasons) or "no upscaling model is installed")
 
 
-def _enlarged(base: Rgb, rgb: Rgb, upscaler: Upscaler) -> AlteredPicture:
+def _enlarged(base: Rgb, rgb: Rgb, upscaler: Upscaler, passed_over: Sequence[str]) -> AlteredPicture:
     height, width = base.shape[:2]
     if rgb.dtype != np.uint8 or rgb.shape != (height * upscaler.factor, width * upscaler.factor, 3):
         raise ModelFailed(f"gave a picture {rgb.shape} where {upscaler.factor} times {base.shape} was asked for")
     back = np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     operation = Operation(
         name=OperationName.DIFFUSION_UPSCALE,
-        parameters={"factor": upscaler.factor, "from": [width, height]},
+        parameters={"factor": upscaler.factor, "from": [width, height], **_passed_over(passed_over)},
         tool=upscaler.entry.id,
         version=VERSION,
         weights_sha256=upscaler.weights_sha256,

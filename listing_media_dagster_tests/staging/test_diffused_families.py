@@ -54,6 +54,14 @@ CPU = Hardware(device="cpu", name="test CPU", memory_gb=16)
 Load = Callable[[str], DiffusionEditor]
 
 
+STEERED_BY = {
+    "sdxl-union": ["render", "mask", "depth", "lines"],
+    "sd15-inpaint": ["render", "mask", "depth", "lines"],
+    "flux2-klein-4b": ["render", "mask"],
+    "qwen-image-edit": ["render"],
+}
+
+
 def models_for(stage: Stage) -> list[str]:
     return [entry.id for entry in catalogue().models if stage in entry.stages]
 
@@ -137,6 +145,7 @@ def test_a_room_goes_through_the_whole_stage_and_keeps_its_walls(model_id: str, 
     (operation,) = staged.operations
     assert (operation.tool, operation.generative) == (model_id, True)
     assert operation.weights_sha256 == load(model_id).weights_sha256
+    assert operation.parameters["controls"] == STEERED_BY[model_id]
     assert staged.verdicts[0].gate == "structure" and 1 <= len(attempts) <= 4
     drawn = room.pixels(room.arrange(attempts[-1].seed), silent)
     assert not np.array_equal(staged.rgb, drawn.rgb), "the model took part"

@@ -108,6 +108,7 @@ def test_all_tiles_come_from_one_editor_even_if_another_failed_on_one_of_them_on
     second = StandIn(finer, stand_in_entry("second"))
     (operation,) = Polishing((first, second)).polish(photo, "a living room", 0)[0].operations
     assert operation.tool == "second" and len(second.batches[0]) == 6
+    assert operation.parameters["passed_over"] == ["first: gave a black picture"]
     with pytest.raises(ModelFailed, match="first: gave a black picture"):
         Polishing((first,)).polish(photo, "a living room", 0)
 
@@ -143,6 +144,16 @@ def test_an_enlarged_photo_shows_the_same_room_and_is_labelled(photo: Rgb) -> No
     (operation,) = made.operations
     assert operation.name == OperationName.DIFFUSION_UPSCALE and operation.parameters["factor"] == 2
     assert needs_disclosure([operation])
+
+
+def test_the_ledger_says_which_upscaler_was_passed_over_and_why(photo: Rgb) -> None:
+    def black_everywhere(big: Rgb) -> Rgb:
+        raise ModelFailed("gave a black picture")
+
+    first, second = Doubling(black_everywhere, entry=stand_in_entry("first")), Doubling()
+    (operation,) = Enlarging((first, second)).enlarge(photo).operations  # type: ignore[arg-type]
+    assert operation.tool == "doubling"
+    assert operation.parameters["passed_over"] == ["first: gave a black picture"]
 
 
 def test_an_enlarged_photo_of_something_else_is_rejected(photo: Rgb) -> None:
