@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from listing_media_dagster.delivery.presets import PRESETS
+from listing_media_dagster.gpu.routes.table import ROUTES
 from listing_media_dagster.listing import BadListing, Listing
 
 FILE_NAME = "listing.yaml"
@@ -53,6 +56,8 @@ def parse_listing_yaml(text: bytes, listing_id: str) -> Listing:
     except ValidationError as invalid:
         raise BadListing("; ".join(_explain(error, root) for error in invalid.errors())) from None
     _refuse_contradictions(listing, root)
+    _refuse_unknown("outputs", listing.outputs or (), PRESETS, root)
+    _refuse_unknown("routes", listing.routes or (), ROUTES, root)
     return listing
 
 
@@ -80,6 +85,14 @@ def _refuse_repeated_keys(node: yaml.Node | None) -> None:
                 raise BadListing(f"{FILE_NAME} line {_line(key)}: {key.value!r} is given twice")
             seen.add(str(key.value))
             _refuse_repeated_keys(value)
+
+
+def _refuse_unknown(key: str, names: Iterable[str], known: Iterable[str], root: yaml.MappingNode) -> None:
+    """Told here rather than by the stage that would use the name, when all the work before it is done."""
+    for at, name in enumerate(names):
+        if name not in known:
+            line = _line(_find(root, (key, at)))
+            raise BadListing(f"{FILE_NAME} line {line}: {key}: {name!r} is unknown; there is {', '.join(known)}")
 
 
 def _refuse_contradictions(listing: Listing, root: yaml.MappingNode) -> None:

@@ -62,6 +62,8 @@ def test_an_empty_file_says_nothing(text):
         (b"rooms:\n  a.jpg: kitchn", r"line 2: rooms.a.jpg: 'kitchn' is unknown; did you mean 'kitchen'\?"),
         (b"rooms:\n  a.jpg: Living room", r"'Living room' is unknown; did you mean 'living_room'\?"),
         (b"rooms:\n  a.jpg: zzz", "'zzz' is unknown; there is exterior_front, .*living_room"),
+        (b"address: x\noutputs: [mls, huge]", "line 2: outputs: 'huge' is unknown; there is original, print, mls"),
+        (b"routes:\n- cpu\n- gpu", "line 3: routes: 'gpu' is unknown; there is cuda, cpu, celery"),
         (b"address: x\nstrength: 3", r"line 2: strength: .*\(given: 3\)"),
         (b"address: x\naddress: y", "line 2: 'address' is given twice"),
         (b"id: other", "line 1: id is 'other' but the drop is for listing 'h'"),
