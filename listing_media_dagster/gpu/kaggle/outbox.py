@@ -10,12 +10,12 @@ Nobody has to stay alive: a lock falls with its process, and what is recorded is
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +23,12 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from listing_media_dagster.gpu.file_lock import lock_if_free
 from listing_media_dagster.gpu.job import JobFolder, pack
 from listing_media_dagster.gpu.kaggle.shipment import Shipment, Ticket
 from listing_media_dagster.listing import Noun
+
+_SECONDS_BETWEEN_TRIES = 0.5
 
 
 class Outcome(Noun):
@@ -113,10 +116,19 @@ class Outbox:
         ]
 
     @contextmanager
-    def waiting_for(self, ticket_id: str) -> Iterator[None]:
-        """Say, for as long as the block lasts, that somebody waits for the ticket: others ship only such ones."""
-        with _locked(self.ticket_folder(ticket_id) / "lock", wait=True):
-            yield
+    def waiting_for(self, ticket_id: str, stop_if_cancelled: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Say, for as long as the block lasts, that somebody waits for the ticket: others ship only such ones.
+
+        One at a time: whoever comes while another does waits until that one has gone, or until it is cancelled.
+        """
+        place = self.ticket_folder(ticket_id)
+        while True:
+            with _locked(place / "lock") as mine:
+                if mine or not place.exists():
+                    yield
+                    return
+            stop_if_cancelled()
+            time.sleep(_SECONDS_BETWEEN_TRIES)
 
     def cancel(self, ticket_id: str) -> None:
         (self.ticket_folder(ticket_id) / "cancelled").touch()
@@ -247,16 +259,15 @@ def _write(path: Path, text: str) -> None:
 
 
 @contextmanager
-def _locked(path: Path, *, wait: bool = False) -> Iterator[bool]:
-    """Hold the lock `path`, which falls with the process; give whether it was to be had."""
+def _locked(path: Path) -> Iterator[bool]:
+    """Hold the lock `path`; give whether it was to be had."""
     with ExitStack() as held:
         try:
             file = held.enter_context(path.open("a"))
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except (BlockingIOError, FileNotFoundError):
+        except FileNotFoundError:
             yield False
             return
-        yield True
+        yield lock_if_free(file.fileno())
 
 
 def _is_locked(path: Path) -> bool:

@@ -176,13 +176,13 @@ class _Errand:
     def run(self, known: dict[str, Any] | None) -> tuple[Outcome, set[str]]:
         """Return the outcome and the items that have results now. Raises `RouteFailed`, `JobCancelled`."""
         self._ticket = self._taken_up(known or {}) or self._handed_in()
-        try:
-            with self._outbox.waiting_for(self._ticket):
+        with self._outbox.waiting_for(self._ticket, self.listener.stop_if_cancelled):
+            try:
                 outcome = self._await()
-        except JobCancelled:
-            self._is_leaving = True
-            self._leave()
-            raise
+            except JobCancelled:
+                self._is_leaving = True
+                self._leave()
+                raise
         if outcome.outcome == "failed":
             self._outbox.discard(self._ticket)
             raise RouteFailed(f"Kaggle: {outcome.reason}", may_succeed_later=outcome.may_succeed_later)

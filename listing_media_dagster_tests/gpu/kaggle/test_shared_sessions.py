@@ -326,6 +326,20 @@ def test_a_session_that_cannot_be_asked_for_is_looked_for_again_and_not_begun_an
     assert folder.result().items[0].outcome == "ok" and len(kaggle.sessions) == 1
 
 
+def test_who_comes_while_another_process_waits_for_the_job_waits_for_that_one_and_can_be_cancelled(
+    kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
+) -> None:
+    sessions.limits = Limits(collect_seconds=600)
+    folder, first = make_job(), Hearing(die_at="wait for a session")
+    with pytest.raises(Died):
+        sessions.run(folder, first.listener)
+    known = first.remembered[-1]
+    with sessions.outbox.waiting_for(known["ticket"]):
+        with pytest.raises(JobCancelled):
+            sessions.run(folder, Hearing(cancel_at="going on with what").listener, known)
+        assert [ticket.id for ticket in sessions.outbox.waiting()] == [known["ticket"]], "the other one still wants it"
+
+
 def test_a_job_whose_outbox_was_cleared_does_not_wait_for_ever(
     kaggle: FakeKaggle, sessions: SharedSessions, make_job: MakeJob
 ) -> None:
