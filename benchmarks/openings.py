@@ -11,10 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.empty_rooms import EmptyRoom
+from listing_media_dagster.listing import RoomType
+from listing_media_dagster.staging.kits import load_kits
+from listing_media_dagster.staging.layout import NoSpace, arrange
+from listing_media_dagster.staging.layouts.setting import hull
+from listing_media_dagster.staging.rendered import LEAST_CONFIDENCE
 from listing_media_dagster.staging.room import RoomGeometry
 
 Mask = NDArray[np.bool_]
 SHOWN, LARGE_ENOUGH = 0.4, 0.004  # share of an opening that is in the picture, and of the picture that it takes
+HIDDEN = 0.25
 SAME, NONE = 0.4, 0.15  # IoU from which an opening is found, and up to which a find is invented
 
 
@@ -73,6 +79,26 @@ def half_walls_in(room: EmptyRoom) -> list[Mask]:
     return shown
 
 
+def ways_hidden(built: Sequence[Seen], geometry: RoomGeometry, pieces_seed: int) -> list[bool]:
+    """Furnish a living room and return for each door and passage whether furniture hides `HIDDEN` of it or more.
+
+    Boxes are counted, which are larger than the furniture in them. Nothing where nothing is furnished.
+    """
+    if geometry.confidence < LEAST_CONFIDENCE:
+        return []
+    try:
+        furnished = arrange(geometry, load_kits()["modern"], RoomType.LIVING_ROOM, 0, pieces_seed)
+    except NoSpace:
+        return []
+    width, height = geometry.camera.size
+    covered = np.zeros((height, width), np.uint8)
+    for piece in furnished.pieces:
+        if (around := hull(geometry.camera, piece)) is not None:
+            cv2.fillConvexPoly(covered, np.round(around).astype(np.int32), 1)
+    ways = [each.where for each in built if each.kind in ("door", "passage")]
+    return [bool(covered[where].mean() >= HIDDEN) for where in ways]
+
+
 def compared(built: Sequence[Seen], found: Sequence[Seen]) -> list[tuple[str, str]]:
     """Return (kind as built, kind as found) of each; "missed" was found as none, "nothing" stands for none built."""
     pairs = []
@@ -99,8 +125,8 @@ def _overlap(one: Mask, other: Mask) -> float:
     return float((one & other).sum() / either) if either else 0.0
 
 
-def summary(pairs: Sequence[tuple[str, str]], rooms: int) -> dict[str, Any]:
-    """Return the confusion and, for what is walked through, how much of it is found, and what is invented a room."""
+def summary(pairs: Sequence[tuple[str, str]], hidden: Sequence[bool], rooms: int) -> dict[str, Any]:
+    """Return the confusion, what is invented a room, and how much of what is walked through is found, is hidden."""
     walked = [found for built, found in pairs if built in ("door", "passage")]
     invented = [found for built, found in pairs if built == "nothing"]
     return {
@@ -108,5 +134,6 @@ def summary(pairs: Sequence[tuple[str, str]], rooms: int) -> dict[str, Any]:
         "confusion": confusion(pairs),
         "walked_through_found": f"{sum(found in ('door', 'passage') for found in walked)} of {len(walked)}",
         "kept_free": f"{sum(found != 'missed' for found in walked)} of {len(walked)}",
+        "hidden_by_furniture": f"{sum(hidden)} of {len(hidden)} in furnished rooms",
         "invented_a_room": round(len(invented) / max(1, rooms), 2),
     }

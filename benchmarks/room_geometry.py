@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.empty_rooms import EmptyRoom, Photo, photograph, random_room
 from benchmarks.framed_rooms import framed_room
 from benchmarks.machine import machine
-from benchmarks.openings import built_into, compared, found_in, half_walls_in, summary
+from benchmarks.openings import built_into, compared, found_in, half_walls_in, summary, ways_hidden
 from listing_media_dagster.staging.room import NotARoom, PhotoCamera, RoomGeometry
 from listing_media_dagster.staging.room_geometry import estimate_room_geometry
 
@@ -45,7 +45,7 @@ class Outcome:
 def run() -> dict[str, Any]:
     """Return {ours, peers, ratio, machine}: the distribution of errors, and what the rooms beyond the bars have."""
     cv2.setNumThreads(1)
-    outcomes, refused, pairs = [], [], []
+    outcomes, refused, pairs, hidden = [], [], [], []
     for number in range(ROOMS):
         room = random_room(number)
         photo = photo_of(room, f"{number:03d}")
@@ -58,6 +58,7 @@ def run() -> dict[str, Any]:
         seconds = time.process_time() - began
         outcomes.append(Outcome(room, errors_of(room.photo_camera(), geometry), geometry.confidence, seconds))
         pairs += compared(built_into(room), found_in(geometry))
+        hidden += ways_hidden(built_into(room), geometry, number)
     return {
         "ours": {
             "rooms": ROOMS,
@@ -68,7 +69,7 @@ def run() -> dict[str, Any]:
             "cpu_s": round(float(np.median([outcome.seconds for outcome in outcomes])), 2),
             "by_trait": _by_trait(outcomes),
             "by_confidence": _by_confidence(outcomes),
-            "openings": {"rooms of chance": summary(pairs, len(outcomes)), **_easily_missed()},
+            "openings": {"rooms of chance": summary(pairs, hidden, len(outcomes)), **_easily_missed()},
             "beyond": [_described(outcome) for outcome in outcomes if outcome.missed],
         },
         "peers": {},
@@ -79,7 +80,7 @@ def run() -> dict[str, Any]:
 
 def _easily_missed() -> dict[str, Any]:
     """Count openings in rooms with white doors, passages, niches and panelled walls, and floor seen on half walls."""
-    pairs, rooms, on_half_walls = [], 0, []
+    pairs, hidden, rooms, on_half_walls = [], [], 0, []
     for number in range(FRAMED_ROOMS):
         room = framed_room(number)
         try:
@@ -88,9 +89,10 @@ def _easily_missed() -> dict[str, Any]:
             continue
         rooms += 1
         pairs += compared(built_into(room), found_in(geometry))
+        hidden += ways_hidden(built_into(room), geometry, number)
         on_half_walls += [float(geometry.floor[where].mean()) for where in half_walls_in(room)]
     return {
-        "rooms with what is easily missed": summary(pairs, rooms),
+        "rooms with what is easily missed": summary(pairs, hidden, rooms),
         "share_of_half_walls_taken_for_floor": [round(share, 2) for share in sorted(on_half_walls)],
     }
 
