@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any
 
 import dagster as dg
@@ -17,6 +16,7 @@ from listing_media_dagster.gpu.handles import known_handle, remember_handle
 from listing_media_dagster.gpu.job import ItemResult, JobFolder, ModelJob
 from listing_media_dagster.gpu.job_folders import JobFolders
 from listing_media_dagster.gpu.job_models import carrying_entries
+from listing_media_dagster.gpu.made_once import MadeOnce
 from listing_media_dagster.gpu.result_shelf import ResultShelf
 from listing_media_dagster.gpu.router import Dispatcher, Routed, dispatch
 from listing_media_dagster.gpu.routes.route import JobCancelled, Route, RouteFailed, RouteReport
@@ -28,7 +28,7 @@ from listing_media_dagster.settings import settings
 Metadata = dict[str, dg.MetadataValue | str | int | float]
 
 
-@lru_cache
+@MadeOnce
 def route_here(name: str) -> Route:
     """Return a route as this process's settings open it; what it keeps (models, connections) lives with the process."""
     return open_route(name, settings())

@@ -11,12 +11,12 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 from listing_media_dagster.gpu.children import RUN_ID, visible_to_cuda
 from listing_media_dagster.gpu.devices import Claim, NoDevice, find_devices, slots_here
 from listing_media_dagster.gpu.job import JobFolder, ModelJob, Needs
+from listing_media_dagster.gpu.made_once import MadeOnce
 from listing_media_dagster.gpu.routes.here import work_here
 from listing_media_dagster.gpu.routes.route import Listener, RouteFailed, RouteReport
 from listing_media_dagster.models.hardware import Hardware
@@ -112,7 +112,7 @@ class CudaRoute:
         return _Held(claim, fitting[claim.device])
 
 
-@cache
+@MadeOnce
 def look_at_gpus(devices: tuple[str, ...]) -> tuple[Hardware, ...]:
     """Return what a kernel on each of `devices` showed, found out once, by a process that gives their memory back."""
     if not devices:

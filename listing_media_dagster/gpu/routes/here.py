@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from functools import cache
 
 from listing_media_dagster.gpu.job import JobFolder
+from listing_media_dagster.gpu.made_once import MadeOnce
 from listing_media_dagster.gpu.routes.route import Listener, RouteFailed, RouteReport
 from listing_media_dagster.gpu.work.bench import Bench, KeptModels
 from listing_media_dagster.gpu.worker import Assignment, work_off
@@ -13,7 +13,7 @@ from listing_media_dagster.models.warm import WarmModels
 from listing_media_dagster.settings import Settings
 
 
-@cache
+@MadeOnce
 def models_here() -> KeptModels:
     """Return the models of this process, which give their memory back when others need it or nobody asks for them."""
     return WarmModels()
