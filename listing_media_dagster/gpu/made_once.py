@@ -21,7 +21,7 @@ class MadeOnce(Generic[Asked, Made]):
 
     def __call__(self, *args: Asked.args, **kwargs: Asked.kwargs) -> Made:
         with self._turn:
-            return self._kept(*args, **kwargs)  # type: ignore[arg-type] - they have to be hashable
+            return self._kept(*args, **kwargs)  # type: ignore[arg-type]  # they have to be hashable
 
     def cache_clear(self) -> None:
         self._kept.cache_clear()
