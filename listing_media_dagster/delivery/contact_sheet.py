@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Rgb = NDArray[np.uint8]
-Tone = Literal["notice", "warning", "problem"]
+Tone = Literal["notice", "aside", "warning", "problem"]
 Colour = tuple[int, int, int]
 
 _PAPER: Colour = (250, 249, 247)
@@ -20,6 +20,7 @@ _QUIET: Colour = (105, 108, 112)
 _HAIRLINE: Colour = (222, 220, 216)
 _TONES: dict[Tone, tuple[Colour, Colour]] = {
     "notice": ((255, 255, 255), (31, 79, 110)),
+    "aside": ((255, 255, 255), (70, 72, 74)),
     "warning": ((42, 30, 0), (245, 196, 80)),
     "problem": ((255, 255, 255), (164, 38, 44)),
 }

@@ -348,7 +348,8 @@ def _contact_sheet(
         thumbnail = _thumbnail(made[item.stem]["web"])
         with Image.open(folder / thumbnail.file.name) as image:
             rgb = np.asarray(image.convert("RGB"))
-        badges = (Badge(photo.label, "notice"),) if photo.label else ()
+        # What was altered stands out from its original, as in the gallery.
+        badges = (Badge(photo.label, "notice" if photo.altered else "aside"),) if photo.label else ()
         cells.append(SheetCell(item.number, photo.caption, rgb, badges))
     agent = ", ".join(words for words in (model.agent.name, model.agent.phone) if words)
     subtitle = " · ".join(words for words in (model.headline, model.summary, agent) if words)

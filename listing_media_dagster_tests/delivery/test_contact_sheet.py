@@ -42,6 +42,14 @@ def test_marks_and_captions_are_drawn() -> None:
     assert (plain != marked).any() and (plain != other).any()
 
 
+def test_what_was_altered_stands_out_from_its_original() -> None:
+    altered, original = (
+        draw_contact_sheet([cell(1, RED, badges=(Badge("same words", tone),))], "Home", width=800)
+        for tone in ("notice", "aside")
+    )
+    assert (altered != original).any(axis=2).sum() > 500
+
+
 def test_long_words_stay_on_the_sheet_and_in_their_cell() -> None:
     long = "A very long text " * 40
     cells = [SheetCell(1, long, cell(1, RED).rgb, (Badge(long, "warning"), Badge(long))), cell(2, GREEN)]
