@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,16 +59,33 @@ def test_the_full_sizes_are_the_published_ones() -> None:
     assert depth == pytest.approx(24.8e6, rel=0.01)
 
 
-def test_a_part_that_hangs_is_cut_off_and_what_it_had_measured_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    program = 'import time; print(\'{"film plain": {"per_second": 2.0}}\', flush=True); time.sleep(60)'
-    popen = gpu.subprocess.Popen
+def test_a_part_that_hangs_is_cut_off_and_what_it_had_measured_is_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    spoken = tmp_path / "spoken"
+    program = (
+        'import pathlib, time; print(\'{"film plain": {"per_second": 2.0}}\', flush=True); '
+        f"pathlib.Path({str(spoken)!r}).touch(); time.sleep(600)"
+    )
+    popen, timer = gpu.subprocess.Popen, threading.Timer
+
+    def once_it_has_spoken(_seconds: float, kill: Callable[..., None], given: tuple[Any, ...]) -> threading.Timer:
+        def look() -> None:
+            if spoken.exists():
+                kill(*given)
+            else:
+                once_it_has_spoken(_seconds, kill, given).start()
+
+        return timer(0.02, look)
+
     monkeypatch.setattr(gpu.subprocess, "Popen", lambda _, **options: popen([sys.executable, "-c", program], **options))
+    monkeypatch.setattr(gpu.threading, "Timer", once_it_has_spoken)
     figures = gpu.run_part("svd", 1.5)
     assert figures.measured == {"film plain": {"per_second": 2.0}} and figures.fault == "cut off after 1.5 s"
 
 
 def test_a_part_that_fails_says_why() -> None:
-    figures = gpu.run_part("no such part", 30)
+    figures = gpu.run_part("no such part", 200)
     assert figures.measured == {} and figures.fault is not None and "no such part" in figures.fault
 
 
