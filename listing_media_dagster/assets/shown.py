@@ -22,7 +22,7 @@ def stage_metadata(photo_set: PhotoSet, stage: StageRun, **more: dg.MetadataValu
         if deliverable.media_type in LINKED
     }
     shown |= {
-        "photos": len(photo_set.photos),
+        **({"photos": len(photo_set.photos)} if photo_set.photos else {}),  # a film has shots
         "seconds": round(photo_set.stage.seconds, 2),
         "made": photo_set.stage.computed,
         "reused": photo_set.stage.reused,
