@@ -84,7 +84,7 @@ def execute(notebook: Path, where: Path) -> int:
     installed = where.parent / "installed"
     # What the notebook installs goes into the session, not into the environment the tests run in.
     session = {"PIP_TARGET": str(installed), "PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PYTHONPATH": str(installed)}
-    client = NotebookClient(book, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(where)}})
+    client = NotebookClient(book, timeout=280, kernel_name="python3", resources={"metadata": {"path": str(where)}})
     try:
         client.execute(env={**os.environ, **session})
     except CellExecutionError as failed:

@@ -29,7 +29,7 @@ def colab(tmp_path) -> Path:
 
 
 def route_of(colab: Path) -> ByTool:
-    return ByTool(ColabTool(str(colab / "colab"), "T4", poll_seconds=0.05), seconds=120)
+    return ByTool(ColabTool(str(colab / "colab"), "T4", poll_seconds=0.05), seconds=280)
 
 
 class Heard:
@@ -67,7 +67,7 @@ def test_no_capacity_is_told_in_colabs_words(colab, tmp_path):
 def test_a_later_attempt_goes_on_in_the_session_that_is_there(colab, tmp_path):
     job = write_enhance_job(tmp_path / "job", items=1)
     (colab / "fault-cut-download").touch()
-    kept = ByTool(_Keeping(str(colab / "colab"), "T4", poll_seconds=0.05), seconds=120)
+    kept = ByTool(_Keeping(str(colab / "colab"), "T4", poll_seconds=0.05), seconds=280)
     with pytest.raises(RouteFailed, match="isn't the job's results"):
         kept.run(job, Listener())
     assert not (job.path / "manifest.json").exists()
@@ -100,7 +100,7 @@ from listing_media_dagster.gpu.colab.tool import ColabTool
 from listing_media_dagster.gpu.job import JobFolder
 from listing_media_dagster.gpu.routes.colab import ByTool
 from listing_media_dagster.gpu.routes.route import Listener
-ByTool(ColabTool({str(colab / "colab")!r}, "T4"), seconds=120).run(JobFolder(Path({str(job.path)!r})), Listener())
+ByTool(ColabTool({str(colab / "colab")!r}, "T4"), seconds=280).run(JobFolder(Path({str(job.path)!r})), Listener())
 """
     with subprocess.Popen([sys.executable, "-c", code]) as poller:
         until(lambda: "exec" in calls_of(colab), "the notebook is at work")
@@ -127,7 +127,7 @@ def test_a_notebook_waits_beside_its_bundle_until_its_results_come(tmp_path):
 
     person = threading.Thread(target=a_person)
     person.start()
-    route = ByHand(lambda: media, "http://127.0.0.1:3001", seconds=120, poll_seconds=0.05)
+    route = ByHand(lambda: media, "http://127.0.0.1:3001", seconds=280, poll_seconds=0.05)
     report = route.run(job, heard.listener)
     person.join()
     assert job.result().items[0].outcome == "ok"
@@ -170,10 +170,10 @@ def test_with_a_bucket_the_notebook_fetches_and_hands_over_by_links_that_expire(
 
     person = threading.Thread(target=a_person)
     person.start()
-    ByHand(lambda: media, "http://127.0.0.1:3001", seconds=120, poll_seconds=0.1).run(job, heard.listener)
+    ByHand(lambda: media, "http://127.0.0.1:3001", seconds=280, poll_seconds=0.1).run(job, heard.listener)
     person.join()
     notebook = json.loads((tmp_path / "colab" / "job.ipynb").read_bytes())
-    assert "X-Amz-Expires=120" in json.dumps(notebook)
+    assert "X-Amz-Expires=280" in json.dumps(notebook)
     assert s3_server.secret_access_key not in json.dumps(notebook) + "".join(heard.lines)
     assert "X-Amz-Signature" not in "".join(heard.lines)
     assert job.result().items[0].outcome == "ok"
