@@ -15,26 +15,23 @@ from numpy.typing import NDArray
 
 from listing_media_dagster.listing import Verdict
 from listing_media_dagster.staging.room import Opening
+from listing_media_dagster.staging.structure_lines import are_light, are_strips, compare_lines, find_lines
 from listing_media_dagster.staging.structure_measures import (
     WORKING_SIDE,
     Floats,
     Mask,
     Pair,
-    are_light,
-    are_strips,
     closed,
-    compare_lines,
     components,
     filled,
-    find_lines,
     grown,
-    light_free_difference,
     log_colours,
     opened,
-    opening_agreement,
-    register,
     slopes,
 )
+from listing_media_dagster.staging.structure_openings import opening_agreement
+from listing_media_dagster.staging.structure_shift import register
+from listing_media_dagster.staging.structure_surfaces import light_free_difference
 
 THRESHOLD = 0.5
 KNOWN_LIMITS: Mapping[str, float] = {
@@ -49,6 +46,8 @@ KNOWN_LIMITS: Mapping[str, float] = {
     "floor_change": 0.5,
     "wall_change": 0.08,
 }
+STAGED_LIMITS: Mapping[str, float] = {**KNOWN_LIMITS, "new_edges": 0.03, "recoloured_piece": 0.001}
+"""Beside furniture that is known nothing was drawn at all: walls show what they showed, in less light at most."""
 GUESSED_LIMITS: Mapping[str, float] = {
     "shift_px": 0.6,
     "zoom_error": 0.0025,
@@ -83,7 +82,7 @@ def judge_structure(
     furniture: what it covers, bool or alpha 0..1; None where only the edit mask is known (diffusion).
     openings: `Opening`s or outlines (4, 2) px; a bare outline 1.5 times as high as wide counts as a doorway.
     wall_edges: (x1, y1, x2, y2) px where walls, floor and ceiling meet. floor: the visible floor, if known.
-    limits: what the measures may reach, where they aren't staging's own (`KNOWN_LIMITS`, `GUESSED_LIMITS`).
+    limits: what the measures may reach, where they aren't staging's own (`STAGED_LIMITS`, `GUESSED_LIMITS`).
     Score 0..1: 1 nothing differs, `THRESHOLD` the worst measure is at its limit. Raises ValueError on unequal sizes.
     """
     if base.shape != staged.shape or base.shape[:2] != edit_mask.shape:
@@ -98,7 +97,7 @@ def judge_structure(
     if guessed:
         pair = _with_guessed_furniture(pair, outlines)
     measures = _measure(pair, outlines, doorways, lines, guessed)
-    return _verdict(measures, limits or (GUESSED_LIMITS if guessed else KNOWN_LIMITS), outside)
+    return _verdict(measures, limits or (GUESSED_LIMITS if guessed else STAGED_LIMITS), outside)
 
 
 def _pair(
@@ -160,7 +159,7 @@ def _measure(
     agreements = [opening_agreement(pair, outline, side * 0.05) for outline in outlines]
     found = find_lines(pair.base, side * 0.04)
     lost, longest = _lost_edges(pair, np.concatenate([wall_edges, found]))
-    floor_change, wall_change = _guessed_surface_change(pair, outlines) if guessed else _surface_change(pair)
+    surfaces = _guessed_surface_change(pair, outlines) if guessed else _surface_change(pair)
     windows = [outline for outline, doorway in zip(outlines, doorways, strict=True) if not doorway]
     return {
         "shift_px": registration.shift,
@@ -176,8 +175,7 @@ def _measure(
         "doorway_hidden": max((c for c, doorway in zip(covered, doorways, strict=True) if doorway), default=0.0),
         "window_hidden": max((c for c, doorway in zip(covered, doorways, strict=True) if not doorway), default=0.0),
         "new_edges": _tall_new_edge(pair, windows) if guessed else _longest_new_edge(pair),
-        "floor_change": floor_change,
-        "wall_change": wall_change,
+        **surfaces,
         "visible_share": float(pair.visible.sum() / max(pair.edited.sum(), 1)),
     }
 
@@ -186,7 +184,7 @@ def _lost_edges(pair: Pair, lines: Floats) -> tuple[float, float]:
     """Return the share of visible edge length that is gone, and the longest line of it as a share of the long side."""
     if not len(lines):
         return 0.0, 0.0
-    total, kept = compare_lines(lines, pair.base_slope, pair.staged_slope, pair.visible, 1)
+    total, kept = compare_lines(lines, pair.base_slope, pair.staged_slope, pair.visible, 1, shaded=True)
     gone = total - kept
     longest = np.where(gone > 0.5 * total, gone, 0).max() * 2 / pair.long_side
     return float(gone.sum() / max(total.sum(), 1)), float(longest)
@@ -220,19 +218,31 @@ def _tall_new_edge(pair: Pair, windows: Sequence[Floats]) -> float:
     return float((total - known).max(initial=0) * 2 / height)
 
 
-def _surface_change(pair: Pair) -> tuple[float, float]:
-    """Return the shares of the visible floor and of the rest that carry another colour or texture."""
+def _surface_change(pair: Pair) -> dict[str, float]:
+    """Return the shares of the visible floor and of the rest that carry another colour or texture, and a third measure.
+
+    The third is the share of the picture that the largest piece of wall takes up that is brighter or of another hue
+    than light makes it: an average over all walls says nothing of a small window.
+    """
     recoloured, restructured = light_free_difference(pair)
     changed = opened(recoloured | restructured, 3)
-    shares = []
-    for surface in (pair.floor, ~pair.floor):
-        seen = pair.visible & surface
-        enough = max(int(seen.sum()), surface.sum() // 12, 1)  # a patch beside furniture is no wall
-        shares.append(float((changed & seen).sum() / enough))
-    return shares[0], shares[1]
+    floor_change, wall_change = (_share_of(changed, pair, surface) for surface in (pair.floor, ~pair.floor))
+    on_walls = opened(recoloured, 3) & pair.visible & ~pair.floor
+    largest = next((size for _, size in components(on_walls, 1)), 0)
+    return {
+        "floor_change": floor_change,
+        "wall_change": wall_change,
+        "recoloured_piece": largest / on_walls.size,
+    }
 
 
-def _guessed_surface_change(pair: Pair, outlines: Sequence[Floats]) -> tuple[float, float]:
+def _share_of(changed: Mask, pair: Pair, surface: Mask) -> float:
+    seen = pair.visible & surface
+    enough = max(int(seen.sum()), surface.sum() // 12, 1)  # a patch beside furniture is no wall
+    return float((changed & seen).sum() / enough)
+
+
+def _guessed_surface_change(pair: Pair, outlines: Sequence[Floats]) -> dict[str, float]:
     """Return the share of the floor that differs, and that of the upper walls in the largest piece that does.
 
     Furniture and rugs leave some floor in sight; furniture doesn't cover a wall above eye level, paint does.
@@ -245,7 +255,8 @@ def _guessed_surface_change(pair: Pair, outlines: Sequence[Floats]) -> tuple[flo
         upper &= ~grown(filled(outline, upper.shape), 0.25 * float(np.ptp(outline[:, 0])))
     largest = next((size for _, size in components(changed & upper, 1)), 0)
     enough = max(int(upper.sum()), upper.size // 50)
-    return float((changed & pair.edited & floor).sum() / max(int(floor.sum()), floor.size // 50)), largest / enough
+    on_floor = float((changed & pair.edited & floor).sum() / max(int(floor.sum()), floor.size // 50))
+    return {"floor_change": on_floor, "wall_change": largest / enough}
 
 
 _IN_WORDS = {
@@ -257,6 +268,7 @@ _IN_WORDS = {
     "doorway_hidden": "furniture hides {value:.0%} of a door or passage",
     "window_hidden": "furniture hides {value:.0%} of a window",
     "new_edges": "a straight edge {value:.0%} of the picture long is new",
+    "recoloured_piece": "a piece of wall, {value:.1%} of the picture, is brighter or of another hue than in any light",
     "floor_change": "{value:.0%} of the visible floor has another colour or texture",
     "wall_change": "{value:.0%} of the visible walls and ceiling has another colour or texture",
 }

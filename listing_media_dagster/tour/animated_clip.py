@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listing_media_dagster.listing import Verdict
+from listing_media_dagster.staging.structure_lines import find_lines
 from listing_media_dagster.staging.structure_measures import (
     Pair,
     components,
-    find_lines,
     grown,
-    light_free_difference,
     log_colours,
     luminance,
     opened,
     slopes,
 )
+from listing_media_dagster.staging.structure_surfaces import light_free_difference
 
 Rgb = NDArray[np.uint8]
 Floats = NDArray[np.float64]

@@ -162,6 +162,68 @@ def test_an_extra_window_fails() -> None:
         assert verdict.outcome == "failed"
 
 
+def draw_small_window(rgb: Rgb) -> None:
+    """Two panes a little bluer than the wall, in a frame of the wall's own white; no edge of it is long."""
+    fill(rgb, np.array([[496, 148], [562, 148], [562, 214], [496, 214]]), (222, 217, 208))
+    for left in (501, 532):
+        fill(rgb, np.array([[left, 153], [left + 26, 153], [left + 26, 209], [left, 209]]), (198, 212, 232))
+
+
+def test_a_small_pale_window_half_behind_a_picture_fails() -> None:
+    lie = draw_room()
+    draw_small_window(lie)
+    known, _ = verdicts_on(lie)
+    assert known.outcome == "failed"
+    assert "another hue" in known.reason
+    assert known.evidence["new_edges"] < 0.05  # no single edge of it tells
+
+
+def test_a_small_picture_on_the_wall_is_no_window() -> None:
+    staged, alpha = furnish(draw_room())
+    hung = staged.copy()
+    draw_small_window(hung)
+    alpha[148:215, 496:563] = 1.0
+    verdict = judge(draw_room(), hung, alpha)
+    assert verdict.outcome == "passed", verdict
+
+
+def shadow_along_the_skirting(rgb: Rgb) -> Rgb:
+    """The picture under a shadow on the wall whose border lies along the skirting: it slopes the other way."""
+    light = np.ones((HEIGHT, WIDTH), np.float32)
+    light[SKIRTING - 60 : SKIRTING + 2] = 0.08
+    return shaded(rgb, cv2.GaussianBlur(light, (0, 0), 3))
+
+
+def test_a_shadow_that_ends_along_the_skirting_leaves_the_skirting_in_place() -> None:
+    staged, alpha = furnish(shadow_along_the_skirting(draw_room()))
+    verdict = judge(draw_room(), staged, alpha)
+    assert verdict.outcome == "passed", verdict
+    assert verdict.evidence["edge_agreement"] > 0.97
+
+
+def test_a_skirting_that_melts_away_under_such_a_shadow_is_missed() -> None:
+    lie = draw_room()
+    melted = cv2.GaussianBlur(lie, (0, 0), 12)
+    lie[SKIRTING - 20 : SKIRTING + 20] = melted[SKIRTING - 20 : SKIRTING + 20]
+    staged, alpha = furnish(shadow_along_the_skirting(lie))
+    verdict = judge(draw_room(), staged, alpha)
+    assert verdict.outcome == "failed"
+    assert verdict.evidence["longest_edge_lost"] > 0.2
+
+
+def test_a_dark_brown_cupboard_in_shade_keeps_its_colour_however_shade_was_made() -> None:
+    base = draw_room()
+    fill(base, np.array([[860, 300], [959, 300], [959, 470], [860, 470]]), (47, 31, 20))
+    light = np.ones((HEIGHT, WIDTH), np.float32)
+    light[320:450, 800:] = 0.44
+    soft = cv2.GaussianBlur(light, (0, 0), 8)
+    coded = np.clip(np.round(base * soft[..., None]), 0, 255).astype(np.uint8)
+    for shade in (shaded(base, soft**2), coded):
+        staged, alpha = furnish(shade)
+        verdict = judge(base, staged, alpha)
+        assert verdict.evidence["recoloured_piece"] == 0.0, verdict
+
+
 def test_a_moved_skirting_line_fails() -> None:
     known, _ = verdicts_on(draw_room(skirting=SKIRTING + 14))
     assert known.outcome == "failed"
