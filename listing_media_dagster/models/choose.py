@@ -108,9 +108,8 @@ def _way_to_run(entry: CatalogueEntry, hardware: Hardware, *, slow_cpu: bool) ->
     """Return how `entry` runs on `hardware`, or why it can't."""
     if hardware.device == "cpu" or entry.vram_gb is None:
         return _on_cpu(entry, hardware, slow_cpu=slow_cpu)
-    native: dict[Dtype, bool] = {"float16": hardware.fp16, "bfloat16": hardware.bf16, "float32": True}
-    sound = next((dtype for dtype in entry.dtypes if native[dtype]), None)
-    dtype = sound or next((dtype for dtype in entry.risky_dtypes if native[dtype]), None)
+    sound = next((dtype for dtype in entry.dtypes if hardware.has(dtype)), None)
+    dtype = sound or next((dtype for dtype in entry.risky_dtypes if hardware.has(dtype)), None)
     if dtype is None:
         return f"needs {' or '.join(entry.dtypes)}, which {hardware.name} doesn't have"
     # `vram_gb` is told for the first dtype.

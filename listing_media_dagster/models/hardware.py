@@ -42,6 +42,10 @@ class Hardware:
         """Return the device as torch names it: "cpu" or "cuda:N"."""
         return f"cuda:{self.index}" if self.device == "cuda" else "cpu"
 
+    def has(self, dtype: str) -> bool:
+        """Tell whether it computes in "float32", "float16" or "bfloat16" natively."""
+        return {"float32": True, "float16": self.fp16, "bfloat16": self.bf16}[dtype]
+
     def describe(self) -> str:
         if self.device == "cpu":
             return f"{self.name}, {self.memory_gb:.0f} GiB of memory"

@@ -30,11 +30,11 @@ def dtype_on(entry: CatalogueEntry, hardware: Hardware) -> str:
 
     Raises `ModelFailed` if it has none of them.
     """
-    native = {"float32": True, "float16": hardware.fp16, "bfloat16": hardware.bf16}
-    for dtype in (*entry.dtypes, *entry.risky_dtypes):
-        if native[dtype]:
-            return dtype
-    raise ModelFailed(f"{entry.title} needs {' or '.join(entry.dtypes)}, which {hardware.name} doesn't have natively")
+    dtype = next((each for each in (*entry.dtypes, *entry.risky_dtypes) if hardware.has(each)), None)
+    if dtype is None:
+        wanted = " or ".join(entry.dtypes)
+        raise ModelFailed(f"{entry.title} needs {wanted}, which {hardware.name} doesn't have natively")
+    return dtype
 
 
 def read_network(
