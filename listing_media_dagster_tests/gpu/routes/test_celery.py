@@ -356,6 +356,26 @@ def test_a_redis_that_forgets_everything_loses_and_repeats_nothing(tmp_path, poo
         lose_redis_in_the_middle(forgetful, pool, tmp_path)
 
 
+def test_a_job_that_no_worker_comes_for_is_taken_back_and_may_be_sent_again(tmp_path, pool):
+    with workshop(tmp_path) as empty:
+        sent = Sent(pool, empty.route(worker_seconds=0.2), waiting_job(tmp_path / "jobs", "in-vain", 1))
+        with pytest.raises(RouteFailed, match="no warm worker has been there") as failed:
+            sent.report.result(timeout=120)
+        assert failed.value.may_succeed_later
+        assert empty.board.status(sent.name).state == "cancelled"
+        assert not list(empty.store.list(f"jobs/{sent.name}/"))
+
+
+def test_a_redis_that_stays_away_fails_the_route_and_the_job_may_be_sent_again(tmp_path, pool):
+    with workshop(tmp_path) as shop:
+        sent = Sent(pool, shop.route(broker_seconds=0.2), waiting_job(tmp_path / "jobs", "cut-off", 1))
+        until(lambda: any("waits for a warm worker" in line for line in sent.said), "it waits")
+        shop.redis.kill()
+        with pytest.raises(RouteFailed, match="the broker doesn't answer") as failed:
+            sent.report.result(timeout=120)
+        assert failed.value.may_succeed_later
+
+
 class TestRefusals:
     def test_no_broker(self):
         refused = CeleryRoute("", None).refusal(Needs())
