@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -67,6 +68,8 @@ def run(
     """Take a folder of photos through the whole pipeline; exit with 1 if any stage failed."""
     _use_store(store)
     listing_id = _listing_id(listing, photos)
+    if not listing:
+        _refuse_another_home(listing_id, photos)
     succeeded = _run_listing(photos, listing_id, style=style, strength=strength)
     _conclude(listing_id, as_json=as_json, succeeded=succeeded)
 
@@ -88,6 +91,8 @@ def demo(
     if not no_pull:
         cli_models.pull_or_say_why_not("clip-vit-b32", say)
     listing_id = "sample-home" if photos is None else _listing_id("", folder)
+    if photos is not None:
+        _refuse_another_home(listing_id, folder)
     succeeded = _run_listing(folder, listing_id)
     _conclude(listing_id, as_json=False, succeeded=succeeded)
 
@@ -119,6 +124,8 @@ def submit(photos: Photos, listing: ListingId = "", store: Store = None) -> None
     if not files and text is None:
         _complain(f"{photos} holds no photos: put JPEG, PNG, WebP, HEIC or AVIF files there")
         raise typer.Exit(1)
+    if not listing and _known_digests(listing_id):
+        say.print(f"[yellow]{listing_id} is a listing already: these files are added to it.[/]")
     for file in files:
         with drop.open_local(file.name) as path:
             media.write(f"{inbox}/{file.name}", path)
@@ -212,6 +219,33 @@ def check_id(text: str) -> str:
 
 def _listing_id(given: str, photos: Path) -> str:
     return check_id(given or re.sub(r"[^A-Za-z0-9_-]+", "-", photos.resolve().name).strip("-_")[:64] or "listing")
+
+
+def _refuse_another_home(listing_id: str, photos: Path) -> None:
+    """Two homes may lie in folders of one name, such as "photos"; the second must not take the first one's place."""
+    from listing_media_dagster.assets.drop import FolderDrop
+
+    known = _known_digests(listing_id)
+    if not known or any(_sha256(photos / file.name) in known for file in FolderDrop(photos).files()):
+        return
+    _complain(
+        f"{listing_id} is another home already: none of its photos lies in {photos}."
+        f" `listing-media run {photos} --listing ID` gives this one an id of its own,"
+        f" --listing {listing_id} replaces the other"
+    )
+    raise typer.Exit(1)
+
+
+def _known_digests(listing_id: str) -> set[str]:
+    from listing_media_dagster.store.photo_sets import MediaStoreResource
+
+    known = MediaStoreResource().photo_sets().find(listing_id, "raw_photos")
+    return {source.sha256 for photo in known.photos for source in photo.sources} if known else set()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _complain(sentence: str) -> None:

@@ -106,6 +106,20 @@ def test_a_style_that_no_kit_has_is_told_before_any_work(listing_media, tmp_path
     assert not (tmp_path / "media").exists()
 
 
+def test_another_home_in_a_folder_of_the_same_name_does_not_take_the_first_ones_place(listing_media, tmp_path):
+    here = write_rooms(tmp_path / "oak" / "photos", ["a.jpg"])
+    there = write_rooms(tmp_path / "elm" / "photos", ["b.jpg", "c.jpg"])
+    (there / "b.jpg").unlink()
+    assert listing_media("run", here).returncode == 0
+    made = (tmp_path / "media/listings/photos/report.json").read_bytes()
+    done = listing_media("run", there)
+    assert done.returncode == 1
+    assert "photos is another home already" in done.stderr and "--listing ID" in done.stderr
+    assert (tmp_path / "media/listings/photos/report.json").read_bytes() == made
+    assert "photos is a listing already: these files are added to it" in listing_media("submit", there).stderr
+    assert listing_media("run", there, "--listing", "photos").returncode == 0
+
+
 def test_links_in_a_folder_are_told_since_they_are_not_followed(listing_media, tmp_path):
     drop = write_rooms(tmp_path / "drop", ["a.jpg"])
     (drop / "b.jpg").symlink_to(drop / "a.jpg")
