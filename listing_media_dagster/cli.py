@@ -84,7 +84,7 @@ def demo(
     from listing_media_dagster.sample_listing import sample_folder
 
     _use_store(store)
-    folder = photos or sample_folder()
+    folder = photos.expanduser() if photos else sample_folder()  # `make demo PHOTOS=~/…`: not every shell expands it
     if not folder.is_dir():
         _complain(f"{folder} is no folder; give the folder that holds the photos of one home")
         raise typer.Exit(1)

@@ -161,6 +161,12 @@ def test_the_demo_takes_photos_of_your_own_and_fetches_nothing_where_it_may_not(
     assert "MB, once" not in done.stderr  # what a pull begins with
 
 
+def test_the_demo_knows_the_home_folder_where_no_shell_expanded_it(listing_media, tmp_path):
+    done = listing_media("demo", "~/no such photos", "--no-pull", HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert f"{tmp_path}/no such photos is no folder" in done.stderr
+
+
 def test_doctor_says_what_is_missing_and_how_to_get_it(listing_media):
     done = listing_media("doctor")
     assert "listing-media models pull clip-vit-b32" in done.stdout
