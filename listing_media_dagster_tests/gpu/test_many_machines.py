@@ -67,6 +67,7 @@ def test_runs_are_cancelled_and_lost_ones_are_found(many_machines):
     assert worker.pid in [parent.pid for parent in psutil.Process(pid).parents()], "a worker of Celery's executes it"
     home.let_go(done)
     until(lambda: home.status(done) is dg.DagsterRunStatus.SUCCESS, "the run is through")
+    until(lambda: is_gone(pid), "its process has ended, and with it what it held of a GPU")
 
     home.holder(cancelled)
     assert home.instance.run_launcher.terminate(cancelled)

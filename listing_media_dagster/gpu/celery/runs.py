@@ -25,6 +25,12 @@ def _broker() -> str:
 
 
 app = make_app({"broker": _broker(), "backend": _broker()})
-app.conf.update(worker_prefetch_multiplier=1, worker_lost_wait=1.0, broker_connection_retry_on_startup=True)
+app.conf.update(
+    worker_prefetch_multiplier=1,
+    worker_lost_wait=1.0,
+    broker_connection_retry_on_startup=True,
+    # A process a run: what a run holds of a GPU, it holds until its process ends.
+    worker_max_tasks_per_child=1,
+)
 create_execute_job_task(app)
 create_resume_job_task(app)

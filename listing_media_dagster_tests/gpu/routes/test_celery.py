@@ -402,7 +402,7 @@ class TestRefusals:
             Board(url).count_waiting("group")
 
     def test_worker_too_small(self, shop):
-        assert shop.route().refusal(Needs(gpu="optional")) is None
+        until(lambda: shop.route().refusal(Needs(gpu="optional")) is None, "the worker is there")
         assert "the workers that are there have none" in shop.route().refusal(Needs(gpu="required"))
         assert "12 GB of GPU memory are needed" in shop.route().refusal(Needs(gpu="required", vram_gb=12))
 
