@@ -30,9 +30,12 @@ RENDERED_ROOMS = range(10, 24)
 """Others than most limits were set on, but not unseen: see docs/structure_gate.md."""
 PHOTOS_ASIDE, PAINTED_ASIDE = (0, 2, 3), (1, 3, 4)
 TURNS, PHOTO_TURNS = 2, 3
+HELD_ROOMS, HELD_PHOTOS, HELD_TURN = range(24, 38), (1, 4, 5), 2
+"""Stagings, and lies about them, that nobody looked at while measures and limits were changed last."""
 LIES = 6
 """Told about each traced staging, going round all kinds."""
 PAINTED_HONEST = 12
+HELD = "held out: "
 WAYS = ("furniture known", "mask only")
 PROCESSES = 2
 
@@ -61,28 +64,38 @@ def run() -> dict[str, Any]:
 
 def jobs() -> dict[str, list[Job]]:
     """Return by set which stagings are judged; the photos only where they are there."""
+    sample = range(len(sample_rooms()))
     sets = {
-        "rendered rooms, traced": _jobs("rendered", RENDERED_ROOMS, TURNS),
-        "sample listing, traced": _jobs("sample", range(len(sample_rooms())), TURNS),
-        "sample listing, painted": _jobs("painted sample", PAINTED_ASIDE, 1),
+        "rendered rooms, traced": _jobs("rendered", RENDERED_ROOMS, range(TURNS)),
+        "sample listing, traced": _jobs("sample", sample, range(TURNS)),
+        "sample listing, painted": _jobs("painted sample", PAINTED_ASIDE, range(1)),
+        HELD + "rendered rooms, traced": [("rendered", number, number % 2) for number in HELD_ROOMS],
+        HELD + "sample listing, traced": _jobs("sample", sample, [HELD_TURN]),
     }
     if all(room.file.exists() for room in REAL_ROOMS):
-        sets["photos, traced"] = _jobs("photo", PHOTOS_ASIDE, PHOTO_TURNS)
+        sets["photos, traced"] = _jobs("photo", PHOTOS_ASIDE, range(PHOTO_TURNS))
+        sets[HELD + "photos, traced"] = _jobs("photo", HELD_PHOTOS, range(2))
     return sets
 
 
 def count(sets: Mapping[str, Sequence[Job]], judged: Mapping[Job, Sequence[Judged]]) -> dict[str, Any]:
-    """Return each set's matrices, those of all sets, and the median CPU seconds of a judgement."""
+    """Return each set's matrices, those of all sets looked at and held out, and a judgement's median CPU seconds."""
     found = {name: [each for job in own for each in judged[job]] for name, own in sets.items()}
-    everything = [each for own in found.values() for each in own]
+    held = [each for name, own in found.items() if name.startswith(HELD) for each in own]
+    seen = [each for name, own in found.items() if not name.startswith(HELD) for each in own]
     return {name: _matrices(own) for name, own in found.items()} | {
-        "all": _matrices(everything),
-        "cpu_s": round(statistics.median(each.seconds for each in everything), 3),
+        "all": _matrices(seen),
+        "held out": _matrices(held),
+        "cpu_s": {way: _median_seconds(seen + held, way) for way in WAYS},
     }
 
 
-def _jobs(kind: str, numbers: Iterable[int], turns: int) -> list[Job]:
-    return [(kind, number, turn) for turn in range(turns) for number in numbers]
+def _median_seconds(judged: Iterable[Judged], way: str) -> float:
+    return round(statistics.median(each.seconds for each in judged if each.way == way), 3)
+
+
+def _jobs(kind: str, numbers: Iterable[int], turns: Iterable[int]) -> list[Job]:
+    return [(kind, number, turn) for turn in turns for number in numbers]
 
 
 def judge_room(job: Job) -> list[Judged]:
