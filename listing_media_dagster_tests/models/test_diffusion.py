@@ -176,6 +176,21 @@ def test_drawing_can_be_cancelled_at_any_step_and_the_editor_goes_on(editor: Edi
         assert apart(editor(model_id).edit([a_room(0)])[0], before) == 0
 
 
+def test_drawing_that_breaks_off_leaves_no_part_on_the_device(editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Offloaded parts wait for the end of a call to be brought back, which an interrupted one doesn't reach."""
+    freed: list[bool] = []
+    editor("sd15-inpaint").load()
+    kind = type(editor("sd15-inpaint")._pipeline)
+    monkeypatch.setattr(kind, "maybe_free_model_hooks", lambda _: freed.append(True))
+
+    def cancel(step: int, steps: int) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        editor("sd15-inpaint").edit([a_room(0)], cancel)
+    assert freed == [True]
+
+
 def test_threads_take_turns(editor: Editor) -> None:
     rooms = [a_room(seed) for seed in range(2)]
     expected = [editor("sd15-inpaint").edit([room])[0] for room in rooms]
