@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,22 +40,30 @@ def show_listing(report: dict[str, Any]) -> None:
 
 
 def _show_staging(report: dict[str, Any], out: Console) -> None:
-    """Print how many rooms are staged, and of the others, in a line a reason, why they aren't."""
-    if "staged_photos" not in report["stages"]:
-        return
-    photos = report["photos"]
-    staged = sum(any(done["name"] == OperationName.VIRTUAL_STAGING for done in photo["operations"]) for photo in photos)
-    out.print(f"  {staged} of {_photos(len(photos))} virtually staged")
+    if "staged_photos" in report["stages"]:
+        staged, others = staging_in_words(report["photos"])
+        out.print(f"  {staged} of {_photos(len(report['photos']))} virtually staged")
+        for why, files in others.items():
+            out.print(f"  [dim]{escape(why)}: {escape(', '.join(files))}[/]", highlight=False)
+
+
+def staging_in_words(photos: Sequence[Mapping[str, Any]]) -> tuple[int, dict[str, list[str]]]:
+    """Return how many of a report's photos are delivered staged, and the files of the others by the reason."""
+    staged = 0
     others: dict[str, list[str]] = {}
     for photo in photos:
         files = ", ".join(photo["files"])
+        if any(done["name"] == OperationName.VIRTUAL_STAGING for done in photo["operations"]):
+            rejected = [gate for gate in photo["verdicts"] if gate["gates"] and gate["outcome"] == "failed"]
+            staged += not rejected
+            for gate in rejected:
+                others.setdefault(f"staged, but the unaltered photo is delivered, {gate['reason']}", []).append(files)
         if why := photo.get("not_staged"):
-            measured = re.sub(r" \([a-z ]+ [\d.]+\)", "", why)
-            others.setdefault(f"not staged, {measured}", []).append(files)
+            unmeasured = re.sub(r" \([a-z ]+ [\d.]+\)", "", why)  # so that photos with one reason share a line
+            others.setdefault(f"not staged, {unmeasured}", []).append(files)
         for what, why in photo.get("not_altered", {}).items():
             others.setdefault(f"{what} not done, {why}", []).append(files)
-    for why, names in others.items():
-        out.print(f"  [dim]{escape(why)}: {escape(', '.join(names))}[/]", highlight=False)
+    return staged, others
 
 
 def _photos(count: int) -> str:

@@ -172,7 +172,7 @@ def clip_check(photos: Sequence[Photo], at: Settings) -> dg.AssetCheckResult:
     elif unscored := [verdict for verdict in verdicts if verdict.outcome == "not_scored"]:
         blocked = at.clip_strict and any(verdict.gates for verdict in unscored)
         severity, ok = (dg.AssetCheckSeverity.ERROR if blocked else dg.AssetCheckSeverity.WARN), False
-        text = f"{len(unscored)} images not scored: {unscored[0].reason}"
+        text = f"{len(unscored)} image{'' if len(unscored) == 1 else 's'} not scored: {unscored[0].reason}"
     else:
         severity, ok = dg.AssetCheckSeverity.WARN, True
         text = (
