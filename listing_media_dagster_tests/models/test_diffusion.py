@@ -97,6 +97,15 @@ def test_pictures_are_worked_on_at_the_size_the_model_draws_best(editor: Editor)
     assert editor("flux2-klein-4b").working_size((900, 600)) == (896, 592)
 
 
+def test_klein_is_never_shown_more_than_its_pipeline_leaves_as_it_is(editor: Editor) -> None:
+    """Above 1024 x 1024 px it would be reduced by the pipeline: 1312x800 became 1296x784, squeezed."""
+    size = editor("flux2-klein-4b").working_size
+    assert size((3000, 3000)) == size((5000, 5000)) == (1024, 1024)
+    for width in (3936, *range(600, 6000, 7)):
+        across, down = size((width, 2400))
+        assert across * down <= 1024 * 1024 and across % 16 == down % 16 == 0
+
+
 @pytest.mark.parametrize("control", ["depth", "lines"])
 @pytest.mark.parametrize("model_id", ["sdxl-union", "sd15-inpaint"])
 def test_controls_steer(editor: Editor, model_id: str, control: str) -> None:

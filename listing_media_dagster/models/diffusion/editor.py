@@ -69,7 +69,8 @@ class DiffusionEditor(GivesWay):
         width, height = size
         shrink = min(1.0, math.sqrt(self._sampling.megapixels * 1e6 / (width * height)))
         step = self._sampling.multiple_of
-        return max(step, int(width * shrink) // step * step), max(step, int(height * shrink) // step * step)
+        across, down = (int(side * shrink + 1e-6) // step * step for side in size)  # 1023.9999 px are 1024
+        return max(step, across), max(step, down)
 
     def edit(self, requests: Sequence[EditRequest], progress: Progress | None = None) -> list[Rgb]:
         """Return the pictures redrawn, at their own sizes; what is outside a mask is redrawn as well, if only slightly.
