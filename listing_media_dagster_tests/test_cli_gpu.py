@@ -84,3 +84,11 @@ def test_a_broker_that_cant_be_used_is_refused_with_one_line(monkeypatch, url, s
     settings.cache_clear()
     assert refused.exit_code == 1
     assert said in refused.output and refused.output.count("\n") == 1 and PASSWORD not in refused.output
+
+
+def test_a_store_that_cant_be_used_is_said_in_one_line_before_any_work(broker, monkeypatch):
+    monkeypatch.setenv("LISTING_MEDIA_STORE", "gs://a-bucket")
+    settings.cache_clear()
+    refused = CliRunner().invoke(app, ["gpu-worker", "--processes", "1"])
+    assert refused.exit_code == 1
+    assert "gs://a-bucket" in refused.output and refused.output.count("\n") == 1

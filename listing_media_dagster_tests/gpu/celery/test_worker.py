@@ -22,7 +22,7 @@ def test_a_worker_that_is_told_to_stop_while_a_run_has_its_gpu_ends(shop):
         worker = shop.launch_worker("lent")
         until(lambda: "waiting for a GPU: lent by a run in use" in shop.log(), "it waits")
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(timeout=60) == 0
+        assert worker.wait(timeout=120) == 0
     assert not shop.board.workers()
 
 
@@ -38,7 +38,7 @@ def test_a_worker_whose_gpu_runs_no_kernel_takes_no_job_until_it_does(shop, tmp_
     shop.route().run(folder, Listener())
     assert folder.result().items[0].outcome == "ok"
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(timeout=60) == 0
+    assert worker.wait(timeout=120) == 0
 
 
 def test_a_worker_without_its_store_takes_no_job_until_it_is_back(shop):
@@ -50,4 +50,4 @@ def test_a_worker_without_its_store_takes_no_job_until_it_is_back(shop):
     (shop.folder / "no-store").unlink()
     until(shop.board.workers, "it is there")
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(timeout=60) == 0
+    assert worker.wait(timeout=120) == 0

@@ -107,7 +107,7 @@ ByTool(ColabTool({str(colab / "colab")!r}, "T4"), seconds=280).run(JobFolder(Pat
         [program] = psutil.Process(poller.pid).children(recursive=True)
         poller.kill()
     try:
-        until(lambda: is_gone(program.pid), "the program has ended", seconds=60)
+        until(lambda: is_gone(program.pid), "the program has ended")
     finally:
         (colab / "hold").unlink()
 
