@@ -51,7 +51,13 @@ def models_of(job: ModelJob) -> tuple[ModelRef, ...]:
 
 
 def find_models(
-    refs: Sequence[ModelRef], stage: Stage, bench: Bench, wrap: Wrap[Wrapped], variant: str = "", *, slow_cpu: bool
+    refs: Sequence[ModelRef],
+    stage: Stage,
+    bench: Bench,
+    wrap: Wrap[Wrapped],
+    variant: Callable[[CatalogueEntry], str] = lambda entry: "",
+    *,
+    slow_cpu: bool,
 ) -> ModelsFound[Wrapped]:
     """Return those of `refs` that this bench can run for `stage`, in the order in which they suit it.
 
@@ -89,7 +95,7 @@ def find_models(
         entry = option.entry
         try:
             weights = bench.find_weights(entry.id, digests[entry.id])
-            key = f"{entry.id}@{weights.weights_sha256}:{variant}"
+            key = f"{entry.id}@{weights.weights_sha256}:{entry.recipe}:{variant(entry)}"
             models.append(bench.models.get(key, lambda: wrap(entry, weights, hardware)))  # noqa: B023 - called at once
         except (ModelMissing, BadWeights, ModelFailed) as unusable:
             reasons.append(f"{entry.id}: {unusable}")
@@ -108,7 +114,11 @@ def find_editors(
         except LookupError as unknown:
             raise ModelFailed(str(unknown)) from unknown
 
-    return find_models(refs, stage, bench, wrap, kit or "", slow_cpu=slow_cpu)
+    def loras_of_kit(entry: CatalogueEntry) -> str:
+        """Most entries have none: one editor does for all kits, and stays loaded."""
+        return ",".join(lora.role for lora in entry.loras_for(kit) if lora.kits)
+
+    return find_models(refs, stage, bench, wrap, loras_of_kit, slow_cpu=slow_cpu)
 
 
 def find_segmenter(named: ModelRef | None, bench: Bench) -> Segmenter | None:

@@ -1,5 +1,7 @@
 """Jobs done by models: tiny ones of the real classes, through the catalogue, the choice and the worker."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,7 +12,7 @@ import yaml
 from listing_media_dagster.gpu.job import Item, JobFolder, ModelJob, ModelRef, Needs, WorkKind, job_file
 from listing_media_dagster.gpu.work import stage
 from listing_media_dagster.gpu.work.bench import Bench, Task
-from listing_media_dagster.gpu.work.models import find_models
+from listing_media_dagster.gpu.work.models import find_editors, find_models
 from listing_media_dagster.gpu.work.staging_order import BASE, BackEndRef, StagingOrder, StagingTerms
 from listing_media_dagster.gpu.worker import Assignment, work_off
 from listing_media_dagster.listing import Room, RoomType
@@ -147,6 +149,35 @@ def test_diffusion_comes_first_with_the_models_that_run_here_and_stays_warm(tmp_
     assert [editor.entry.id for editor in diffusion.editors] == [entry.id]
     (again, _), _ = stage._back_ends(terms, order, task, bench)
     assert again.editors[0] is diffusion.editors[0]
+
+
+def test_one_loaded_editor_does_for_all_kits_but_those_with_a_lora_of_their_own(tmp_path, at_bench, tiny):
+    """Each would take the memory of the whole model, and be read anew when the next listing has another style."""
+    entry, weights = tiny_sd15(tiny)
+    of_kit = {**entry.loras[0].model_dump(mode="json"), "role": "look", "kits": ["coastal"]}
+    with_look = type(entry).model_validate({**entry.model_dump(mode="json"), "loras": [of_kit]})
+    shutil.copytree(weights / entry.loras[0].role, tmp_path / "weights" / "look")
+    for part in entry.parts:
+        shutil.copytree(weights / part.role, tmp_path / "weights" / part.role)
+    bench = at_bench(with_look, **{entry.id: tmp_path / "weights"})
+
+    def editor(kit):
+        (found,) = find_editors([ModelRef(id=entry.id)], Stage.STAGING, bench, kit, slow_cpu=True).any()
+        return found
+
+    assert editor("japandi") is editor("modern") is editor(None)
+    assert editor("coastal") is editor("coastal") is not editor("modern")
+
+
+def test_the_same_weights_asked_otherwise_are_another_model(tmp_path, at_bench, tiny):
+    entry, weights = tiny_sd15(tiny)
+    bench = at_bench(entry, **{entry.id: weights})
+    otherwise = entry.model_copy(update={"sampling": entry.sampling.model_copy(update={"steps": 9})})
+    there = replace(bench, entries={entry.id: otherwise})
+    one, other = (
+        find_editors([ModelRef(id=entry.id)], Stage.STAGING, at, slow_cpu=True).any() for at in (bench, there)
+    )
+    assert one != other and other[0].entry.sampling.steps == 9
 
 
 def tiny_sd15(tiny):
