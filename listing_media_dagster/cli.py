@@ -159,6 +159,9 @@ def status(listing: Annotated[str, typer.Argument(help="one listing; default: al
             str(rejected),
             str(len(report["deliverables"])),
         )
+    if not table.row_count:
+        say.print(f"no listing lies in {settings().store} yet", markup=False, highlight=False)
+        return
     Console().print(table)
 
 

@@ -148,6 +148,12 @@ def test_a_run_whose_output_goes_to_a_file_says_how_far_it_is_and_why_rooms_are_
     assert {photo["files"][0]: photo["not_staged"] for photo in report["photos"]}["b.jpg"] == "excluded by the listing"
 
 
+def test_status_of_an_empty_store_names_the_store(listing_media, tmp_path):
+    done = listing_media("status")
+    assert done.returncode == 0
+    assert f"no listing lies in {tmp_path / 'media'} yet" in done.stderr
+
+
 def test_status_of_an_unknown_listing_says_so(listing_media):
     done = listing_media("status", "nobody")
     assert done.returncode == 1
