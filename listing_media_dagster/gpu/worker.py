@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import os
 import re
 import signal
@@ -98,7 +99,8 @@ class _Round:
     bench: Bench
     stop_at: float | None
     is_stopping: Callable[[], bool]
-    longest: float = 0.0
+    slowest: float = 0.0
+    """Seconds a task took, in the batch where they took longest."""
 
     def run(self) -> set[str]:
         unfinished: set[str] = set()
@@ -110,7 +112,7 @@ class _Round:
                 self._do(batch)
             except JobCancelled:
                 continue  # its listener says so again when the next batch is taken
-            self.longest = max(self.longest, time.monotonic() - began)
+            self.slowest = max(self.slowest, (time.monotonic() - began) / len(batch))
         for work in self.works:
             if work.left or work.job.id in unfinished:
                 unfinished.add(work.job.id)
@@ -119,8 +121,20 @@ class _Round:
         return unfinished
 
     def _time_is_up(self) -> bool:
-        late = self.stop_at is not None and time.monotonic() + self.longest > self.stop_at
-        return late or self.is_stopping()
+        return self._seconds_left() < self.slowest or self.is_stopping()
+
+    def _seconds_left(self) -> float:
+        return math.inf if self.stop_at is None else self.stop_at - time.monotonic()
+
+    def _at_once(self, job: ModelJob) -> int:
+        """Return how many tasks to take together: of those that suit the model, what should be done in the time left.
+
+        Where time is limited the first one shows how long they take: what isn't done by then is lost.
+        """
+        if self.stop_at is None:
+            return tasks_at_once(job)
+        in_time = int(self._seconds_left() / self.slowest) if self.slowest else 1
+        return max(1, min(tasks_at_once(job), in_time))
 
     def _next_batch(self, unfinished: set[str]) -> list[tuple[_Work, Task]]:
         """Return the next task in hand and those that go with it, of whichever job; none of a cancelled one."""
@@ -132,7 +146,7 @@ class _Round:
         if not waiting:
             return []
         together = [work for work in waiting if work.group == waiting[0].group]
-        return [(work, task) for work in together for task in work.left][: tasks_at_once(waiting[0].job)]
+        return [(work, task) for work in together for task in work.left][: self._at_once(waiting[0].job)]
 
     def _do(self, batch: Sequence[tuple[_Work, Task]]) -> None:
         """Do the tasks at once; if one of them makes that fail, each by itself, so that only that one fails."""

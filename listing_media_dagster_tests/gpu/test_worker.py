@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -106,6 +107,24 @@ def test_a_worker_short_of_time_leaves_a_job_that_another_one_finishes(tmp_path)
     assert set(folder.done()) < {"room-0", "room-1", "room-2"}
     work_off([Assignment(folder)], bench(tmp_path))
     assert folder.result()
+
+
+def test_a_worker_short_of_time_takes_no_more_tasks_at_once_than_it_gets_done(tmp_path, monkeypatch):
+    now, taken = [0.0], []
+
+    def take_ten_seconds_each(tasks, bench):
+        taken.append(len(tasks))
+        now[0] += 10.0 * len(tasks)
+        yield from (Made(outputs={"out.txt": b""}) for _ in tasks)
+
+    monkeypatch.setattr(Work, "load", lambda self: take_ten_seconds_each)
+    monkeypatch.setattr(worker, "tasks_at_once", lambda job: 16)
+    monkeypatch.setattr(worker, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    folder = write_enhance_job(tmp_path / "job", 8)
+    assert work_off([Assignment(folder)], bench(tmp_path), stop_at=65.0) == {"small-job"}
+    assert taken == [1, 5] and now[0] < 65 and len(folder.done()) == 6
+    assert work_off([Assignment(folder)], bench(tmp_path)) == set()
+    assert taken == [1, 5, 2]
 
 
 def test_a_tampered_output_is_made_again(tmp_path):
