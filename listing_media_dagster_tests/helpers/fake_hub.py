@@ -46,6 +46,8 @@ class FakeRepo:
 class FakeHub:
     repos: dict[str, FakeRepo]
     requests: list[str] = field(default_factory=list)
+    logged_in: set[str] = field(default_factory=set)
+    """Repositories that were asked for with a login."""
     url: str = ""
 
     def bytes_sent(self, name: str) -> list[str]:
@@ -82,6 +84,8 @@ def running(hub: FakeHub) -> Iterator[FakeHub]:
                 self.path.partition("?")[0],
             )
             repo = hub.repos.get(asked["repo"]) if asked else None
+            if asked and "Authorization" in self.headers:
+                hub.logged_in.add(asked["repo"])
             if asked is None or repo is None:
                 self._send(404, b"", {"X-Error-Code": "RepoNotFound"}, with_body)
             elif repo.gated and "Authorization" not in self.headers:

@@ -288,6 +288,15 @@ def test_a_gated_repository_says_how_to_get_in(hub: FakeHub, repos: Mapping[str,
         pull(_entry(), tmp_path, endpoint=hub.url)
 
 
+def test_a_login_is_shown_to_gated_repositories_only(
+    hub: FakeHub, repos: Mapping[str, FakeRepo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_of_this_machine")
+    repos["third/loras"].gated = True
+    pull(_entry(loras=[{**ENTRY["loras"][0], "gated": True}]), tmp_path, endpoint=hub.url)
+    assert hub.logged_in == {"third/loras"}
+
+
 def test_a_licence_that_doesnt_allow_business_is_refused_before_anything_is_asked(hub: FakeHub, tmp_path: Path) -> None:
     entry = _entry(licence="CC-BY-NC-4.0", commercial_use="no")
     with pytest.raises(LicenceRefused, match=r"CC-BY-NC-4\.0: not for business; .*LISTING_MEDIA_ALLOW_LICENCES"):
