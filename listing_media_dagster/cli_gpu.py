@@ -6,6 +6,7 @@ import importlib.util
 import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, NoReturn
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -52,7 +53,9 @@ def _serve(at: Settings, broker: str, devices: str | None, processes: int | None
     try:
         make_app(broker)
         Board(broker).workers()
-    except (BrokerDown, ValueError) as unusable:
+    except BrokerDown as down:
+        _give_up(_unanswered(broker, down))
+    except ValueError as unusable:
         _give_up(str(unusable))
     _store().exists("jobs/none")  # a store that can't be reached is said before any work
     slots, vram_gb = _slots(at, devices, processes)
@@ -99,13 +102,21 @@ def _check(broker: str) -> None:
 
     try:
         workers = Board(broker).workers()
-    except (BrokerDown, ValueError) as unusable:
+    except BrokerDown as down:
+        _give_up(_unanswered(broker, down))
+    except ValueError as unusable:
         _give_up(str(unusable))
     here = [worker for worker in workers if worker.name.startswith(f"{socket.gethostname()}:")]
     for worker in here:
         typer.echo(f"{worker.name} on {worker.device}")
     if not here:
         _give_up("no worker of this machine is there")
+
+
+def _unanswered(broker: str, down: Exception) -> str:
+    """Name the address, but never the password that the URL may hold."""
+    at = urlsplit(broker)
+    return f"{down}: is Redis running at {at.hostname}:{at.port or 6379}, as LISTING_MEDIA_BROKER says?"
 
 
 def _give_up(why: str) -> NoReturn:

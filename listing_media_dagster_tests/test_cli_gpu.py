@@ -72,7 +72,10 @@ def test_a_machine_without_a_gpu_is_told_how_to_work_without_one(broker, monkeyp
     [
         (None, "LISTING_MEDIA_BROKER isn't set"),
         ("amqp://guest@127.0.0.1", "has to be a redis:// or rediss:// URL"),
-        (f"redis://:{PASSWORD}@127.0.0.1:9/0", "the broker doesn't answer"),
+        (
+            f"redis://:{PASSWORD}@127.0.0.1:9/0",
+            "the broker doesn't answer (ConnectionError): is Redis running at 127.0.0.1:9",
+        ),
     ],
 )
 def test_a_broker_that_cant_be_used_is_refused_with_one_line(monkeypatch, url, said):
