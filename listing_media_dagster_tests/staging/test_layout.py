@@ -15,9 +15,21 @@ from listing_media_dagster.listing import RoomType
 from listing_media_dagster.staging.arrangement import Arrangement, PlacedPiece
 from listing_media_dagster.staging.floor_plan import cells_under, clearance, plan_floor
 from listing_media_dagster.staging.furniture.designs import library
-from listing_media_dagster.staging.kits import BadKit, load_kits
+from listing_media_dagster.staging.kits import BadKit, Furnishing, Slot, load_kits
 from listing_media_dagster.staging.layout import NoSpace, arrange
-from listing_media_dagster.staging.layouts.setting import distance, hull, outline, share_in_frame, span_at
+from listing_media_dagster.staging.layouts.around import add_art_on_a_bare_wall
+from listing_media_dagster.staging.layouts.selection import Selection
+from listing_media_dagster.staging.layouts.setting import (
+    Pose,
+    Setting,
+    begin,
+    distance,
+    hull,
+    outline,
+    place,
+    share_in_frame,
+    span_at,
+)
 from listing_media_dagster.staging.layouts.walls import faces_viewer
 from listing_media_dagster.staging.room import RoomGeometry, Upright, Wall
 from listing_media_dagster_tests.helpers.box_rooms import box_room, camera_at, sample_bedroom, sample_living_room
@@ -212,6 +224,30 @@ def test_art_hangs_at_eye_level_over_the_sofa() -> None:
     art, sofa = piece(arrangement, "art over sofa"), piece(arrangement, "sofa")
     assert art.position[1] + art.size[1] / 2 == pytest.approx(1.48, abs=0.15)
     assert 0.45 * sofa.size[0] < art.size[0] < 0.8 * sofa.size[0]
+
+
+def test_a_picture_by_itself_hangs_at_eye_level_where_nothing_stands_before_it() -> None:
+    geometry = box_room(5.2, 5.5, (2.6, 5.3), camera_at(), {"north": [("door", 2.4, 3.3, 0.0, 2.05)]})
+    kit = KITS["scandinavian"]
+    selection = Selection(kit, Furnishing.LIVING_ROOM, 0, library())
+    bare = begin(geometry, plan_floor(geometry))
+    first = piece_of(add_art_on_a_bare_wall(bare, selection), "art")
+    assert first.position[1] + first.size[1] / 2 == pytest.approx(1.48, abs=0.01)
+    look = selection.look(Slot.SIDEBOARD)
+    assert look is not None
+    in_front = Pose(first.position[0], first.position[2] + 0.6, 0.0)
+    before = bare.put(place("shelf", look, in_front, size=(1.2, 2.0, 0.4)))
+    silhouette = before.silhouette(before.pieces[-1])
+    assert silhouette is not None
+    hidden = replace(before, covered=before.covered | silhouette)
+    second = piece_of(add_art_on_a_bare_wall(hidden, selection), "art")
+    assert abs(second.position[0] - first.position[0]) > 1.0
+
+
+def piece_of(setting: Setting, name: str) -> PlacedPiece:
+    found = setting.named(name)
+    assert found is not None
+    return found
 
 
 def test_a_bed_has_its_head_at_a_wall() -> None:

@@ -16,6 +16,8 @@ from listing_media_dagster.staging.layouts.walls import (
     corner_closeness,
     faces_viewer,
     hang_above,
+    hang_at_eye_level,
+    plain_stretches,
     stretch_around,
     wall_behind,
     wall_beside,
@@ -27,6 +29,7 @@ NOT_BEFORE = 0.8
 OVER_STORAGE = (0.2, 0.4)  # m: what stands on a sideboard needs room
 SHORTER = (1.0, 0.8, 0.65)  # lengths that a sideboard is tried in
 HIGH, FRONT_SEEN = 1.2, 0.35  # m from which a piece must show its front, and the cosine to the viewer that it needs
+BARE, IN_SIGHT = 1.6, 0.9  # m of plain wall that a picture by itself asks for; share of it with nothing before it
 IN_A_CORNER = 0.45  # of `corner_closeness`
 IN_COMPANY = 0.5  # m between a plant and what it stands beside
 
@@ -45,6 +48,32 @@ def add_art_above(
         if (hung := hang_above(setting, f"{slot} over {base}", look, wall, below)) is not None:
             return hung
     return setting
+
+
+def add_art_on_a_bare_wall(setting: Setting, selection: Selection) -> Setting:
+    """Hang art by itself on the widest plain stretch of wall that faces the viewer and has nothing before it."""
+    art = selection.look(Slot.ART)
+    if art is None:
+        return setting
+    stretches = [
+        (wall, left, right)
+        for wall in setting.plan.walls
+        for left, right in plain_stretches(wall)
+        if right - left > BARE
+    ]
+    for wall, left, right in sorted(stretches, key=lambda stretch: stretch[1] - stretch[2]):
+        middle, width = (left + right) / 2, min(0.4 * (right - left), art.size[0])
+        look = sized(art, width=width, height=width * art.size[1] / art.size[0])
+        hung = hang_at_eye_level(setting, "art", look, wall, middle)
+        if hung is not None and hung.coverage - setting.coverage > IN_SIGHT * _share_of_picture(hung, "art"):
+            return hung
+    return setting
+
+
+def _share_of_picture(setting: Setting, name: str) -> float:
+    piece = setting.named(name)
+    silhouette = setting.silhouette(piece) if piece else None
+    return float(silhouette.mean()) if silhouette is not None else 0.0
 
 
 def add_along_wall(setting: Setting, selection: Selection, slot: Slot, over: Slot | None = None) -> Setting:

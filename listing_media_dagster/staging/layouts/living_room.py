@@ -9,7 +9,13 @@ import numpy as np
 from listing_media_dagster.staging.arrangement import PlacedPiece
 from listing_media_dagster.staging.kits import Look, Slot
 from listing_media_dagster.staging.layouts import on_top
-from listing_media_dagster.staging.layouts.around import add_along_wall, add_art_above, add_beside, add_plant
+from listing_media_dagster.staging.layouts.around import (
+    add_along_wall,
+    add_art_above,
+    add_art_on_a_bare_wall,
+    add_beside,
+    add_plant,
+)
 from listing_media_dagster.staging.layouts.main_piece import Place, best_places, places_along_walls, places_on_floor
 from listing_media_dagster.staging.layouts.selection import Selection, sized
 from listing_media_dagster.staging.layouts.setting import Pose, Setting, distance, gap_between, place, pose_of
@@ -52,6 +58,8 @@ def furnish_living_room(setting: Setting, selection: Selection, seed: int) -> Se
     furnished = add_plant(furnished, selection)
     furnished = _pouf(furnished, selection, sofa)
     furnished = add_beside(furnished, selection, Slot.BASKET, "sideboard")
+    if not any(piece.name.startswith("art") for piece in furnished.pieces):
+        furnished = add_art_on_a_bare_wall(furnished, selection)
     return on_top.dress_living_room(furnished, selection)
 
 

@@ -17,7 +17,7 @@ from listing_media_dagster.staging.room import Wall
 
 # A built-in, a radiator or a deep skirting may keep pieces off the wall by as much.
 GAPS = (WALL_GAP + 0.01, 0.1, 0.2, 0.35, 0.5)
-GRAZING = 0.2  # a picture seen flatter than that shows nothing
+GRAZING, BY_ITSELF = 0.2, 0.6  # a picture seen flatter than that shows nothing, or too little to hang by itself
 EYE_LEVEL = 1.48  # m to the middle of a picture
 OVER = (0.15, 0.25)  # m of wall between a piece and what hangs over it
 LOWEST_MIDDLE = 1.4  # m, for small pictures
@@ -131,6 +131,25 @@ def stretch_around(wall: Wall, along: float) -> tuple[float, float]:
     left = max((edge for edge in edges if edge <= along), default=wall.span[0])
     right = min((edge for edge in edges if edge >= along), default=wall.span[1])
     return left, right
+
+
+def plain_stretches(wall: Wall) -> list[tuple[float, float]]:
+    """Return the parts of `wall` between its ends, openings and other upright edges, in m."""
+    openings = (at for opening in wall.openings for at in opening.span)
+    edges = sorted([*wall.span, *openings, *(edge.at for edge in wall.uprights)])
+    return [
+        (left, right)
+        for left, right in pairwise(edges)
+        if not any(opening.span[0] < (left + right) / 2 < opening.span[1] for opening in wall.openings)
+    ]
+
+
+def hang_at_eye_level(setting: Setting, name: str, look: Look, wall: Wall, along: float) -> Setting | None:
+    """Return the room with `look` by itself on `wall`, `along` m on its span's axis; None where little of it shows."""
+    pose = against(wall, along, look.size[2] / 2 + 0.005)
+    if facing_viewer(pose) < BY_ITSELF:
+        return None
+    return setting.hang(place(name, look, pose, height=EYE_LEVEL - look.size[1] / 2), wall)
 
 
 def hang_above(
