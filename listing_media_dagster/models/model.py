@@ -105,6 +105,11 @@ class Animator(Model, Protocol):
         """Return how many frames a clip of its own has, which is what it makes best."""
         ...
 
+    @property
+    def takes_prompt(self) -> bool:
+        """Tell whether words have a say in what it draws."""
+        ...
+
     def animate(self, request: AnimateRequest, progress: Callable[[int, int], None] | None = None) -> list[Rgb]:
         """Return the frames, the first one being the picture as the model sees it. Raises `ModelFailed`."""
         ...

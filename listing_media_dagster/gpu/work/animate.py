@@ -66,7 +66,7 @@ def _animated(task: Task, animators: Sequence[Animator], bench: Bench) -> Made:
     operation = Operation(
         name=OperationName.ANIMATION,
         parameters={
-            "prompt": prompt,
+            **({"prompt": prompt} if animator.takes_prompt else {}),
             "frames": len(film.frames),
             "fps": animator.fps,
             "size": [width, height],

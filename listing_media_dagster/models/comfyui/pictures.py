@@ -126,6 +126,10 @@ class ComfyAnimator(_OnServer):
     fps: int = 24
     frames: int = 81  # of a clip: what Wan-type models like is a multiple of 4, and one
 
+    @property
+    def takes_prompt(self) -> bool:
+        return "prompt" in self.workflow.places
+
     def animate(self, request: AnimateRequest, progress: Progress | None = None) -> list[Rgb]:
         size = _fitted(request.image.shape[1::-1], CLIP_PIXELS, 32)
         values = {

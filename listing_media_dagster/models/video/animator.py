@@ -53,6 +53,10 @@ class VideoDiffusion(LoadedWhenUsed):
         """How many it makes at most, which is what it makes best."""
         return self._film.frames
 
+    @property
+    def takes_prompt(self) -> bool:
+        return self._family.takes_prompt
+
     def _read(self) -> None:
         dtype = dtype_on(self.entry, self._hardware)
         self._pipeline = load_pipeline(self.entry, self._weights, dtype, kit=None, device="cpu")

@@ -17,12 +17,13 @@ class Family:
     """`arguments` are those of a pipeline's call beside picture, size, steps and generator.
 
     `frames_a_step`: the VAE holds one frame and then so many at a time. `decodes_in_tiles`: it can save memory so;
-    a family that can't is told how many frames to decode at once.
+    a family that can't is told how many frames to decode at once. `takes_prompt`: it can be told anything in words.
     """
 
     arguments: Callable[[AnimateRequest, Film, Sampling, int], Arguments]
     frames_a_step: int
     decodes_in_tiles: bool = True
+    takes_prompt: bool = True
 
 
 def _svd(request: AnimateRequest, film: Film, sampling: Sampling, decoded_together: int) -> Arguments:
@@ -67,7 +68,7 @@ def _at_least(frames: int, family: Family) -> int:
     return family.frames_a_step * -(-(frames - 1) // family.frames_a_step) + 1
 
 
-SVD = Family(_svd, frames_a_step=1, decodes_in_tiles=False)
+SVD = Family(_svd, frames_a_step=1, decodes_in_tiles=False, takes_prompt=False)
 WAN = Family(_wan, frames_a_step=4)
 LTX2 = Family(_ltx2, frames_a_step=8)
 FAMILIES = {"svd": SVD, "wan": WAN, "wan-dmd": WAN, "ltx2": LTX2}

@@ -73,6 +73,7 @@ def test_a_clip_of_noise_is_refused_with_its_frame_its_verdict_and_its_ledger(
     assert result.record["verdict"]["outcome"] == "failed"
     operation = result.record["operation"]
     assert (operation["name"], operation["generative"]) == ("animation", True) and operation["weights_sha256"]
+    assert ("prompt" in operation["parameters"]) == (any_entry.family != "svd"), "which takes none"
 
 
 def test_weights_made_for_tests_animate_nothing_elsewhere(entry: CatalogueEntry, tmp_path: Path) -> None:
