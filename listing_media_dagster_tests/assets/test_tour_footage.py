@@ -94,6 +94,7 @@ def models(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 weights_sha256="a" * 64,
                 fps=7,
                 frames=5,
+                takes_prompt=True,
                 animate=lambda request, progress: draw(request),
             )
             return ModelsFound((made,), ())
