@@ -209,12 +209,19 @@ def _part(name: str, role: str, mesh: Any, matrix: NDArray[np.float64]) -> Part:
     vertices = np.asarray(mesh.vertices, np.float64) @ linear.T + matrix[:3, 3]
     if not (np.abs(vertices) < LARGEST).all():
         raise BadModel(f"{name} has vertices that are no numbers, or too large ones; export it again")
-    normals = np.asarray(mesh.vertex_normals, np.float64) @ np.linalg.pinv(linear)
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    normals = np.where(length > 1e-9, normals / np.maximum(length, 1e-9), (0.0, 1.0, 0.0))
     uv = getattr(mesh.visual, "uv", None)
     flat = vertices[:, :2] if uv is None or len(uv) != len(vertices) else np.asarray(uv)
-    return part(role, vertices, normals, np.nan_to_num(flat), mesh.faces)
+    faces, normals = np.asarray(mesh.faces), np.asarray(mesh.face_normals, np.float64)
+    if "vertex_normals" in mesh._cache:  # what the file says; trimesh would make up smooth ones
+        normals = np.asarray(mesh.vertex_normals, np.float64)
+    else:
+        # glTF 2.0, 3.7.2.1: without normals every triangle is flat.
+        vertices, flat, normals = vertices[faces].reshape(-1, 3), flat[faces].reshape(-1, 2), normals.repeat(3, axis=0)
+        faces = np.arange(len(vertices)).reshape(-1, 3)
+    normals = normals @ np.linalg.pinv(linear)
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    normals = np.where(length > 1e-9, normals / np.maximum(length, 1e-9), (0.0, 1.0, 0.0))
+    return part(role, vertices, normals, np.nan_to_num(flat), faces)
 
 
 def _material(visual: Any) -> Material:

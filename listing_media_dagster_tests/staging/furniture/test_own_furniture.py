@@ -64,6 +64,22 @@ def test_base_colour_and_roughness_of_the_file_are_kept(tmp_path: Path) -> None:
     assert material.gloss == pytest.approx(0.09)
 
 
+@pytest.mark.parametrize("includes_normals", [True, False])
+def test_a_file_without_normals_has_flat_faces_and_one_with_them_keeps_its_own(
+    tmp_path: Path, includes_normals: bool
+) -> None:
+    scene = trimesh.Scene([trimesh.creation.box((1.2, 0.45, 0.4))])
+    (tmp_path / "bench.glb").write_bytes(trimesh.exchange.gltf.export_glb(scene, include_normals=includes_normals))
+    describe(tmp_path)
+    design = load_own_furniture(tmp_path)["my-bench"]
+    (box,) = design.build(design.size, 0)
+    along_an_axis = np.isclose(np.abs(box.normals).max(axis=1), 1.0, atol=1e-5)
+    assert along_an_axis.all() if not includes_normals else not along_an_axis.any()
+    corners = box.vertices[box.faces]
+    facing = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    assert ((facing * box.normals[box.faces[:, 0]]).sum(axis=1) > 0).all()
+
+
 def test_a_texture_lies_the_way_up_it_was_painted(tmp_path: Path) -> None:
     picture = np.zeros((8, 8, 3), np.uint8)
     picture[:4] = (255, 255, 255)  # the upper half is white
