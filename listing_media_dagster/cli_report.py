@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,8 +58,7 @@ def staging_in_words(photos: Sequence[Mapping[str, Any]]) -> tuple[int, dict[str
             for gate in rejected:
                 others.setdefault(f"staged, but the unaltered photo is delivered, {gate['reason']}", []).append(files)
         if why := photo.get("not_staged"):
-            unmeasured = re.sub(r" \([a-z ]+ [\d.]+\)", "", why)  # so that photos with one reason share a line
-            others.setdefault(f"not staged, {unmeasured}", []).append(files)
+            others.setdefault(f"not staged, {why}", []).append(files)
         for what, why in photo.get("not_altered", {}).items():
             others.setdefault(f"{what} not done, {why}", []).append(files)
     return staged, others

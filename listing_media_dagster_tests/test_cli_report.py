@@ -14,7 +14,7 @@ def photo(file: str, operations: tuple[dict[str, str], ...] = (), outcome: str =
     return {"files": [file], "operations": operations, "verdicts": [verdict] if operations else [], **fields}
 
 
-def test_photos_with_one_reason_share_a_line_whatever_was_measured() -> None:
+def test_photos_with_one_reason_share_a_line() -> None:
     furnished = "the room is furnished: something stands before the walls (before walls {})"
     photos = [photo(f"{name}.jpg", not_staged=furnished.format(share)) for name, share in (("a", 0.4), ("b", 0.58))]
     staged, others = staging_in_words([photo("c.jpg", STAGED), *photos])

@@ -97,7 +97,8 @@ class BadKit(ValueError):
 def furnishing_of(room: RoomType) -> Furnishing:
     """Return what a room is furnished as. Raises BadKit for a room that kits have no furniture for."""
     if room not in FURNISHED_AS:
-        raise BadKit(f"no design kit furnishes a {room.value}; they furnish {_listed(FURNISHED_AS)}")
+        known = [each.value for each in FURNISHED_AS if each is not RoomType.UNKNOWN]
+        raise BadKit(f"no design kit furnishes a {room.value}; they furnish {_listed(known)}")
     return FURNISHED_AS[room]
 
 

@@ -19,17 +19,27 @@ BEHIND_A_WALL = 0.3  # m that a piece's middle may lie behind a wall, whose plac
 
 
 class BadLayout(ValueError):
-    """An arrangement that can't be rendered; `str()` names the piece, its value and what may stand there."""
+    """An arrangement that can't be rendered; `str()` has a line for each piece: its value and what may stand there."""
 
 
 def check_layout(arrangement: Arrangement, geometry: RoomGeometry, designs: Mapping[str, Design]) -> None:
-    """Raise BadLayout for a piece that nothing can build, or that stands where the photo shows no room."""
+    """Raise BadLayout naming every piece that nothing can build, or that stands where the photo shows no room."""
+    troubles = []
     for piece in arrangement.pieces:
-        if piece.design not in designs:
-            raise BadLayout(f"{piece.name}: unknown design {piece.design!r}; there are {', '.join(sorted(designs))}")
-        _check_finishes(piece, designs[piece.design])
-        _check_size(piece, designs[piece.design])
-        _check_place(piece, geometry)
+        try:
+            _check_piece(piece, geometry, designs)
+        except BadLayout as bad:
+            troubles.append(str(bad))
+    if troubles:
+        raise BadLayout("\n".join(troubles))
+
+
+def _check_piece(piece: PlacedPiece, geometry: RoomGeometry, designs: Mapping[str, Design]) -> None:
+    if piece.design not in designs:
+        raise BadLayout(f"{piece.name}: unknown design {piece.design!r}; there are {', '.join(sorted(designs))}")
+    _check_finishes(piece, designs[piece.design])
+    _check_size(piece, designs[piece.design])
+    _check_place(piece, geometry)
 
 
 def _check_finishes(piece: PlacedPiece, design: Design) -> None:

@@ -46,7 +46,7 @@ class NotStaged:
 @dataclass
 class _Case:
     request: StagingRequest
-    reasons: list[str] = field(default_factory=list)
+    reasons: list[tuple[str, str]] = field(default_factory=list)  # (back end, what it said)
     attachments: dict[str, bytes] = field(default_factory=dict)
     kept: Staging | None = None
 
@@ -57,7 +57,13 @@ class _Case:
     def outcome(self) -> Staging | NotStaged:
         if self.kept is not None:
             return self.kept
-        return NotStaged("; ".join(self.reasons) or "no staging back end is installed", self.attachments)
+        if len(self.reasons) == 1:
+            return NotStaged(self.reasons[0][1], self.attachments)
+        return NotStaged("; ".join(self.said) or "no staging back end is installed", self.attachments)
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        return tuple(f"{back_end}: {reason}" for back_end, reason in self.reasons)
 
 
 def stage_rooms(
@@ -94,10 +100,10 @@ def _take(case: _Case, name: str, outcome: Furnished | CannotStage | ModelFailed
     if isinstance(outcome, Furnished):
         rejection = outcome.room.rejection
         if case.kept is None or rejection is None:
-            case.kept = Staging(outcome.room, outcome.attempts, name, tuple(case.reasons))
+            case.kept = Staging(outcome.room, outcome.attempts, name, case.said)
         if rejection is not None:
-            case.reasons.append(f"{name}: rejected, {rejection}")
+            case.reasons.append((name, f"rejected, {rejection}"))
         return
-    case.reasons.append(f"{name}: {outcome}")
+    case.reasons.append((name, str(outcome)))
     if isinstance(outcome, CannotStage):
         case.attachments |= outcome.attachments

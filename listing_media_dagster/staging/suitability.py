@@ -126,12 +126,7 @@ def _not_empty(evidence: dict[str, float], votes: dict[Cue, float]) -> str | Non
     forbidding = [cue for cue in CUES if cue.forbids(evidence)]
     if evidence["emptiness"] >= _ACCEPTED_FROM and not forbidding:
         return None
-    worst = min(forbidding or CUES, key=votes.__getitem__)
-    return f"{worst.otherwise} ({_in_words(worst.measure)} {evidence[worst.measure]:.2g})"
-
-
-def _in_words(measure: str) -> str:
-    return measure.replace("_", " ")
+    return min(forbidding or CUES, key=votes.__getitem__).otherwise
 
 
 def _at_most(rgb: NDArray[np.uint8], long_edge: int) -> NDArray[np.uint8]:

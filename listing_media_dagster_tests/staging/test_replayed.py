@@ -69,6 +69,15 @@ def test_a_piece_that_cannot_be_rendered_is_named(
     assert str(refused.value).startswith(layout["pieces"][0]["name"])
 
 
+def test_every_piece_that_cannot_be_rendered_has_a_line(geometry: RoomGeometry, layout: dict[str, Any]) -> None:
+    two = {**layout, "pieces": [{**piece, "position": (0, 0, -50)} for piece in layout["pieces"][:2]]}
+    with pytest.raises(BadLayout) as refused:
+        check_layout(Arrangement.model_validate(two), geometry, library())
+    assert [line.split(" at ")[0] for line in str(refused.value).splitlines()] == [
+        piece["name"] for piece in layout["pieces"][:2]
+    ]
+
+
 def test_an_unknown_surface_is_named(geometry: RoomGeometry, layout: dict[str, Any]) -> None:
     finishes = layout["pieces"][0]["finishes"]
     wrong = {role: {**finish, "surface": "slime"} for role, finish in finishes.items()}

@@ -80,6 +80,8 @@ def test_a_room_that_nobody_stages_says_why_of_each_and_shows_what_was_made_of_i
     ends = [Answering("diffusion", {"a": "broken"}), Answering("path-traced", {"a": "refused"})]
     (made,) = stage_rooms(ends, asked("a"), 0, silent)
     assert made == NotStaged("diffusion: black; path-traced: too little floor", {"geometry.jpg": b"drawn"})
+    (made,) = stage_rooms(ends[1:], asked("a"), 0, silent)
+    assert made == NotStaged("too little floor", {"geometry.jpg": b"drawn"}), "nobody else was asked"
     (nobody,) = stage_rooms([], asked("a"), 0, silent)
     assert nobody == NotStaged("no staging back end is installed")
 
