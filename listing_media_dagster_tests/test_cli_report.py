@@ -15,8 +15,8 @@ def photo(file: str, operations: tuple[dict[str, str], ...] = (), outcome: str =
 
 
 def test_photos_with_one_reason_share_a_line() -> None:
-    furnished = "the room is furnished: something stands before the walls (before walls {})"
-    photos = [photo(f"{name}.jpg", not_staged=furnished.format(share)) for name, share in (("a", 0.4), ("b", 0.58))]
+    furnished = "the room is furnished: something stands before the walls"
+    photos = [photo(f"{name}.jpg", not_staged=furnished) for name in "ab"]
     staged, others = staging_in_words([photo("c.jpg", STAGED), *photos])
     assert staged == 1
     assert others == {"not staged, the room is furnished: something stands before the walls": ["a.jpg", "b.jpg"]}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from listing_media_dagster.photo.look import estimate_look
 from listing_media_dagster.staging.emptiness import find_bare_surfaces, measure_bareness, measure_variety
 
-VERSION = "3"
+VERSION = "4"
 
 _LONG_EDGE, _SHORT_EDGE = 800, 100  # px
 
