@@ -57,7 +57,7 @@ def test_dagster_yaml_keeps_everything_in_postgres_and_watches_its_runs(home: Pa
         for storage in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):
             assert "Postgres" in type(storage).__name__
         assert instance.run_monitoring_enabled
-        assert instance.run_monitoring_max_runtime_seconds == 6 * 3600
+        assert instance.run_monitoring_max_runtime_seconds == 24 * 3600
         assert instance.run_retries_enabled and instance.run_retries_max_retries == 2
         assert not instance.telemetry_enabled
         assert not instance.nux_enabled
