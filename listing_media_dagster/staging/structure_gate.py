@@ -46,7 +46,7 @@ KNOWN_LIMITS: Mapping[str, float] = {
     "floor_change": 0.5,
     "wall_change": 0.08,
 }
-STAGED_LIMITS: Mapping[str, float] = {**KNOWN_LIMITS, "new_edges": 0.03, "recoloured_piece": 0.001}
+STAGED_LIMITS: Mapping[str, float] = {**KNOWN_LIMITS, "recoloured_piece": 0.001}
 """Beside furniture that is known nothing was drawn at all: walls show what they showed, in less light at most."""
 GUESSED_LIMITS: Mapping[str, float] = {
     "shift_px": 0.6,
