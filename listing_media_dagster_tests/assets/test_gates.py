@@ -117,11 +117,11 @@ def test_without_a_back_end_the_base_passes_on_with_the_reason(pipeline, living_
     assert photo.facts["not_staged"] == "to be staged, but no staging back end is installed"
 
 
-def test_a_refusal_is_recorded_with_the_back_end_that_refused(pipeline, living_room, staging):
+def test_a_refusal_is_recorded_with_what_was_made_of_the_photo(pipeline, living_room, staging):
     staging(PaintsASofa(refuses="the floor can't be seen"))
     assert pipeline.run(*UNTIL_GATE, source=living_room).success
     (photo,) = pipeline.photo_set("staged_photos").photos
-    assert photo.facts["not_staged"] == "paints-a-sofa: the floor can't be seen"
+    assert photo.facts["not_staged"] == "the floor can't be seen"
     assert pipeline.store.read(photo.attachments["geometry.jpg"].key) == b"what was found"
 
 

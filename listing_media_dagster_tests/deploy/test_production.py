@@ -258,7 +258,7 @@ def test_the_code_server_serves_the_definitions_and_says_it_is_well(home: Path, 
         finally:
             server.terminate()
             try:
-                server.wait(timeout=60)
+                server.wait(timeout=10)
             except subprocess.TimeoutExpired:  # gRPC now and then sleeps through its SIGTERM
                 server.kill()
                 server.wait()
