@@ -85,7 +85,7 @@ class ComfyUI:
         try:
             if finished is None and not self._is_queued(prompt_id):
                 self._submit(graph, prompt_id)
-            return self._fetch(finished or self._await(prompt_id, ask), output)
+            return self._fetch(finished or self._await(graph, prompt_id, ask), output)
         except ComfyFailed:
             raise
         except BaseException:
@@ -130,9 +130,10 @@ class ComfyUI:
             self.cancel(str(given))
             raise ComfyFailed(f"the server at {self.url} chooses its own prompt ids: update ComfyUI")
 
-    def _await(self, prompt_id: str, ask: Callable[[], None]) -> dict[str, Any]:
+    def _await(self, graph: Mapping[str, Any], prompt_id: str, ask: Callable[[], None]) -> dict[str, Any]:
+        """Return how the prompt ended. One that a restarted server forgot is submitted once more."""
         gives_up = time.monotonic() + self.patience_seconds
-        missing = 0
+        missing, forgotten = 0, False
         while time.monotonic() < gives_up:
             ask()
             ended = self._history(prompt_id)
@@ -143,7 +144,10 @@ class ComfyUI:
             # it moves from the queue to the history between two looks; gone from both twice, it was lost
             missing = 0 if self._is_queued(prompt_id) else missing + 1
             if missing > 2:
-                raise ComfyFailed(f"{self.url} no longer knows the prompt: was it restarted?", may_succeed_later=True)
+                if forgotten:
+                    raise ComfyFailed(f"{self.url} forgot the prompt twice: is it restarted?", may_succeed_later=True)
+                self._submit(graph, prompt_id)
+                missing, forgotten = 0, True
             time.sleep(self.poll_seconds)
         self.cancel(prompt_id)
         raise ComfyFailed(f"{self.url} hadn't finished after {self.patience_seconds:.0f} s", may_succeed_later=True)

@@ -130,9 +130,15 @@ def test_a_download_cut_short_is_never_taken_for_a_result(comfy):
     assert len(comfy.executed) == 1
 
 
-def test_a_server_that_forgot_the_prompt_is_said_to_have_been_restarted(comfy):
+def test_a_prompt_that_a_restarted_server_forgot_is_submitted_once_more(comfy):
     comfy.loses_prompts = 1
-    with pytest.raises(ModelFailed, match="was it restarted"):
+    editor_of(comfy).edit([request()])
+    assert len(comfy.executed) == 1
+
+
+def test_a_server_that_forgets_the_prompt_again_is_said_to_be_restarted(comfy):
+    comfy.loses_prompts = 2
+    with pytest.raises(ModelFailed, match="is it restarted"):
         editor_of(comfy).edit([request()])
 
 
