@@ -19,7 +19,7 @@ from listing_media_dagster.staging.standing import without_standing_things
 from listing_media_dagster.staging.uprights import find_uprights
 from listing_media_dagster.staging.walls import ceiling_height, walls_behind
 
-VERSION = "7"
+VERSION = "8"
 
 CAMERA_HEIGHT, CAMERA_SPREAD = 1.38, 0.10
 """m, and its spread (log): tripods stand at chest height, a little over the middle of the room's height."""

@@ -17,7 +17,8 @@ from listing_media_dagster.staging.room import Opening, Upright
 
 BANDS = (0.16, 0.5, 0.85, 1.2, 1.5)  # camera heights; an edge is looked for between each two
 APART = 2  # px of the flattened wall within which the edge of one band is that of the next
-BESIDE = 0.12  # camera heights round an opening or from the wall's ends whose edges are known
+BESIDE = 0.12  # camera heights round an opening, whose edges are known
+CORNER = 0.22  # camera heights from the wall's ends: seen at a slant, a corner's own edge lies off by as much
 SURE = 2.5  # times `FAINT`: a third of a jamb tells less than all of it
 
 
@@ -46,9 +47,9 @@ def find_uprights(flat: Flat, gradient: Gradient, openings: Sequence[Opening], h
 
 
 def _known_columns(flat: Flat, openings: Sequence[Opening], unit: float) -> NDArray[np.bool_]:
-    beside = int(BESIDE * unit) + 1
+    beside, corner = int(BESIDE * unit) + 1, int(CORNER * unit) + 1
     known = np.zeros(flat.lab.shape[1], bool)
-    known[:beside] = known[-beside:] = True
+    known[:corner] = known[-corner:] = True
     for opening in openings:
         left, right = (int((at - flat.left) / flat.metres) for at in opening.span)
         known[max(0, left - beside) : max(0, right + beside + 1)] = True
