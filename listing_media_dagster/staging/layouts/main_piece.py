@@ -20,7 +20,8 @@ ON_FREE_FLOOR = -0.25  # worth of a place without a wall; a solid wall behind is
 TURNED_TO_VIEWER = 0.5  # what a piece on free floor gains that turns no side or back to the viewer
 SMALLER = 0.12  # what each step down in size costs
 UNDER_A_WINDOW = 0.4
-BEFORE_AN_EDGE, BACKS_UP_TO = 0.4, 2.0  # what it costs that the wall isn't plain behind it, up to m
+BEFORE_AN_EDGE = 0.4  # what it costs that the wall isn't plain behind it
+PANELS, DOORS = 0.75, 2.0  # m: edges that end lower are a dado's panels, a radiator; none is looked for higher
 BEFORE_A_WALL, STRIP = 0.4, 1.8  # what it costs to leave an idle strip between one's back and a wall, up to m
 IN_A_WAY = 0.8  # what it costs to stand in a way or turn one's back to who comes in
 TRIED = 600
@@ -130,7 +131,7 @@ def worth_of_wall(wall: Wall, pose: Pose, width: float) -> float:
         return 0.0
     left, right = wall.span if behind else stretch_around(wall, along)
     off_centre = abs(along - (left + right) / 2) / max((right - left) / 2, 0.5)
-    broken = wall.has_edge_within(along - width / 2, along + width / 2, 0.0, BACKS_UP_TO)
+    broken = wall.has_edge_within(along - width / 2, along + width / 2, PANELS, DOORS)
     return 0.8 - UNDER_A_WINDOW * bool(behind) - BEFORE_AN_EDGE * broken - 0.35 * min(off_centre, 1.0)
 
 
