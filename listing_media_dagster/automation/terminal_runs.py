@@ -7,7 +7,6 @@ kernel drops with its process.
 
 from __future__ import annotations
 
-import fcntl
 import socket
 import uuid
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 import dagster as dg
 
 from listing_media_dagster.automation.jobs import PARTITION_TAG
+from listing_media_dagster.gpu.file_lock import lock_if_free
 
 PROCESS_TAG = "listing_media/terminal"
 """Host and name of the lock. A host judges its own runs alone: it can't see the locks of others."""
@@ -35,7 +35,7 @@ def held_by_this_process(instance: dg.DagsterInstance) -> Iterator[dict[str, str
     lock = _lock(instance, name)
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_if_free(file.fileno())  # nobody else knows the name
         try:
             # Dagster can't start such a run again: it doesn't know where its job would be loaded from.
             yield {PROCESS_TAG: f"{socket.gethostname()}/{name}", "dagster/max_retries": "0"}
@@ -64,9 +64,6 @@ def _lock(instance: dg.DagsterInstance, name: str) -> Path:
 def _is_held(lock: Path) -> bool:
     try:
         with lock.open() as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return not lock_if_free(file.fileno())
     except FileNotFoundError:
         return False
-    except BlockingIOError:
-        return True
-    return False

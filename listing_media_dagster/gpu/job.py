@@ -30,6 +30,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from listing_media_dagster.listing import Noun, Sha256, fingerprint
+from listing_media_dagster.models.first_fault import first_fault
 
 ItemId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,120}$")]
 JobId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,80}$")]
@@ -200,8 +201,7 @@ class JobFolder:
         except OSError as unread:
             raise BadJob(f"{self.path / 'job.json'} can't be read: {unread.strerror}") from unread
         except ValidationError as wrong:
-            first = wrong.errors()[0]
-            raise BadJob(f"{self.path / 'job.json'}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from wrong
+            raise BadJob(f"{self.path / 'job.json'}: {first_fault(wrong)}") from wrong
 
     def read(self, file: JobFile) -> bytes:
         """Return a file's bytes. Raises `BadJob` if it is gone or isn't what it was."""

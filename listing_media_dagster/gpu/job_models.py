@@ -14,6 +14,7 @@ from listing_media_dagster.gpu.work.chain_order import Step, steps_of
 from listing_media_dagster.models.catalogue import catalogue, catalogue_entry
 from listing_media_dagster.models.choose import Option, choose
 from listing_media_dagster.models.entry import CatalogueEntry
+from listing_media_dagster.models.first_fault import first_fault
 from listing_media_dagster.models.hardware import Hardware
 from listing_media_dagster.models.pinned import pinned, pinned_digest, placed
 
@@ -46,9 +47,7 @@ def entries_of(job: ModelJob) -> dict[str, CatalogueEntry]:
     try:
         entries = [CatalogueEntry.model_validate(entry) for entry in job.entries]
     except ValidationError as wrong:
-        first = wrong.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BadJob(f"job {job.id} carries a model that can't be: {where}: {first['msg']}") from wrong
+        raise BadJob(f"job {job.id} carries a model that can't be: {first_fault(wrong)}") from wrong
     for entry in entries:
         loose = [part.role for part in entry.all_parts if part.folder is not None and not part.digests]
         if loose:

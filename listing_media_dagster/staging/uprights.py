@@ -6,7 +6,7 @@ Whatever they are, nothing should hang across one and nothing stand before one a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,13 +57,12 @@ def _known_columns(flat: Flat, openings: Sequence[Opening], unit: float) -> NDAr
 
 
 def _joined(edges: list[tuple[int, int]]) -> list[tuple[int, int, int]]:
-    """Return (column, first band, last band) of edges that go on from band to band."""
+    """Return (column, first band, last band) of edges (column, band), lowest first, that go on from band to band."""
     joined: list[tuple[int, int, int]] = []
-    for band, found in groupby(sorted(edges, key=lambda edge: edge[1]), key=lambda edge: edge[1]):
-        for at, _ in found:
-            below = next((e for e in joined if abs(e[0] - at) <= APART and e[2] == band - 1), None)
-            if below is None:
-                joined.append((at, band, band))
-            else:
-                joined[joined.index(below)] = (at, below[1], band)
+    for at, band in edges:
+        below = next((edge for edge in joined if abs(edge[0] - at) <= APART and edge[2] == band - 1), None)
+        if below is None:
+            joined.append((at, band, band))
+        else:
+            joined[joined.index(below)] = (at, below[1], band)
     return sorted(joined)

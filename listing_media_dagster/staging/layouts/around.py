@@ -65,15 +65,15 @@ def add_art_on_a_bare_wall(setting: Setting, selection: Selection) -> Setting:
         middle, width = (left + right) / 2, min(0.4 * (right - left), art.size[0])
         look = sized(art, width=width, height=width * art.size[1] / art.size[0])
         hung = hang_at_eye_level(setting, "art", look, wall, middle)
-        if hung is not None and hung.coverage - setting.coverage > IN_SIGHT * _share_of_picture(hung, "art"):
+        if hung is not None and _share_in_sight(setting, hung.pieces[-1]) > IN_SIGHT:
             return hung
     return setting
 
 
-def _share_of_picture(setting: Setting, name: str) -> float:
-    piece = setting.named(name)
-    silhouette = setting.silhouette(piece) if piece else None
-    return float(silhouette.mean()) if silhouette is not None else 0.0
+def _share_in_sight(setting: Setting, piece: PlacedPiece) -> float:
+    """Return how much of a piece that isn't there yet would not be behind what is."""
+    silhouette = setting.silhouette(piece)
+    return 0.0 if silhouette is None else float((silhouette & ~setting.covered).sum() / max(silhouette.sum(), 1))
 
 
 def add_along_wall(setting: Setting, selection: Selection, slot: Slot, over: Slot | None = None) -> Setting:

@@ -22,7 +22,7 @@ EYE_LEVEL = 1.48  # m to the middle of a picture
 OVER = (0.15, 0.25)  # m of wall between a piece and what hangs over it
 LOWEST_MIDDLE = 1.4  # m, for small pictures
 OVER_AN_EDGE = 0.05  # m by which a piece may cover an upright edge of the wall: it is found that well
-LOW = 0.6  # m: what is lower doesn't hide what reaches higher
+LOW = 0.6  # m: an edge that begins lower stands on the floor, and no piece is taken for lower than that
 HEAD_HIGH = 1.5  # m: edges that reach so high from the floor may be a door's jambs
 AS_WIDE_AS_A_DOOR, AS_WIDE_AS_TWO_LEAVES = 1.15, 1.9  # m
 
